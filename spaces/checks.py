@@ -1,0 +1,158 @@
+"""The check of a whole experiment: every mistake of a file in one go, each with its path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from spaces.code import load_function
+from spaces.experiment import Budget, Experiment
+from spaces.parameters import Choice, Float, Int, Parameter, Params
+from spaces.problems import InputError, Problem
+from spaces.sections import problems_of
+from spaces.space import condition_problems
+
+
+def parse_experiment(data: Mapping[str, Any]) -> Experiment:
+    """Check plain data, as read from a file, and make an experiment of it.
+
+    Raises:
+        InputError: with every mistake, each with its path, such as ``space.lr.low``.
+    """
+    problems: list[Problem] = []
+    faulty: set[str | int] = set()
+    try:
+        experiment = Experiment.model_validate(data)
+    except ValidationError as error:
+        problems = problems_of(error)
+        faulty = {details["loc"][0] for details in error.errors()}
+        sound = {key: data[key] for key in data.keys() & Experiment.model_fields.keys() - faulty}
+        experiment = Experiment.model_validate({"name": "unnamed", **sound})
+    problems.extend(_cross_problems(experiment, faulty))
+    if problems:
+        raise InputError(problems)
+    return experiment
+
+
+def _cross_problems(experiment: Experiment, faulty: set[str | int]) -> Iterator[Problem]:
+    """The rules that span sections; rules on sections that are faulty themselves are left out."""
+    if "scheduler" not in faulty:
+        yield from _scheduler_problems(experiment)
+    if not faulty & {"metric", "dataset", "trainable"}:
+        yield from _metric_problems(experiment)
+    if not faulty & {"budget", "sampler"}:
+        yield from _budget_problems(experiment)
+    if experiment.trainable is not None:
+        yield from _own_code_problems(experiment, experiment.trainable)
+    if not faulty & {"space", "model", "train", "trainable"}:
+        problems = list(_space_problems(experiment))
+        yield from problems
+        if not problems and experiment.baseline is not None:
+            for problem in experiment.search_space.problems_with(experiment.baseline):
+                yield Problem(f"baseline.{problem.path}".rstrip("."), problem.message)
+
+
+def _scheduler_problems(experiment: Experiment) -> Iterator[Problem]:
+    low, high = experiment.scheduler.min_epochs, experiment.scheduler.max_epochs
+    if low > high:
+        message = f"min_epochs <= max_epochs must hold, got {low} and {high}"
+        yield Problem("scheduler.min_epochs", message)
+
+
+def _metric_problems(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.trainable is not None:
+        return
+    regression = experiment.dataset.is_regression
+    valid = ["val_loss"] if regression else ["val_accuracy", "val_loss"]
+    if experiment.metric.name not in valid:
+        message = (
+            f"selection uses validation only, so it must be {' or '.join(valid)}, "
+            f"got {experiment.metric.name!r}"
+        )
+        yield Problem("metric.name", message)
+
+
+def _budget_problems(experiment: Experiment) -> Iterator[Problem]:
+    limits = experiment.budget.model_dump(exclude_none=True)
+    if not limits and experiment.sampler.name != "grid":
+        yield Problem("budget", f"needs one of {', '.join(Budget.model_fields)}")
+
+
+def _own_code_problems(experiment: Experiment, reference: str) -> Iterator[Problem]:
+    yield from _function_problems("trainable", reference)
+    for key in ("model", "dataset"):
+        if key in experiment.model_fields_set:
+            yield Problem(key, "is not for your own code; put fixed values under train")
+
+
+def _function_problems(path: str, reference: str) -> Iterator[Problem]:
+    try:
+        load_function(reference)
+    except InputError as error:
+        yield Problem(path, str(error))
+
+
+def _space_problems(experiment: Experiment) -> Iterator[Problem]:
+    if isinstance(experiment.space, str):
+        problems = list(_function_problems("space", experiment.space))
+        yield from problems or _drawing_problems(experiment)
+        return
+    problems = condition_problems(experiment.space)
+    if experiment.sampler.name == "grid":
+        for name, parameter in experiment.space.items():
+            if isinstance(parameter, Float | Int) and parameter.log:
+                problems.append(Problem(name, "a grid needs choices or a step, not log"))
+            elif isinstance(parameter, Float) and parameter.step is None:
+                problems.append(Problem(name, "a grid needs choices or a step"))
+    is_circle = any(problem.path == "" for problem in problems)
+    if experiment.trainable is None and not is_circle:
+        faulty = {problem.path.split(".when")[0] for problem in problems}
+        for name, parameter in experiment.space.items():
+            if name not in faulty:
+                problems.extend(_field_problems(experiment, experiment.space, name, parameter))
+    for problem in problems:
+        yield Problem(f"space.{problem.path}".rstrip("."), problem.message)
+
+
+def _field_problems(
+    experiment: Experiment, space: Mapping[str, Parameter], name: str, parameter: Parameter
+) -> Iterator[Problem]:
+    """Try every choice, or both ends of a range, on the fields that the parameter sets."""
+    values: list[tuple[Any, Any]]
+    if isinstance(parameter, Choice):
+        named = parameter.settings is not None
+        keys = parameter.choices if named else range(len(parameter.choices))
+        values = list(zip(keys, parameter.choices, strict=True))
+    else:
+        values = [("low", parameter.low), ("high", parameter.high)]
+    for key, value in values:
+        try:
+            experiment.settings({**_enabling(space, name), name: value})
+        except ValidationError as error:
+            yield from (Problem(f"{name}.{key}", p.message) for p in problems_of(error))
+        except ValueError as error:
+            yield Problem(name, str(error))
+            return
+
+
+def _enabling(space: Mapping[str, Parameter], name: str) -> Params:
+    """Values of the other parameters for which the conditions of ``name`` hold."""
+    params: Params = {}
+    for other, values in (space[name].when or {}).items():
+        if other in space:
+            params |= {**_enabling(space, other), other: values[0]}
+    return params
+
+
+def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
+    """Draw from the user's function and see that it works and that its names are fields."""
+    try:
+        for params in experiment.search_space.samples(20, seed=experiment.seed):
+            if experiment.trainable is None:
+                experiment.settings(params)
+    except ValidationError as error:
+        yield from (Problem(f"space: {p.path}", p.message) for p in problems_of(error))
+    except Exception as error:
+        yield Problem("space", f"the function failed: {type(error).__name__}: {error}")

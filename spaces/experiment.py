@@ -1,0 +1,199 @@
+"""``Experiment``: all that an experiment file says, typed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    ValidationInfo,
+)
+
+from spaces.code import load_function
+from spaces.parameters import Parameter, Value, as_float, dump
+from spaces.sections import Section
+from spaces.settings import MODELS, Dataset, Mlp, Model, Size, Train, is_float_field, set_field
+from spaces.space import SearchSpace
+
+
+class Metric(Section):
+    """What is compared: a metric of the epoch reports, at its last or at its best epoch.
+
+    Left out, ``name`` is val_accuracy (val_loss for a regression), and ``mode`` is min for names
+    that end with loss or error, else max. With your own code it is one of the metrics it yields.
+    """
+
+    name: str = ""
+    mode: Literal["min", "max"] | None = None
+    scope: Literal["last", "best"] = "last"
+
+    def complete(self, is_regression: bool) -> Metric:
+        """The same metric with name and mode filled in."""
+        name = self.name or ("val_loss" if is_regression else "val_accuracy")
+        mode = self.mode or ("min" if name.endswith(("loss", "error")) else "max")
+        return Metric(name=name, mode=mode, scope=self.scope)
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether value ``a`` is strictly better than ``b``."""
+        return a < b if self.mode == "min" else a > b
+
+
+class Sampler(Section):
+    """What proposes configurations, all from Optuna; grid goes through every combination once."""
+
+    name: Literal["tpe", "gp", "cmaes", "random", "grid", "qmc"] = "tpe"
+
+
+class Scheduler(Section):
+    """When poor trials are stopped: ``asha`` (arXiv 1810.05934), or ``none``.
+
+    ``window``: a rung compares a trial with that many latest arrivals; null: with all.
+    """
+
+    name: Literal["asha", "none"] = "asha"
+    min_epochs: Size = 1
+    max_epochs: Size = 27
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    window: Annotated[int, Field(ge=2)] | None = None
+
+
+class Budget(Section):
+    """What ends a search, whichever comes first.
+
+    ``trials`` and ``epochs`` count over the whole run, ``hours`` is the time spent searching;
+    ``target``: a value of the metric; ``patience``: that many ended trials without a better one.
+    """
+
+    trials: Size | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+    epochs: Size | None = None
+    target: float | None = None
+    patience: Size | None = None
+
+
+def _parse_gpus(value: Any) -> Literal["auto"] | float:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"must be auto or a number from 0 to 1, got {value!r}")
+    if value > 1:
+        raise ValueError(f"more than one GPU per trial is not supported yet, got {value}")
+    return value
+
+
+class Resources(Section):
+    """What each trial gets; ``gpus: auto`` is one GPU per trial where there is any, else none."""
+
+    cpus: Size = 1
+    gpus: Annotated[Literal["auto"] | float, PlainValidator(_parse_gpus)] = "auto"
+
+
+def _parse_train(value: Any, info: ValidationInfo) -> Train | dict[str, Any]:
+    """Built-in trainables have a ``Train`` section; the user's own code takes any mapping."""
+    if info.data.get("trainable") is None:
+        return Train.model_validate(value)
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a mapping, got {value!r}")
+    return value
+
+
+_PARAMETERS = TypeAdapter(dict[str, Parameter])
+
+
+def _parse_space(value: Any, info: ValidationInfo) -> dict[str, Parameter] | str:
+    """Parameters by name, or the user's function as ``my_space.py:space``."""
+    if isinstance(value, str):
+        return value
+    parameters = _PARAMETERS.validate_python(value)
+    if info.data.get("trainable") is not None:
+        return parameters
+    return {name: as_float(p) if is_float_field(name) else p for name, p in parameters.items()}
+
+
+def _dump_space(space: dict[str, Parameter] | str) -> Any:
+    return space if isinstance(space, str) else {name: dump(p) for name, p in space.items()}
+
+
+def _complete_metric(metric: Metric, info: ValidationInfo) -> Metric:
+    dataset = info.data.get("dataset")
+    return metric.complete(is_regression=dataset is not None and dataset.is_regression)
+
+
+class Experiment(Section):
+    """One search, as a file states it; ``load_experiment`` reads and checks one."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    question: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    dataset: Dataset = Dataset(name="digits")
+    trainable: str | None = None
+    isolate: bool = False
+    model: Model = Mlp()
+    train: Annotated[Train | dict[str, Any], PlainValidator(_parse_train)] = Field(
+        default={}, validate_default=True
+    )
+    space: Annotated[
+        dict[str, Parameter] | str, PlainValidator(_parse_space), PlainSerializer(_dump_space)
+    ] = Field(default={})
+    baseline: dict[str, Value] | None = None
+    metric: Annotated[Metric, AfterValidator(_complete_metric)] = Field(
+        default=Metric(), validate_default=True
+    )
+    sampler: Sampler = Sampler()
+    scheduler: Scheduler = Scheduler()
+    budget: Budget = Budget()
+    resources: Resources = Resources()
+    storage: str | None = None
+    max_failures: Annotated[int, Field(ge=0)] = 2
+    epoch_timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    engine: Literal["auto", "plain"] = "auto"
+
+    @functools.cached_property
+    def search_space(self) -> SearchSpace:
+        """What varies, ready to draw from."""
+        if isinstance(self.space, str):
+            return SearchSpace(load_function(self.space))
+        return SearchSpace(self.space)
+
+    def settings(self, params: Mapping[str, Any]) -> tuple[Mlp, Train]:
+        """The model and optimisation settings of one configuration of a built-in trainable.
+
+        Raises:
+            ValueError: when the parameters do not make valid settings.
+        """
+        assert isinstance(self.train, Train)
+        merged = {"model": self.model.model_dump(), "train": self.train.model_dump()}
+        for name, value in params.items():
+            partial = self.search_space.settings_of(name, value)
+            _adopt_family(merged, self.model, partial.get("family"))
+            for field, held in partial.items():
+                set_field(merged, field, held)
+        sections = _Settings.model_validate(merged)
+        return sections.model, sections.train
+
+    def free_settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What the user's own code is given: the fixed values of ``train``, then the params."""
+        assert isinstance(self.train, dict)
+        settings = dict(self.train)
+        for name, value in params.items():
+            settings.update(self.search_space.settings_of(name, value))
+        return settings
+
+
+class _Settings(Section):
+    model: Model
+    train: Train
+
+
+def _adopt_family(merged: dict[str, Any], base: Mlp, family: str | None) -> None:
+    """When a choice changes the family, keep what the file set and the new family has, too."""
+    if family in MODELS and family != merged["model"]["family"]:
+        kept = base.model_dump(exclude_unset=True)
+        fields = MODELS[family].model_fields
+        merged["model"] = {key: kept[key] for key in kept if key in fields}

@@ -1,0 +1,200 @@
+"""What one hyperparameter may be: a float, an integer or a choice, each an Optuna distribution."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, TypeAlias
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import Field, PlainValidator, model_validator
+
+from spaces.sections import Section
+
+Scalar: TypeAlias = str | bool | int | float | None
+Params: TypeAlias = dict[str, Scalar]
+
+
+def _check_scalar(value: Any) -> Scalar:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ValueError(
+        f"must be a text, a number, true, false or null, got {value!r}; "
+        "to choose among settings, map names to them: {small: {hidden: [64]}, …}"
+    )
+
+
+Value: TypeAlias = Annotated[Scalar, PlainValidator(_check_scalar)]
+
+
+def _check_condition(value: Any) -> dict[str, list[Scalar]]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"must map a parameter to a value or to a list of values, got {value!r}")
+    lists = {name: held if isinstance(held, list) else [held] for name, held in value.items()}
+    return {str(name): [_check_scalar(v) for v in held] for name, held in lists.items()}
+
+
+Condition: TypeAlias = Annotated[dict[str, list[Scalar]], PlainValidator(_check_condition)]
+
+
+class _Range(Section):
+    """What floats and integers share: ``low`` and ``high`` (both included), ``log`` or ``step``."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    when: Condition | None = None
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> _Range:
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise ValueError(f"low and high must be finite, got {self.low} and {self.high}")
+        if self.low > self.high:
+            raise ValueError(f"low <= high must hold, got low={self.low} and high={self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low > 0, got low={self.low}")
+        if self.step is not None and self.step <= 0:
+            raise ValueError(f"step must be above 0, got {self.step}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other")
+        return self
+
+    def problem_with(self, value: object) -> str | None:
+        """Why ``value`` is outside this range, or None when it is inside."""
+        whole = isinstance(self, Int)
+        kind = "a whole number" if whole else "a number"
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            return f"must be {kind} in [{self.low}, {self.high}], got {value!r}"
+        if not self.low <= value <= self.high:
+            return f"must be in [{self.low}, {self.high}], got {value!r}"
+        if self.step is not None:
+            steps = (value - self.low) / self.step
+            if abs(steps - round(steps)) > 1e-8:
+                return f"must be {self.low} plus a multiple of {self.step}, got {value!r}"
+        return None
+
+
+class Float(_Range):
+    """A real number in [low, high], uniform, log-uniform or on a grid of ``step``."""
+
+    type: Literal["float"] = "float"
+
+    def distribution(self) -> FloatDistribution:
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    def suggest(self, name: str, trial: optuna.Trial) -> float:
+        return trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step)
+
+
+class Int(_Range):
+    """A whole number in [low, high], uniform or log-uniform, every one or every ``step``-th."""
+
+    low: int
+    high: int
+    step: int | None = None
+    type: Literal["int"] = "int"
+
+    def distribution(self) -> IntDistribution:
+        return IntDistribution(self.low, self.high, log=self.log, step=self.step or 1)
+
+    def suggest(self, name: str, trial: optuna.Trial) -> int:
+        return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step or 1)
+
+
+class Choice(Section):
+    """One of several values, or of several names that each stand for partial settings.
+
+    ``choices`` lists the values. Where the file maps names to settings, the names are the
+    choices, and ``settings`` holds what each name sets.
+    """
+
+    choices: list[Value] = Field(min_length=1)
+    settings: dict[str, dict[str, Any]] | None = None
+    when: Condition | None = None
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Choice:
+        kinds = [(type(choice), choice) for choice in self.choices]
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise ValueError(f"choices must differ, got {kind[1]!r} more than once")
+        return self
+
+    def distribution(self) -> CategoricalDistribution:
+        return CategoricalDistribution(self.choices)
+
+    def suggest(self, name: str, trial: optuna.Trial) -> Scalar:
+        return trial.suggest_categorical(name, self.choices)
+
+    def problem_with(self, value: object) -> str | None:
+        """Why ``value`` is none of the choices, or None when it is one."""
+        if any(type(choice) is type(value) and choice == value for choice in self.choices):
+            return None
+        return f"must be one of {', '.join(map(repr, self.choices))}, got {value!r}"
+
+
+def _parse(value: Any) -> Float | Int | Choice:
+    """Read a parameter as it stands in a file: a range, a list, or a mapping of names."""
+    if isinstance(value, Float | Int | Choice):
+        return value
+    if isinstance(value, list):
+        return Choice.model_validate({"choices": value})
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"must be a list of choices or a range like {{low: 0.1, high: 1.0}}, got {value!r}; "
+            "a fixed value stands under train or model"
+        )
+    if "choices" in value:
+        if isinstance(value["choices"], dict):
+            return _named(value["choices"], {key: value[key] for key in value if key != "choices"})
+        return Choice.model_validate(value)
+    if value and all(isinstance(settings, dict) for settings in value.values()):
+        return _named(value, {})
+    if {"low", "high"} & value.keys() or not value:
+        whole = all(type(value.get(key, 0)) is int for key in ("low", "high", "step"))
+        section = Int if value.get("type", "int" if whole else "float") == "int" else Float
+        return section.model_validate(value)
+    raise ValueError(
+        "must have low and high, or choices, or map names to settings; "
+        f"got the keys {', '.join(map(str, value))}"
+    )
+
+
+def _named(settings: dict[str, Any], rest: dict[str, Any]) -> Choice:
+    return Choice.model_validate({"choices": list(settings), "settings": settings, **rest})
+
+
+def dump(parameter: Float | Int | Choice) -> dict[str, Any]:
+    """The plain data that ``_parse`` reads back to an equal parameter."""
+    data = parameter.model_dump(exclude_none=True)
+    if isinstance(parameter, Choice):
+        data["choices"] = data.pop("settings", None) or parameter.choices
+    return data
+
+
+Parameter: TypeAlias = Annotated[Float | Int | Choice, PlainValidator(_parse)]
+
+
+def as_float(parameter: Parameter) -> Parameter:
+    """An integer range read as a float range: what ``dropout: {low: 0, high: 1}`` means."""
+    if isinstance(parameter, Int):
+        return Float.model_validate({**parameter.model_dump(exclude={"type"})})
+    return parameter
+
+
+def describe(distribution: BaseDistribution) -> str:
+    """One line for people: ``0.0001 … 1.0 (log)``, ``relu | tanh``."""
+    if isinstance(distribution, CategoricalDistribution):
+        return " | ".join(str(choice) for choice in distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    by_step = distribution.step is not None and not (
+        isinstance(distribution, IntDistribution) and distribution.step == 1
+    )
+    suffix = " (log)" if distribution.log else f" (step {distribution.step})" if by_step else ""
+    return f"{distribution.low:g} … {distribution.high:g}{suffix}"

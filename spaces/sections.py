@@ -1,0 +1,100 @@
+"""The typed base of every section of an experiment file, and how its mistakes are worded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from spaces.problems import InputError, Problem, unknown_name
+
+
+class Section(BaseModel):
+    """A mapping in an experiment file: immutable, strictly typed, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_valid_keys(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        """Let the error for an unknown key list the valid ones."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
+                error.title, [_reworded(e, cls) for e in error.errors()]
+            ) from None
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def _reworded(error: ErrorDetails, section: type[Section]) -> InitErrorDetails:
+    location, received = error["loc"], error["input"]
+    if error["type"] == "extra_forbidden" and len(location) == 1:
+        message = unknown_name("key", location[0], section.model_fields)
+    elif error["type"] in ("model_type", "model_attributes_type"):
+        keys = ", ".join(section.model_fields)
+        message = f"must be a mapping with some of the keys {keys}, got {received!r}"
+    elif error["type"] in _RULES:
+        message = _RULES[error["type"]].format(received=received, **error.get("ctx", {}))
+    else:
+        message = error["msg"]
+    kind = PydanticCustomError("rule", "{message}", {"message": message})
+    return InitErrorDetails(type=kind, loc=location, input=received)
+
+
+_RULES = {
+    "missing": "is required",
+    "string_type": "must be a text, got {received!r}",
+    "int_type": "must be a whole number, got {received!r}",
+    "int_from_float": "must be a whole number, got {received!r}",
+    "float_type": "must be a number, got {received!r}",
+    "bool_type": "must be true or false, got {received!r}",
+    "list_type": "must be a list, got {received!r}",
+    "dict_type": "must be a mapping, got {received!r}",
+    "finite_number": "must be a finite number, got {received!r}",
+    "greater_than": "must be above {gt}, got {received!r}",
+    "greater_than_equal": "must be at least {ge}, got {received!r}",
+    "less_than": "must be below {lt}, got {received!r}",
+    "less_than_equal": "must be at most {le}, got {received!r}",
+    "literal_error": "must be {expected}, got {received!r}",
+    "too_short": "needs at least {min_length}, got {received!r}",
+    "string_pattern_mismatch": "must match {pattern}, got {received!r}",
+    "value_error": "{error}",
+}
+
+
+def problems_of(error: ValidationError, under: Sequence[str | int] = ()) -> list[Problem]:
+    """The problems that a pydantic error holds, each with its dotted path below ``under``."""
+    return [
+        Problem(".".join(str(part) for part in (*under, *details["loc"])), details["msg"])
+        for details in error.errors()
+    ]
+
+
+def parse_section(
+    section: type[SectionType], value: Any, under: Sequence[str | int] = ()
+) -> SectionType:
+    """Read a section from plain data.
+
+    Args:
+        section: the section's type.
+        value: what the file holds there.
+        under: the path of that place, for messages.
+
+    Raises:
+        InputError: with every mistake found.
+    """
+    try:
+        return section.model_validate(value)
+    except ValidationError as error:
+        raise InputError(problems_of(error, under)) from None

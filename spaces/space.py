@@ -1,0 +1,142 @@
+"""The search space: what may vary, from YAML or from a define-by-run Python function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+
+from spaces.parameters import Choice, Parameter, Params
+from spaces.problems import Problem, unknown_name
+
+
+class SearchSpace:
+    """What may vary, and how a configuration is drawn from it through an Optuna trial.
+
+    Args:
+        parameters: name to parameter, or a function that draws with ``trial.suggest_*``; the
+            two are the same thing from here on.
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter] | Callable[[optuna.Trial], Any]) -> None:
+        self.parameters = dict(parameters) if isinstance(parameters, Mapping) else {}
+        self._define = parameters if callable(parameters) else self._suggest_each
+
+    def suggest(self, trial: optuna.Trial) -> Params:
+        """Draw one configuration; parameters whose condition does not hold are left out."""
+        self._define(trial)
+        return dict(trial.params)
+
+    @functools.cached_property
+    def _order(self) -> list[str]:
+        return _by_condition(self.parameters)
+
+    def _suggest_each(self, trial: optuna.Trial) -> None:
+        drawn: Params = {}
+        for name in self._order:
+            parameter = self.parameters[name]
+            if is_active(parameter, drawn):
+                drawn[name] = parameter.suggest(name, trial)
+
+    def problems_with(self, params: Mapping[str, Any]) -> list[Problem]:
+        """Why ``params`` is no point of this space; empty when it is one."""
+        if not self.parameters:
+            return self._problems_by_definition(params)
+        problems = [
+            Problem(name, unknown_name("parameter", name, self.parameters))
+            for name in sorted(params.keys() - self.parameters.keys())
+        ]
+        for name, parameter in self.parameters.items():
+            active = is_active(parameter, params)
+            if name in params and not active:
+                problems.append(Problem(name, f"does not apply here: it needs {parameter.when}"))
+            elif name in params and (message := parameter.problem_with(params[name])):
+                problems.append(Problem(name, message))
+            elif active and name not in params:
+                problems.append(Problem(name, "is missing"))
+        return problems
+
+    def _problems_by_definition(self, params: Mapping[str, Any]) -> list[Problem]:
+        fixed = optuna.trial.FixedTrial(dict(params))
+        try:
+            self._define(fixed)  # type: ignore[arg-type]
+            used = {name: params[name] for name in fixed.distributions}
+            optuna.trial.create_trial(
+                value=0.0, params=used, distributions=dict(fixed.distributions)
+            )
+        except ValueError as error:
+            return [Problem("", str(error))]
+        unknown = params.keys() - used.keys()
+        return [Problem(name, unknown_name("parameter", name, used)) for name in sorted(unknown)]
+
+    def samples(self, count: int, seed: int) -> list[Params]:
+        """``count`` configurations drawn at random, for people to look at."""
+        return [self.suggest(trial) for trial in self._random_trials(count, seed)]
+
+    @functools.cached_property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Every parameter's distribution; those of a function are seen by drawing from it."""
+        if self.parameters:
+            return {name: self.parameters[name].distribution() for name in self.parameters}
+        seen: dict[str, BaseDistribution] = {}
+        for trial in self._random_trials(100, seed=0):
+            self._define(trial)
+            seen.update(trial.distributions)
+        return seen
+
+    @staticmethod
+    def _random_trials(count: int, seed: int) -> list[optuna.Trial]:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+        return [study.ask() for _ in range(count)]
+
+    def settings_of(self, name: str, value: Any) -> dict[str, Any]:
+        """The partial settings that a named choice stands for, or ``{name: value}`` itself."""
+        parameter = self.parameters.get(name)
+        if isinstance(parameter, Choice) and parameter.settings is not None:
+            return parameter.settings[str(value)]
+        return {name: value}
+
+
+def is_active(parameter: Parameter, params: Mapping[str, Any]) -> bool:
+    """Whether the parameter's ``when`` holds among ``params``."""
+    conditions = (parameter.when or {}).items()
+    return all(name in params and params[name] in values for name, values in conditions)
+
+
+def _by_condition(parameters: Mapping[str, Parameter]) -> list[str]:
+    """The names in file order, but each after those that its ``when`` asks about."""
+    order: list[str] = []
+    while len(order) < len(parameters):
+        ready = [
+            name
+            for name, parameter in parameters.items()
+            if name not in order and set(parameter.when or {}) <= set(order)
+        ]
+        if not ready:
+            stuck = sorted(parameters.keys() - set(order))
+            raise ValueError(f"the conditions of {', '.join(stuck)} form a circle")
+        order.append(ready[0])
+    return order
+
+
+def condition_problems(parameters: Mapping[str, Parameter]) -> list[Problem]:
+    """Conditions on parameters that do not exist, or on values that these never take."""
+    problems = []
+    for name, parameter in parameters.items():
+        for other, values in (parameter.when or {}).items():
+            path = f"{name}.when.{other}"
+            if other not in parameters or other == name:
+                others = [valid for valid in parameters if valid != name]
+                problems.append(Problem(path, unknown_name("parameter", other, others)))
+                continue
+            messages = [parameters[other].problem_with(value) for value in values]
+            problems.extend(Problem(path, f"{other} {message}") for message in messages if message)
+    if not problems:
+        try:
+            _by_condition(parameters)
+        except ValueError as error:
+            problems.append(Problem("", str(error)))
+    return problems
