@@ -61,6 +61,9 @@ def load_experiment(spec: str | Path, changes: Sequence[str] = ()) -> Experiment
     for key in ("trainable", "space"):
         if isinstance(data.get(key), str):
             data[key] = absolute_reference(data[key], path.parent)
+    dataset = data.get("dataset")
+    if isinstance(dataset, dict) and isinstance(dataset.get("root"), str):
+        data["dataset"] = {**dataset, "root": str(Path(dataset["root"]).expanduser().resolve())}
     try:
         return parse_experiment(data)
     except InputError as error:

@@ -38,6 +38,13 @@ class PixelScale(Section):
     std: Annotated[list[Annotated[float, Field(gt=0)]], BeforeValidator(_per_channel)]
 
 
+def _texts(value: Any) -> Any:
+    """Class names that YAML reads as numbers (``[3, 5]``) are names all the same."""
+    return (
+        [str(v) if isinstance(v, int) else v for v in value] if isinstance(value, list) else value
+    )
+
+
 def _parse_normalize(value: Any) -> Any:
     if isinstance(value, dict | PixelScale):
         return PixelScale.model_validate(value)
@@ -69,7 +76,7 @@ class Dataset(Section):
     root: str | None = None
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     subset: Size | None = None
-    classes: list[str] | None = Field(default=None, min_length=2)
+    classes: Annotated[list[str], BeforeValidator(_texts), Field(min_length=2)] | None = None
     image_size: Size | None = None
     normalize: Annotated[
         Literal["none", "signed", "standard"] | PixelScale, PlainValidator(_parse_normalize)
@@ -188,8 +195,8 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Train:
-        if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):
-            raise ValueError("nesterov needs optimizer sgd and momentum > 0")
+        if self.nesterov and self.optimizer != "sgd":
+            raise ValueError(f"nesterov needs optimizer sgd, got {self.optimizer}")
         return self
 
 

@@ -1,0 +1,99 @@
+"""Checkpoints of one trial, on any filesystem that pyarrow knows; the newest valid one counts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from pyarrow import fs
+
+KEPT_WHILE_RUNNING = 2
+_DIGEST_BYTES = 32
+
+
+class Checkpoints:
+    """The checkpoints of one trial.
+
+    A file holds a SHA-256 digest and then what ``torch.save`` wrote; it is read back with
+    ``weights_only=True``, so that nothing but tensors and plain values can come out of it.
+
+    Args:
+        root: a folder or a URI (``s3://bucket/path``).
+        trial: the trial's number, whose folder below ``root`` is used.
+    """
+
+    def __init__(self, root: str, trial: int) -> None:
+        if "://" in root:
+            self._fs, path = fs.FileSystem.from_uri(root)
+        else:
+            self._fs, path = fs.LocalFileSystem(), str(Path(root).absolute())
+        self._folder = f"{path}/{trial}"
+
+    def save(self, epoch: int, state: dict[str, Any]) -> str:
+        """Write the state after ``epoch`` and drop all but the last two; returns the path."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        payload = buffer.getbuffer()
+        self._fs.create_dir(self._folder, recursive=True)
+        path = f"{self._folder}/epoch-{epoch:06d}.pt"
+        with self._fs.open_output_stream(path) as stream:
+            stream.write(hashlib.sha256(payload).digest())
+            stream.write(payload)
+        self.keep_last(KEPT_WHILE_RUNNING)
+        return path
+
+    def keep_last(self, count: int) -> None:
+        """Delete all but the newest ``count`` checkpoints."""
+        for _, path in self._files()[count:]:
+            self._fs.delete_file(path)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state of the newest checkpoint that is whole; None when there is none."""
+        for _, path in self._files():
+            state = self._read(path)
+            if state is not None:
+                return state
+        return None
+
+    def _files(self) -> list[tuple[int, str]]:
+        """(epoch, path) of every checkpoint, the newest first."""
+        selector = fs.FileSelector(self._folder, allow_not_found=True)
+        found = []
+        for info in self._fs.get_file_info(selector):
+            if match := re.fullmatch(r"epoch-(\d+)\.pt", info.base_name):
+                found.append((int(match[1]), info.path))
+        return sorted(found, reverse=True)
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        """What one file holds; None when its digest does not fit."""
+        with self._fs.open_input_stream(path) as stream:
+            content = stream.read()
+        digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        if hashlib.sha256(payload).digest() != digest:
+            return None
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(payload), map_location="cpu", weights_only=True
+        )
+        return state
+
+
+def check_savable(state: Any) -> None:
+    """See that a state of the user's own code can be read back.
+
+    Raises:
+        TypeError: when it holds more than tensors, numbers, texts, lists and dicts.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    try:
+        torch.load(buffer, weights_only=True)
+    except Exception as error:
+        raise TypeError(
+            "context.save takes tensors, numbers, texts, and lists and dicts of them; "
+            f"this state cannot be read back: {error}"
+        ) from None

@@ -1,0 +1,87 @@
+"""The resolved settings of one training, from which it can be repeated anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from spaces.experiment import Experiment, Metric
+from spaces.sections import Section, parse_section
+from spaces.settings import Dataset, Model, Train
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class TrainConfig(Section):
+    """One training of a built-in model: its outcome is a function of this alone (on one CPU type).
+
+    ``seed`` drives initialisation, batch order and dropout; ``split_seed`` the cut of the
+    validation split, the same for every trial of a search; ``threads`` are torch's CPU threads.
+    """
+
+    dataset: Dataset
+    model: Model
+    train: Train
+    metric: Metric
+    max_epochs: Count
+    seed: Seed
+    split_seed: Seed
+    threads: Count
+
+
+class CodeConfig(Section):
+    """One run of the user's own training code, ``trainable`` (``file.py:function``)."""
+
+    trainable: str
+    settings: dict[str, Any]
+    metric: Metric
+    max_epochs: Count
+    seed: Seed
+    threads: Count
+
+
+AnyConfig = TrainConfig | CodeConfig
+
+
+def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> AnyConfig:
+    """The settings of one training: the experiment's fixed ones, overlaid with ``params``.
+
+    Raises:
+        ValueError: when the parameters do not make valid settings.
+    """
+    metric, max_epochs = experiment.metric, experiment.scheduler.max_epochs
+    threads = experiment.resources.cpus
+    if experiment.trainable is not None:
+        return CodeConfig(
+            trainable=experiment.trainable,
+            settings=experiment.free_settings(params),
+            metric=metric,
+            max_epochs=max_epochs,
+            seed=seed,
+            threads=threads,
+        )
+    model, train = experiment.settings(params)
+    return TrainConfig(
+        dataset=experiment.dataset,
+        model=model,
+        train=train,
+        metric=metric,
+        max_epochs=max_epochs,
+        seed=seed,
+        split_seed=experiment.seed,
+        threads=threads,
+    )
+
+
+def parse_config(data: Mapping[str, Any]) -> AnyConfig:
+    """Read a configuration back from plain data.
+
+    Raises:
+        InputError: with every mistake found.
+    """
+    if "trainable" in data:
+        return parse_section(CodeConfig, data)
+    return parse_section(TrainConfig, data)

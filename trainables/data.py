@@ -1,0 +1,147 @@
+"""Data ready for training: splits cut by seed, normalisation, and splits held on the device."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from spaces.problems import InputError
+from spaces.settings import Dataset, PixelScale
+from trainables.sources import Array, Split, data_root, known_shape, read
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset ready for training: two splits, class names and the normalisation of inputs.
+
+    ``class_names`` is empty for a regression. Inputs in [0, 1] become ``(x - mean) / std``, with
+    ``mean`` and ``std`` of shape (channels,) or (1,), taken from the training split only.
+    """
+
+    train: Split
+    validation: Split
+    class_names: tuple[str, ...]
+    mean: Array
+    std: Array
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        return len(self.class_names) or int(self.train.targets.shape[1])
+
+
+def load_data(settings: Dataset, split_seed: int) -> Data:
+    """Read the training split, cut validation from it and fix the normalisation.
+
+    Args:
+        settings: which data.
+        split_seed: drives the cut and the choice of a subset.
+
+    Raises:
+        InputError: when the data is not there, or does not fit the settings.
+    """
+    whole, names = read(settings, "train")
+    validation = None
+    if settings.name == "image_folder" and (data_root(settings) / "val").is_dir():
+        validation, _ = read(settings, "val")
+    rows = np.arange(len(whole))
+    if settings.subset is not None and settings.subset < len(whole):
+        rows, _ = _cut(rows, whole, len(whole) - settings.subset, split_seed, "dataset.subset")
+    if validation is None:
+        share = max(1, round(settings.validation * len(rows)))
+        rows, held = _cut(rows, whole, share, split_seed, "dataset.validation")
+        validation = whole.take(held)
+    train = whole.take(rows)
+    mean, std = _scale(settings, train)
+    return Data(train, validation, names, mean, std)
+
+
+def load_test(settings: Dataset) -> Split:
+    """Read the test split, which nothing but the measuring of a confirmed winner may ask for.
+
+    Raises:
+        InputError: when the dataset has none, or it is not there.
+    """
+    return read(settings, "test")[0]
+
+
+def shape_of(settings: Dataset) -> tuple[tuple[int, ...], int]:
+    """Input shape and number of outputs; needs no files for a built-in dataset."""
+    if settings.name == "image_folder":
+        data = load_data(settings, split_seed=0)
+        return data.input_shape, data.outputs
+    return known_shape(settings)
+
+
+def _cut(rows: Array, whole: Split, size: int, seed: int, path: str) -> tuple[Array, Array]:
+    """Cut ``size`` of the rows off, every class in proportion; both parts in ascending order."""
+    from sklearn.model_selection import train_test_split
+
+    classes = whole.targets[rows] if whole.targets.ndim == 1 else None
+    try:
+        kept, cut = train_test_split(rows, test_size=size, stratify=classes, random_state=seed)
+    except ValueError as error:
+        raise InputError(f"{path}: {len(rows)} samples cannot be cut so: {error}") from None
+    return np.sort(kept), np.sort(cut)
+
+
+def _float32(values: Any) -> Array:
+    return np.asarray(values, dtype=np.float32)
+
+
+def _scale(settings: Dataset, train: Split) -> tuple[Array, Array]:
+    """Mean and deviation, each of shape (channels,) or (1,), by which inputs are normalised."""
+    if isinstance(settings.normalize, PixelScale):
+        mean, std = settings.normalize.mean, settings.normalize.std
+        channels = train.inputs.shape[1]
+        for name, values in (("mean", mean), ("std", std)):
+            if len(values) not in (1, channels):
+                path = f"dataset.normalize.{name}"
+                raise InputError(f"{path}: needs 1 or {channels} numbers, got {len(values)}")
+        return _float32(mean), _float32(std)
+    if settings.normalize == "signed":
+        return _float32([0.5]), _float32([0.5])
+    if settings.normalize == "standard":
+        axes = (0, *range(2, train.inputs.ndim))
+        unit = 255.0 if train.inputs.dtype == np.uint8 else 1.0
+        mean = train.inputs.mean(axis=axes, dtype=np.float64) / unit
+        std = train.inputs.std(axis=axes, dtype=np.float64) / unit
+        return _float32(mean), _float32(np.where(std > 0, std, 1.0))
+    return _float32([0.0]), _float32([1.0])
+
+
+@dataclass(frozen=True)
+class DeviceSplit:
+    """A split held whole on the training device, and the affine map that normalises its inputs."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, rows: torch.Tensor | slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised float32 inputs (batch, …) and targets (batch,) or (batch, 1) of some rows."""
+        inputs = self.inputs[rows].to(torch.float32)
+        return torch.addcmul(self.shift, inputs, self.scale), self.targets[rows]
+
+
+def to_device(split: Split, data: Data, device: torch.device) -> DeviceSplit:
+    """Move a split to the device; on a CPU its memory is shared, not copied."""
+    unit = 255.0 if split.inputs.dtype == np.uint8 else 1.0
+    shape = (-1, *(1 for _ in split.inputs.shape[2:]))  # (channels, 1, 1) or (features,)
+    scale = torch.from_numpy(_float32(1.0 / (unit * data.std))).reshape(shape)
+    shift = torch.from_numpy(_float32(-data.mean / data.std)).reshape(shape)
+    with warnings.catch_warnings():  # arrays from Ray's object store are read-only; we only read
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        inputs, targets = torch.from_numpy(split.inputs), torch.from_numpy(split.targets)
+    return DeviceSplit(*(tensor.to(device) for tensor in (inputs, targets, scale, shift)))

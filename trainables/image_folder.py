@@ -1,0 +1,65 @@
+"""A user's own images: ``train/`` (and, if there, ``val/`` and ``test/``) with a folder a class."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from spaces.problems import InputError
+from spaces.settings import Dataset
+from trainables.sources import Split, data_root
+
+
+def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, ...]]:
+    """Read ``root/part/<class>/<image>`` into one array.
+
+    Grey images become RGB. With ``image_size`` every image is resized to that many pixels square;
+    without it all must have the size of the first.
+
+    Args:
+        settings: the dataset section.
+        part: ``train``, ``val`` or ``test``.
+
+    Returns:
+        The split, inputs of shape (samples, 3, height, width) uint8, and the class names.
+
+    Raises:
+        InputError: when the folder is not there, holds no images, or their sizes differ.
+    """
+    from torchvision.datasets import ImageFolder
+
+    folder = data_root(settings) / part
+    if not folder.is_dir():
+        raise InputError(f"dataset.root: there is no folder {folder}")
+    try:
+        listing = ImageFolder(str(folder))
+    except FileNotFoundError as error:
+        raise InputError(f"dataset.root: {error}") from None
+    files, targets = zip(*listing.samples, strict=True)
+    first = _read(files[0], settings.image_size)
+    images = np.empty((len(files), *first.shape), dtype=np.uint8)
+    for row, file in enumerate(files):
+        image = _read(file, settings.image_size)
+        if image.shape != first.shape:
+            size, expected = (f"{s[2]}x{s[1]}" for s in (image.shape, first.shape))
+            raise InputError(
+                f"dataset.root: {file} is {size}, the first image is {expected}; "
+                "set dataset.image_size to resize all"
+            )
+        images[row] = image
+    return Split(images, np.asarray(targets, dtype=np.int64)), tuple(listing.classes)
+
+
+def _read(file: str, size: int | None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """One image as (3, height, width)."""
+    try:
+        with warnings.catch_warnings(), Image.open(file) as image:
+            warnings.simplefilter("ignore")
+            rgb = image.convert("RGB")
+            if size is not None and rgb.size != (size, size):
+                rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
+            return np.asarray(rgb).transpose(2, 0, 1)
+    except OSError as error:
+        raise InputError(f"dataset.root: {file} is no readable image: {error}") from None

@@ -1,0 +1,137 @@
+"""Layers whose noise is a function of (seed, step, layer), and the vocabulary of the settings."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from spaces.seeds import derive_seed
+from spaces.settings import Init
+
+
+class Noise:
+    """The randomness of a model's dropout layers: a function of (seed, step, layer).
+
+    ``F.dropout`` takes no generator, and PyTorch's global one depends on what ran before; so a
+    training that is interrupted, or that shares its process, would see other masks.
+
+    Args:
+        seed: the training's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.step = 0
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def keep_mask(
+        self, shape: torch.Size, like: torch.Tensor, rate: float, layer: int
+    ) -> torch.Tensor:
+        """A mask of 0 and ``1 / (1 - rate)``, of ``like``'s dtype and device.
+
+        Args:
+            shape: the mask's shape.
+            like: gives dtype and device.
+            rate: the probability of 0.
+            layer: the number of the layer in its model.
+        """
+        if like.device not in self._generators:
+            self._generators[like.device] = torch.Generator(like.device)
+        generator = self._generators[like.device]
+        generator.manual_seed(derive_seed(self.seed, self.step, layer))
+        mask = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return mask.bernoulli_(1.0 - rate, generator=generator).div_(1.0 - rate)
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al., 2014) of single values, or of whole channels.
+
+    Args:
+        rate: the probability with which a value (or channel) is dropped while training.
+        noise: the model's randomness.
+        layer: this layer's number in the model.
+        channels: drop (sample, channel) planes instead of values (Tompson et al., 2015).
+    """
+
+    def __init__(self, rate: float, noise: Noise, layer: int, channels: bool = False) -> None:
+        super().__init__()
+        self.rate = rate
+        self.noise = noise
+        self.layer = layer
+        self.channels = channels
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.rate == 0.0:
+            return inputs
+        shape = inputs.shape
+        if self.channels:
+            shape = torch.Size((*shape[:2], *(1 for _ in shape[2:])))  # (batch, channels, 1, 1)
+        return inputs * self.noise.keep_mask(shape, inputs, self.rate, self.layer)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}" + (", channels" if self.channels else "")
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "none": nn.Identity,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+def make_norm(name: str, features: int, groups: int, spatial: bool) -> nn.Module | None:
+    """The normalisation layer for ``features`` units, or channels where the input is ``spatial``.
+
+    Layer norm takes each sample by itself: over its features, or over channels and pixels (which
+    is group norm with one group).
+    """
+    if name == "batch":
+        return nn.BatchNorm2d(features) if spatial else nn.BatchNorm1d(features)
+    if name == "layer":
+        return nn.GroupNorm(1, features) if spatial else nn.LayerNorm(features)
+    if name == "group":
+        divisor = max(n for n in range(1, min(groups, features) + 1) if features % n == 0)
+        return nn.GroupNorm(divisor, features)
+    return None
+
+
+def init_weights(model: nn.Module, init: Init, generator: torch.Generator) -> None:
+    """Draw the weights of every linear and conv layer anew and set their biases to 0.
+
+    xavier: Glorot & Bengio, 2010; he: He et al., 2015 (gain for ReLU); orthogonal: Saxe et al.,
+    2013. ``default`` leaves PyTorch's own values.
+    """
+    if init.name == "default":
+        return
+    for layer in model.modules():
+        if not isinstance(layer, nn.Linear | nn.Conv2d):
+            continue
+        _draw(layer.weight, init, generator)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def _draw(weight: torch.Tensor, init: Init, generator: torch.Generator) -> None:
+    if init.name == "orthogonal":
+        nn.init.orthogonal_(weight, generator=generator)
+        return
+    receptive = math.prod(weight.shape[2:])
+    fan_in, fan_out = weight.shape[1] * receptive, weight.shape[0] * receptive
+    if init.name == "normal":
+        std = init.std
+    elif init.name == "xavier":
+        std = math.sqrt(2.0 / (fan_in + fan_out))
+    else:
+        std = math.sqrt(2.0 / (fan_in if init.mode == "fan_in" else fan_out))
+    if init.name != "normal" and init.distribution == "uniform":
+        bound = math.sqrt(3.0) * std
+        nn.init.uniform_(weight, -bound, bound, generator=generator)
+    else:
+        nn.init.normal_(weight, 0.0, std, generator=generator)

@@ -1,0 +1,112 @@
+"""The user's own training code: a generator that yields the metrics of each epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import torch
+
+from spaces.code import load_function
+from trainables.config import CodeConfig
+from trainables.training import EpochReport
+
+
+@dataclass
+class Context:
+    """What the user's generator is given beside its configuration.
+
+    ``device``: where to train. ``seed``: this trial's own. ``max_epochs``: how many epochs there
+    can be. ``gpu_ids``: the GPUs that Ray gave this trial. ``epoch``: epochs already done, 0 unless
+    resumed. ``state``: what was last saved, None unless resumed.
+    """
+
+    device: torch.device
+    seed: int
+    max_epochs: int
+    gpu_ids: tuple[str, ...] = ()
+    epoch: int = 0
+    state: Any = None
+
+    def save(self, state: Any) -> None:
+        """Keep a state to resume from; call it before the ``yield`` of the epoch it belongs to.
+
+        Args:
+            state: tensors, numbers, texts, and lists and dicts of them; such as state_dicts.
+        """
+        self.state = state
+
+
+class CodeTraining:
+    """One run of the user's generator, with the interface of ``Training``.
+
+    A run whose code never saves a state starts anew when it is resumed.
+
+    Args:
+        config: the settings, with the reference to the code.
+        device: where it shall train.
+        gpu_ids: the GPUs that Ray gave it.
+    """
+
+    def __init__(
+        self, config: CodeConfig, device: torch.device, gpu_ids: tuple[str, ...] = ()
+    ) -> None:
+        self.config = config
+        self._context = Context(device, config.seed, config.max_epochs, gpu_ids)
+        self._generator: Generator[dict[str, float]] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done so far."""
+        return self._context.epoch
+
+    def __iter__(self) -> Iterator[EpochReport]:
+        return self
+
+    def __next__(self) -> EpochReport:
+        if self.epoch >= self.config.max_epochs:
+            raise StopIteration
+        if self._generator is None:
+            torch.manual_seed(self.config.seed)
+            train = load_function(self.config.trainable)
+            self._generator = train(dict(self.config.settings), self._context)
+            if not isinstance(self._generator, Generator):
+                kind = type(self._generator).__name__
+                raise TypeError(f"{self.config.trainable} must be a generator, it gave {kind}")
+        metrics = _checked(next(self._generator))
+        self._context.epoch += 1
+        return EpochReport(self.epoch, metrics)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the code saved last, and after how many epochs."""
+        return {"epoch": self._context.epoch, "state": self._context.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; without one, from the start."""
+        if state["state"] is not None:
+            self._context.epoch, self._context.state = state["epoch"], state["state"]
+
+    def close(self) -> None:
+        """Let the generator run its ``finally`` blocks."""
+        if self._generator is not None:
+            self._generator.close()
+
+
+def _checked(metrics: Any) -> dict[str, float]:
+    rule = "each epoch must yield a mapping of metric names to numbers"
+    if not isinstance(metrics, dict):
+        raise TypeError(f"{rule}, got {metrics!r}")
+    for name, value in metrics.items():
+        if not isinstance(value, Real) and not (hasattr(value, "numel") and value.numel() == 1):
+            raise TypeError(f"{rule}, got {name}: {value!r}")
+    return {str(name): _number(value) for name, value in metrics.items()}
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,246 @@
+"""``Training``: one configuration, trained epoch by epoch, exactly resumable. The central seam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from spaces.seeds import derive_seed
+from spaces.settings import Schedule, Train
+from trainables.config import TrainConfig
+from trainables.data import Data, DeviceSplit, to_device
+from trainables.models import build_model
+
+STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
+EVALUATION_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch gave.
+
+    ``metrics``: train_loss and train_accuracy (means over the epoch's batches, running),
+    val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step).
+    ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
+    whole training.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    steps: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Training:
+    """One training. Iterate to train: each item is the report of one more epoch.
+
+    Its outcome is a function of ``config`` and ``data`` alone: batch order, dropout noise and
+    weights come from the seed, so an interrupted training that is resumed with ``load_state_dict``
+    ends with the same weights, bit for bit on a CPU.
+
+    Args:
+        config: the resolved settings.
+        data: the splits, in host memory.
+        device: where model and data are held.
+
+    Raises:
+        ValueError: when the model does not fit the data.
+    """
+
+    def __init__(self, config: TrainConfig, data: Data, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self.epoch = 0
+        self.step = 0
+        self._train = to_device(data.train, data, device)
+        self._validation = to_device(data.validation, data, device)
+        model, self._noise = build_model(config.model, data.input_shape, data.outputs, config.seed)
+        self.model: nn.Module = model.to(device)
+        self.optimizer = make_optimizer(config.train, self.model)
+        self._is_classification = bool(data.class_names)
+        self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
+
+    def __iter__(self) -> Iterator[EpochReport]:
+        return self
+
+    def __next__(self) -> EpochReport:
+        if self.epoch >= self.config.max_epochs:
+            raise StopIteration
+        self.epoch += 1
+        losses, steps, hits, gradient_norm = self._train_epoch()
+        finite = math.isfinite(losses)
+        metrics = {"train_loss": losses}
+        validation = self.evaluate() if finite else self._no_scores()
+        if self._is_classification:
+            metrics["train_accuracy"] = hits if finite else math.nan
+        metrics |= {f"val_{name}": value for name, value in validation.items()}
+        metrics["learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
+        metrics["gradient_norm"] = gradient_norm
+        self._keep_best(metrics)
+        return EpochReport(self.epoch, metrics, steps)
+
+    def _train_epoch(self) -> tuple[float, list[tuple[int, float]], float, float]:
+        """Train one epoch; returns mean loss, losses by step, share of hits, gradient norm.
+
+        A loss that is no longer finite ends the epoch at the next look, every 50 steps.
+        """
+        self.model.train()
+        batches = self._batches()
+        losses = torch.zeros(len(batches), device=self.device)
+        hits = torch.zeros((), dtype=torch.int64, device=self.device)
+        steps: list[tuple[int, float]] = []
+        gradient_norm = torch.zeros(())
+        for number, rows in enumerate(batches, start=1):
+            inputs, targets = self._train.batch(rows)
+            self._set_learning_rate(len(batches))
+            self._noise.step = self.step
+            outputs = self.model(inputs)
+            loss = self._loss(outputs, targets)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            is_last = number == len(batches)
+            if self.config.train.clip_norm is not None or is_last:
+                gradient_norm = self._clip()
+            self.optimizer.step()
+            self.step += 1
+            losses[number - 1] = loss.detach()
+            if self._is_classification:
+                hits += (outputs.detach().argmax(1) == targets).sum()
+            if number % STEPS_PER_LOSS == 0 or is_last:
+                window = losses[(number - 1) // STEPS_PER_LOSS * STEPS_PER_LOSS : number]
+                steps.append((self.step, window.mean().item()))
+                if not math.isfinite(steps[-1][1]):
+                    break
+        seen = sum(len(rows) for rows in batches)
+        mean = losses[:number].mean().item()
+        return mean, steps, hits.item() / seen, gradient_norm.item()
+
+    def _batches(self) -> list[torch.Tensor]:
+        """The rows of each batch of this epoch; a last batch of one sample is left out.
+
+        (Batch norm cannot train on a single sample.)
+        """
+        generator = torch.Generator().manual_seed(
+            derive_seed(self.config.seed, "order", self.epoch)
+        )
+        order = torch.randperm(len(self._train), generator=generator).to(self.device)
+        batches = list(torch.split(order, self.config.train.batch_size))
+        return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+
+    def _set_learning_rate(self, steps_per_epoch: int) -> None:
+        rate = self.config.train.lr * schedule_factor(
+            self.config.train.schedule, self.step, steps_per_epoch, self.config.max_epochs
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _clip(self) -> torch.Tensor:
+        """Clip the gradients where that is asked for; returns their norm before."""
+        limit = self.config.train.clip_norm or math.inf
+        return nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+
+    def _loss(
+        self, outputs: torch.Tensor, targets: torch.Tensor, mean: bool = True
+    ) -> torch.Tensor:
+        reduction = "mean" if mean else "sum"
+        if self._is_classification:
+            return F.cross_entropy(outputs, targets, reduction=reduction)
+        return F.mse_loss(outputs, targets, reduction=reduction)
+
+    def evaluate(self, split: DeviceSplit | None = None) -> dict[str, float]:
+        """Mean loss, and accuracy for classification, on a split (left out: validation)."""
+        split = self._validation if split is None else split
+        self.model.eval()
+        loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        hits = torch.zeros((), dtype=torch.int64, device=self.device)
+        with torch.inference_mode():
+            for start in range(0, len(split), EVALUATION_BATCH):
+                inputs, targets = split.batch(slice(start, start + EVALUATION_BATCH))
+                outputs = self.model(inputs)
+                loss += self._loss(outputs, targets, mean=False)
+                if self._is_classification:
+                    hits += (outputs.argmax(1) == targets).sum()
+        if not self._is_classification:
+            return {"loss": loss.item() / split.targets.numel()}
+        return {"loss": loss.item() / len(split), "accuracy": hits.item() / len(split)}
+
+    def _no_scores(self) -> dict[str, float]:
+        names = ("loss", "accuracy") if self._is_classification else ("loss",)
+        return dict.fromkeys(names, math.nan)
+
+    def _keep_best(self, metrics: dict[str, float]) -> None:
+        metric = self.config.metric
+        if metric.scope != "best" or not math.isfinite(value := metrics[metric.name]):
+            return
+        if self._kept is None or metric.better(value, self._kept["value"]):
+            weights = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+            self._kept = {"value": value, "epoch": self.epoch, "weights": weights}
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The weights that count: the last epoch's, or with ``metric.scope: best`` the best's."""
+        weights = self._kept["weights"] if self._kept else self.model.state_dict()
+        return {name: tensor.detach().cpu() for name, tensor in weights.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next epoch depends on, as tensors and plain values."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "kept": self._kept,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that ``state_dict`` gave for the same configuration."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._kept = state["kept"]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def make_optimizer(settings: Train, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer asked for, fused where PyTorch has that (faster on a CPU, too)."""
+    parameters, decay = model.parameters(), settings.weight_decay
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(
+                parameters,
+                lr=settings.lr,
+                momentum=settings.momentum,
+                nesterov=settings.nesterov and settings.momentum > 0,
+                weight_decay=decay,
+                fused=True,
+            )
+        case "adam":
+            return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=decay, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(
+                parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=decay
+            )
+
+
+def schedule_factor(schedule: Schedule, step: int, steps_per_epoch: int, max_epochs: int) -> float:
+    """By what the initial learning rate is multiplied at an optimizer step (from 0)."""
+    warmup_steps = schedule.warmup_epochs * steps_per_epoch
+    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    match schedule.name:
+        case "constant":
+            return warmup
+        case "exponential":
+            return warmup * schedule.gamma ** (step // steps_per_epoch)
+        case "inverse_time":
+            return warmup / (1.0 + schedule.decay * step)
+        case "cosine":
+            progress = step / (max_epochs * steps_per_epoch)
+            return warmup * 0.5 * (1.0 + math.cos(math.pi * progress))

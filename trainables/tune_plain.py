@@ -1,0 +1,155 @@
+"""The worker of the plain transport: one Tune trial trains one configuration, epoch by epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import sys
+import traceback
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from trainables.checkpoints import Checkpoints, check_savable
+from trainables.config import AnyConfig, CodeConfig, parse_config
+from trainables.data import Data
+from trainables.own_code import CodeTraining
+from trainables.training import EpochReport, Training
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is told about its trial.
+
+    ``config``: plain data of the resolved settings. ``reported``: epochs that the journal already
+    has. ``checkpoints``: folder or URI under which the trials' checkpoints lie.
+    """
+
+    trial: int
+    config: dict[str, Any]
+    reported: int
+    checkpoints: str
+    epoch_timeout_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker answers after each epoch.
+
+    ``report`` is None when the training had ended before; ``error`` is the traceback of an
+    exception in it; ``printed`` is what the code printed meanwhile.
+    """
+
+    report: EpochReport | None
+    checkpoint: str | None
+    printed: str
+    error: str | None = None
+
+
+class PlainWorker(tune.Trainable):  # type: ignore[misc]
+    """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
+
+    def setup(self, config: dict[str, Any], data: Data | None = None) -> None:
+        """Take the first trial.
+
+        Args:
+            config: ``{"assignment": …}``.
+            data: the dataset, from Ray's object store; None for the user's own code.
+        """
+        self._data = data
+        self._take(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial; its process and the data on its device stay."""
+        self.cleanup()
+        self._take(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Close the user's generator, if there is one."""
+        if self._training is not None:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+                self._training.close()
+        self._training = None
+
+    def _take(self, config: dict[str, Any]) -> None:
+        self._assignment: Assignment = config["assignment"]
+        self._training: Training | CodeTraining | None = None
+        self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
+        self._unsent: deque[EpochReport] = deque()
+        self._reports: list[EpochReport] = []
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch, or hand in again a report that may have been lost on its way."""
+        printed = io.StringIO()
+        timeout = self._assignment.epoch_timeout_seconds
+        if timeout is not None:
+            faulthandler.dump_traceback_later(timeout, exit=True, file=sys.__stderr__)
+        try:
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                report, checkpoint = self._next_report()
+            outcome = Outcome(report, checkpoint, printed.getvalue())
+        except Exception:
+            outcome = Outcome(None, None, printed.getvalue(), error=traceback.format_exc())
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        return {"outcome": outcome}
+
+    def _next_report(self) -> tuple[EpochReport | None, str | None]:
+        """The next report, or None at the end, and the path of its checkpoint."""
+        if self._training is None:
+            self._start()
+        assert self._training is not None
+        if self._unsent:
+            return self._unsent.popleft(), None
+        try:
+            report = next(self._training)
+        except StopIteration:
+            return None, None
+        self._reports.append(report)
+        state = self._training.state_dict()
+        if isinstance(self._training, CodeTraining) and report.epoch == 1:
+            check_savable(state)
+        reports = [asdict(report) for report in self._reports]
+        path = self._checkpoints.save(report.epoch, {"training": state, "reports": reports})
+        return report, path
+
+    def _start(self) -> None:
+        """Set the process up for this trial and go on from its newest checkpoint, if any."""
+        config = parse_config(self._assignment.config)
+        torch.set_num_threads(config.threads)
+        self._training = make_training(config, self._data, *_device_of_this_process())
+        saved = self._checkpoints.load()
+        if saved is None:
+            return
+        self._training.load_state_dict(saved["training"])
+        if self._training.epoch == 0:  # the user's code saved no state: it starts anew
+            return
+        self._reports = [EpochReport(**report) for report in saved["reports"]]
+        self._unsent.extend(r for r in self._reports if r.epoch > self._assignment.reported)
+
+
+def make_training(
+    config: AnyConfig, data: Data | None, device: torch.device, gpu_ids: tuple[str, ...] = ()
+) -> Training | CodeTraining:
+    """The training that a configuration asks for.
+
+    Raises:
+        ValueError: when a built-in model does not fit the data.
+    """
+    if isinstance(config, CodeConfig):
+        return CodeTraining(config, device, gpu_ids)
+    assert data is not None
+    return Training(config, data, device)
+
+
+def _device_of_this_process() -> tuple[torch.device, tuple[str, ...]]:
+    """The device to train on, by what Ray gave this process, and the ids of its GPUs."""
+    gpu_ids = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
+    has_gpu = bool(gpu_ids) and torch.cuda.is_available()
+    return torch.device("cuda" if has_gpu else "cpu"), gpu_ids
