@@ -62,11 +62,9 @@ class Checkpoints:
     def _files(self) -> list[tuple[int, str]]:
         """(epoch, path) of every checkpoint, the newest first."""
         selector = fs.FileSelector(self._folder, allow_not_found=True)
-        found = []
-        for info in self._fs.get_file_info(selector):
-            if match := re.fullmatch(r"epoch-(\d+)\.pt", info.base_name):
-                found.append((int(match[1]), info.path))
-        return sorted(found, reverse=True)
+        files = self._fs.get_file_info(selector)
+        matches = [(re.fullmatch(r"epoch-(\d+)\.pt", file.base_name), file.path) for file in files]
+        return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
     def _read(self, path: str) -> dict[str, Any] | None:
         """What one file holds; None when its digest does not fit."""

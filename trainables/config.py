@@ -18,14 +18,16 @@ Seed = Annotated[int, Field(ge=0)]
 class TrainConfig(Section):
     """One training of a built-in model: its outcome is a function of this alone (on one CPU type).
 
-    ``seed`` drives initialisation, batch order and dropout; ``split_seed`` the cut of the
-    validation split, the same for every trial of a search; ``threads`` are torch's CPU threads.
+    ``epochs`` are trained, of ``max_epochs`` for which the schedule is laid out. ``seed`` drives
+    initialisation, batch order and dropout; ``split_seed`` the cut of the validation split, the
+    same for every trial of a search; ``threads`` are torch's CPU threads.
     """
 
     dataset: Dataset
     model: Model
     train: Train
     metric: Metric
+    epochs: Count
     max_epochs: Count
     seed: Seed
     split_seed: Seed
@@ -38,6 +40,7 @@ class CodeConfig(Section):
     trainable: str
     settings: dict[str, Any]
     metric: Metric
+    epochs: Count
     max_epochs: Count
     seed: Seed
     threads: Count
@@ -59,6 +62,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
             trainable=experiment.trainable,
             settings=experiment.free_settings(params),
             metric=metric,
+            epochs=max_epochs,
             max_epochs=max_epochs,
             seed=seed,
             threads=threads,
@@ -69,6 +73,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
         model=model,
         train=train,
         metric=metric,
+        epochs=max_epochs,
         max_epochs=max_epochs,
         seed=seed,
         split_seed=experiment.seed,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 
 from spaces.code import load_function
@@ -67,10 +69,10 @@ class CodeTraining:
         return self
 
     def __next__(self) -> EpochReport:
-        if self.epoch >= self.config.max_epochs:
+        if self.epoch >= self.config.epochs:
             raise StopIteration
         if self._generator is None:
-            torch.manual_seed(self.config.seed)
+            _seed_everything(self.config.seed)
             train = load_function(self.config.trainable)
             self._generator = train(dict(self.config.settings), self._context)
             if not isinstance(self._generator, Generator):
@@ -93,6 +95,13 @@ class CodeTraining:
         """Let the generator run its ``finally`` blocks."""
         if self._generator is not None:
             self._generator.close()
+
+
+def _seed_everything(seed: int) -> None:
+    """The user's code may draw from the global generators; a reused process starts them afresh."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def _checked(metrics: Any) -> dict[str, float]:

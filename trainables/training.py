@@ -69,7 +69,7 @@ class Training:
         return self
 
     def __next__(self) -> EpochReport:
-        if self.epoch >= self.config.max_epochs:
+        if self.epoch >= self.config.epochs:
             raise StopIteration
         self.epoch += 1
         losses, steps, hits, gradient_norm = self._train_epoch()

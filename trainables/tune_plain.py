@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import io
-import sys
 import traceback
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -20,6 +19,8 @@ from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.own_code import CodeTraining
 from trainables.training import EpochReport, Training
+
+_STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Outcome:
 class PlainWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
+    _training: Training | CodeTraining | None = None
+
     def setup(self, config: dict[str, Any], data: Data | None = None) -> None:
         """Take the first trial.
 
@@ -79,7 +82,6 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
 
     def _take(self, config: dict[str, Any]) -> None:
         self._assignment: Assignment = config["assignment"]
-        self._training: Training | CodeTraining | None = None
         self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
         self._unsent: deque[EpochReport] = deque()
         self._reports: list[EpochReport] = []
@@ -89,7 +91,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         printed = io.StringIO()
         timeout = self._assignment.epoch_timeout_seconds
         if timeout is not None:
-            faulthandler.dump_traceback_later(timeout, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(timeout, exit=True, file=_STDERR)
         try:
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                 report, checkpoint = self._next_report()

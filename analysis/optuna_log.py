@@ -1,0 +1,86 @@
+"""``optuna.log``: the run as an Optuna journal storage, which optuna-dashboard opens."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.events import Created, Event, Finished, Report
+from analysis.run import Trial, Trials
+from spaces.experiment import Experiment
+
+_STATES = {
+    "completed": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "diverged": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class OptunaLog:
+    """Writes every event on into an Optuna study of the experiment's name.
+
+    completed is COMPLETE; stopped is PRUNED with its last value; diverged is PRUNED with the worst
+    finite value of the run so far; failed is FAIL. The user attribute ``state`` says which.
+
+    Args:
+        path: the file, which is written afresh.
+        experiment: gives space, name and direction.
+    """
+
+    def __init__(self, path: Path, experiment: Experiment) -> None:
+        path.unlink(missing_ok=True)
+        self._space = experiment.search_space
+        self._metric = experiment.metric
+        self._storage = JournalStorage(JournalFileBackend(str(path)))
+        is_min = self._metric.mode == "min"
+        direction = StudyDirection.MINIMIZE if is_min else StudyDirection.MAXIMIZE
+        self._study_id = self._storage.create_new_study([direction], experiment.name)
+        self._ids: dict[int, int] = {}
+
+    def write(self, event: Event, trials: Trials) -> None:
+        """Take one event in."""
+        match event:
+            case Created():
+                trial = self._running_trial(event)
+                self._ids[event.trial] = self._storage.create_new_trial(self._study_id, trial)
+            case Report():
+                value = event.metrics[self._metric.name]
+                if math.isfinite(value):
+                    self._storage.set_trial_intermediate_value(
+                        self._ids[event.trial], event.epoch, value
+                    )
+            case Finished():
+                self._finish(trials.by_number[event.trial], trials.worst(self._metric))
+
+    def _running_trial(self, event: Created) -> FrozenTrial:
+        fixed = optuna.trial.FixedTrial(event.params, number=event.trial)
+        self._space.suggest(fixed)  # type: ignore[arg-type]
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=fixed.params,
+            distributions=fixed.distributions,
+            user_attrs={"seed": event.seed},
+        )
+        trial.datetime_start = datetime.fromtimestamp(event.time)
+        return trial
+
+    def _finish(self, trial: Trial, worst: float) -> None:
+        trial_id = self._ids[trial.number]
+        self._storage.set_trial_user_attr(trial_id, "state", trial.state)
+        value = trial.value(self._metric)
+        if trial.state == "diverged":
+            value = worst
+            self._storage.set_trial_intermediate_value(trial_id, max(trial.epoch, 1), worst)
+        values = None if value is None else [value]
+        self._storage.set_trial_state_values(trial_id, _STATES[trial.state], values)
+
+    def close(self) -> None:
+        """Nothing is held open."""

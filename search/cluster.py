@@ -1,0 +1,122 @@
+"""The Ray cluster: connecting to it quietly, and how many trials fit on it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from dataclasses import dataclass
+
+import ray
+
+from spaces.experiment import Resources
+from spaces.problems import InputError, Problem
+
+_ENVIRONMENT = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keep Ray's note on CUDA_VISIBLE_DEVICES away
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's code finds its files where it was started
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": str(365 * 24 * 3600),  # Tune's own snapshots are never read
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # processes start side by side; slots bound their number
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+_SLOTS_SECONDS = 2.0  # how long the number of slots is believed
+
+
+def connect(address: str | None, verbose: bool) -> bool:
+    """Start Ray here, or connect to a cluster; a Ray that runs already in this process is taken.
+
+    Args:
+        address: of a running cluster (``auto`` or ``host:port``); None starts Ray here.
+        verbose: let Ray's own messages through.
+
+    Returns:
+        Whether Ray was started by this call and should be shut down after use.
+
+    Raises:
+        InputError: when there is no cluster at the address.
+    """
+    if address is not None and address.startswith("ray://"):
+        raise InputError(
+            "ray:// would run the search in a process that can't reach this folder; "
+            "submit it with ray job submit -- shoal search … instead",
+            source="--address",
+        )
+    os.environ.update(_ENVIRONMENT)
+    if not verbose:
+        for name in ("ray", "ray.tune", "ray.train"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        return False
+    local = {"include_dashboard": False} if address is None else {}
+    try:
+        ray.init(
+            address=address or "local",
+            runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.CRITICAL,
+            **local,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"no Ray cluster answers at {address}: {reason}", "--address") from None
+    return True
+
+
+@dataclass
+class Slots:
+    """How many trials fit on the cluster at a time, each with its CPUs and GPUs."""
+
+    cpus: int
+    gpus: float
+    _count: int = 0
+    _counted_at: float = -math.inf
+
+    def count(self) -> int:
+        """The number that fits now (at least 1, so that a cluster is given something to wait for).
+
+        A trial has its CPUs and its GPU, or its share of one GPU, on one node.
+        """
+        if time.monotonic() - self._counted_at > _SLOTS_SECONDS:
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self._count = max(1, sum(self._fitting(node) for node in nodes))
+            self._counted_at = time.monotonic()
+        return self._count
+
+    def _fitting(self, node: dict[str, float]) -> int:
+        by_cpu = int(node.get("CPU", 0) // self.cpus)
+        if self.gpus == 0:
+            return by_cpu
+        return min(by_cpu, int(node.get("GPU", 0)) * int(1 / self.gpus + 1e-9))
+
+
+def slots_for(resources: Resources, may_wait: bool) -> Slots:
+    """What each trial gets on the connected cluster.
+
+    Args:
+        resources: what the experiment asks for.
+        may_wait: whether nodes may join later, so that what is missing now is no mistake.
+
+    Raises:
+        InputError: when a trial can't fit on any machine that there is.
+    """
+    total = ray.cluster_resources()
+    gpus = resources.gpus if resources.gpus != "auto" else float(total.get("GPU", 0) >= 1)
+    slots = Slots(resources.cpus, gpus)
+    if not may_wait:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        most = {kind: max(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
+        problems = [
+            Problem(path, f"{asked:g} per trial asked for, but there are {most[kind]:g} here")
+            for path, kind, asked in (
+                ("resources.cpus", "CPU", resources.cpus),
+                ("resources.gpus", "GPU", gpus),
+            )
+            if asked > most[kind]
+        ]
+        if problems:
+            raise InputError(problems)
+    return slots

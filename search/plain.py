@@ -1,0 +1,228 @@
+"""The plain transport: one Tune trial is one configuration; thin adapters without any logic."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any, Protocol
+
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from analysis.run import RunFolder, Trial
+from search.cluster import Slots
+from search.coordinator import Coordinator
+from trainables.checkpoints import Checkpoints
+from trainables.config import resolve
+from trainables.data import Data
+from trainables.tune_plain import Assignment, Outcome, PlainWorker
+
+
+class View(Protocol):
+    """What shows the search to a person."""
+
+    def update(self, active: int) -> None:
+        """Called several times a second with the number of trials that are placed."""
+
+    def note(self, message: str) -> None:
+        """Called with a line that should be read."""
+
+
+class _Link:
+    """The one object that Tune's adapters share.
+
+    Tune deep-copies and pickles its searcher and scheduler: the link copies to itself and pickles
+    to nothing, for the journal is what a run is brought back from.
+    """
+
+    def __init__(
+        self, coordinator: Coordinator, folder: RunFolder, slots: Slots, view: View
+    ) -> None:
+        self.coordinator = coordinator
+        self.folder = folder
+        self.slots = slots
+        self.view = view
+        self.placed: dict[str, int] = {}  # Tune's trial id to our number, until the trial ends
+        self.fault: Exception | None = None
+        storage = coordinator.experiment.storage
+        self.checkpoints = folder.checkpoints(storage)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Link:
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+    def assignment(self, trial: Trial) -> Assignment:
+        experiment = self.coordinator.experiment
+        config = resolve(experiment, trial.params, trial.seed)
+        return Assignment(
+            trial=trial.number,
+            config=config.model_dump(mode="json"),
+            reported=trial.epoch,
+            checkpoints=self.checkpoints,
+            epoch_timeout_seconds=experiment.epoch_timeout_seconds,
+        )
+
+    def take(self, number: int, outcome: Outcome) -> str:
+        """Hand an outcome to the coordinator; returns Tune's word for the decision."""
+        if outcome.printed:
+            self._log(number, outcome.printed)
+        if outcome.error is not None:
+            self.coordinator.end(number, "failed", outcome.error)
+            self.view.note(f"trial {number} failed: {outcome.error.strip().splitlines()[-1]}")
+        elif outcome.report is None:
+            self.coordinator.end(number, "completed")
+        else:
+            report = outcome.report
+            if outcome.checkpoint is not None:
+                self.coordinator.checkpoint(number, report.epoch, outcome.checkpoint)
+            decision = self.coordinator.report(number, report.epoch, report.metrics, report.steps)
+            if decision == "continue":
+                return TrialScheduler.CONTINUE
+        Checkpoints(self.checkpoints, number).keep_last(1)
+        return TrialScheduler.STOP
+
+    def _log(self, number: int, text: str) -> None:
+        file = self.folder.log_file(number)
+        file.parent.mkdir(exist_ok=True)
+        with file.open("a", encoding="utf-8") as log:
+            log.write(text)
+
+
+class _Searcher(Searcher):  # type: ignore[misc]
+    """Asks the coordinator for trials, as many as fit on the cluster."""
+
+    def __init__(self, link: _Link) -> None:
+        super().__init__()
+        self._link = link
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        link = self._link
+        if link.fault is not None or link.coordinator.is_over:
+            return Searcher.FINISHED
+        if len(link.placed) >= link.slots.count():
+            return None
+        trial = link.coordinator.next_trial()
+        if trial is None:
+            return Searcher.FINISHED
+        link.placed[trial_id] = trial.number
+        return {"assignment": link.assignment(trial)}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self._link.placed.pop(trial_id, None)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the journal is what a run is brought back from."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called."""
+
+
+class _Scheduler(FIFOScheduler):  # type: ignore[misc]
+    """Hands every epoch's outcome to the coordinator."""
+
+    def __init__(self, link: _Link) -> None:
+        super().__init__()
+        self._link = link
+
+    def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        try:
+            return self._link.take(_number(trial), result["outcome"])
+        except Exception as error:  # Tune would swallow it and go on
+            self._link.fault = error
+            return TrialScheduler.STOP  # type: ignore[no-any-return]
+
+
+class _Callback(tune.Callback):  # type: ignore[misc]
+    """Tells of dead processes, and lets the view show how things stand."""
+
+    def __init__(self, link: _Link) -> None:
+        self._link = link
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        self._link.view.update(len(self._link.placed))
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        reason = _reason(trial)
+        self._link.coordinator.attempt(_number(trial), reason)
+        self._link.view.note(f"trial {_number(trial)} starts again: {reason}")
+
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        reason = _reason(trial)
+        self._link.coordinator.end(_number(trial), "failed", reason)
+        self._link.view.note(f"trial {_number(trial)} failed: {reason}")
+
+
+class _Stopper(tune.Stopper):  # type: ignore[misc]
+    def __init__(self, link: _Link) -> None:
+        self._link = link
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._link.fault is not None or self._link.coordinator.must_stop_now
+
+
+def _number(trial: TuneTrial) -> int:
+    assignment: Assignment = trial.config["assignment"]
+    return assignment.trial
+
+
+def _reason(trial: TuneTrial) -> str:
+    error = trial.get_error()
+    lines = str(error).strip().splitlines() or ["its process died"]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
+def run_plain(
+    coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None, view: View
+) -> None:
+    """Search until the coordinator is done, or is told to stop.
+
+    Args:
+        coordinator: decides.
+        folder: the run's files.
+        slots: what a trial gets, and how many fit.
+        data: given to every worker through Ray's object store; None for the user's own code.
+        view: is shown how things stand.
+
+    Raises:
+        InputError: when the trainable does not report the metric of the search.
+    """
+    experiment = coordinator.experiment
+    link = _Link(coordinator, folder, slots, view)
+    trainable = tune.with_resources(
+        tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
+    )
+    with tempfile.TemporaryDirectory(prefix="shoal-", ignore_cleanup_errors=True) as scratch:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                num_samples=-1,
+                search_alg=_Searcher(link),
+                scheduler=_Scheduler(link),
+                reuse_actors=not experiment.isolate,
+                trial_name_creator=lambda trial: trial.trial_id,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                stop=_Stopper(link),
+                callbacks=[_Callback(link)],
+                failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        ).fit()
+    if link.fault is not None:
+        raise link.fault

@@ -1,0 +1,182 @@
+"""The search in the terminal: a live view, or one plain line every few seconds when piped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from analysis.run import RunFolder, Trial
+from search.coordinator import Coordinator
+
+LIVE_SECONDS = 0.25
+LINE_SECONDS = 5.0
+_SPEED_SECONDS = 30.0
+_WAIT_SECONDS = 10.0
+_NOTES = 4
+
+
+class Progress:
+    """Shows how a search stands; a context manager around it.
+
+    Args:
+        coordinator: what is shown.
+        folder: the run.
+        console: where; left out, the terminal's standard error.
+    """
+
+    def __init__(
+        self, coordinator: Coordinator, folder: RunFolder, console: Console | None = None
+    ) -> None:
+        self._coordinator = coordinator
+        self._folder = folder
+        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._live: Live | None = None
+        self._shown_at = time.monotonic()
+        self._speeds: deque[tuple[float, int]] = deque()
+        self._notes: deque[str] = deque(maxlen=_NOTES)
+        self._last_epoch_at = time.monotonic()
+        self._epochs = coordinator.trials.epochs
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self.render, console=self._console, auto_refresh=False)
+            self._live.start(refresh=True)
+        else:
+            self._console.print(f"{self._folder.path}", soft_wrap=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.refresh()
+            self._live.stop()
+        else:
+            self._console.print(self.line(), soft_wrap=True)
+
+    def update(self, active: int) -> None:
+        """Show how things stand, when it is time to.
+
+        Args:
+            active: the number of trials that are placed.
+        """
+        now = time.monotonic()
+        self._notice_waiting(now, active)
+        if now - self._shown_at < (LINE_SECONDS if self._live is None else LIVE_SECONDS):
+            return
+        self._shown_at = now
+        self._speeds.append((now, self._coordinator.trials.epochs))
+        while self._speeds[0][0] < now - _SPEED_SECONDS:
+            self._speeds.popleft()
+        if self._live is not None:
+            self._live.refresh()
+        else:
+            self._console.print(self.line(), soft_wrap=True)
+
+    def note(self, message: str) -> None:
+        """Show a line that should be read."""
+        if self._live is None:
+            self._console.print(message, soft_wrap=True, markup=False)
+        elif not self._notes or self._notes[-1] != message:
+            self._notes.append(message)
+
+    def _notice_waiting(self, now: float, active: int) -> None:
+        """Say so when the cluster has no place for any trial."""
+        if self._coordinator.trials.epochs > self._epochs or active == 0:
+            self._epochs, self._last_epoch_at = self._coordinator.trials.epochs, now
+        elif self._epochs == 0 and now - self._last_epoch_at > _WAIT_SECONDS:
+            resources = self._coordinator.experiment.resources
+            self.note(
+                f"waiting for a place: a trial needs {resources.cpus} CPUs and "
+                f"{resources.gpus} GPUs"
+            )
+            self._last_epoch_at = now
+
+    def line(self) -> str:
+        """One plain line."""
+        parts = [self._counts(), f"{self._coordinator.trials.epochs} epochs", self._speed()]
+        best = self._best()
+        if best is not None:
+            parts.append(f"best {self._value(best)} (trial {best.number})")
+        return " | ".join(part for part in (*parts, self._time_left()) if part)
+
+    def render(self) -> Group:
+        """The live view: counts, rungs, the best so far, speed, notes."""
+        head = Text(self._folder.name, style="bold")
+        head.append(f"   {self._coordinator.trials.epochs} epochs   {self._speed()}", style="dim")
+        head.append(f"   {self._time_left()}", style="dim")
+        facts = Table.grid(padding=(0, 2))
+        facts.add_row(Text("trials", style="dim"), self._counts())
+        if self._coordinator.rungs.by_epoch:
+            facts.add_row(Text("rungs", style="dim"), self._rungs())
+        best = self._best()
+        if best is not None:
+            name = self._coordinator.experiment.metric.name
+            score = f"{name} {self._value(best)}"
+            facts.add_row(
+                Text("best", style="dim"),
+                Text(
+                    f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}", style="green"
+                ),
+            )
+            facts.add_row("", Text(show_params(best)))
+        return Group(head, facts, *(Text(note, style="yellow") for note in self._notes))
+
+    def _counts(self) -> str:
+        counts = self._coordinator.trials.counts()
+        total = len(self._coordinator.trials)
+        of = f" of {limit}" if (limit := self._coordinator.budget.trials) else ""
+        shown = [f"{count} {state}" for state, count in counts.items() if count]
+        return f"{total}{of}: {', '.join(shown) or 'none yet'}"
+
+    def _rungs(self) -> str:
+        rungs = self._coordinator.rungs.by_epoch.values()
+        return "   ".join(f"epoch {r.epoch}: {r.passed}/{r.entered} passed" for r in rungs)
+
+    def _best(self) -> Trial | None:
+        ranked = self._coordinator.trials.ranked(self._coordinator.experiment.metric)
+        return next(iter(ranked), None)
+
+    def _value(self, trial: Trial) -> str:
+        value = trial.value(self._coordinator.experiment.metric)
+        return "" if value is None else f"{value:.4g}"
+
+    def _epochs_per_second(self) -> float:
+        if len(self._speeds) < 2:
+            return 0.0
+        (first, before), (last, after) = self._speeds[0], self._speeds[-1]
+        return (after - before) / (last - first)
+
+    def _speed(self) -> str:
+        speed = self._epochs_per_second()
+        return f"{speed:.1f} epochs/s" if speed else ""
+
+    def _time_left(self) -> str:
+        """A guess: the remaining trials cost as many epochs as those that ended did."""
+        limit = self._coordinator.budget.trials
+        ended = [t for t in self._coordinator.trials if t.state != "running"]
+        speed = self._epochs_per_second()
+        if limit is None or not ended or not speed:
+            return ""
+        per_trial = sum(trial.epoch for trial in ended) / len(ended)
+        seconds = max(0.0, (limit - len(ended)) * per_trial / speed)
+        minutes, seconds = divmod(round(seconds), 60)
+        return f"about {minutes} min {seconds} s left" if minutes else f"about {seconds} s left"
+
+
+def show_params(trial: Trial) -> str:
+    """``lr=0.001 activation=relu``, floats to four digits."""
+    return " ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in trial.params.items()
+    )

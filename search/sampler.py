@@ -1,0 +1,156 @@
+"""Optuna behind three words: ask, tell, and restore from the journal."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from analysis.events import State
+from spaces.experiment import Experiment
+from spaces.parameters import Params
+from spaces.seeds import derive_seed
+
+
+class Sampler:
+    """Proposes configurations; a proposal is a function of (seed, trial number, what was told).
+
+    Each proposal is made by a sampler built anew, with a seed of its own: one that lived on would,
+    once rebuilt after a crash, propose again what it proposed before. The study is in memory only,
+    so an ``ask`` that dies leaves nothing behind.
+
+    Args:
+        experiment: gives space, sampler, seed, direction and baseline.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._name = experiment.sampler.name
+        self._metric = experiment.metric
+        self._storage = optuna.storages.InMemoryStorage()
+        self._idle = optuna.samplers.RandomSampler(seed=0)  # told trials need no sampler
+        self._study = optuna.create_study(
+            storage=self._storage,
+            study_name=experiment.name,
+            sampler=self._idle,
+            direction="minimize" if self._metric.mode == "min" else "maximize",
+        )
+        self._study_id = self._storage.get_study_id_from_name(experiment.name)
+        self._asked: set[tuple[tuple[str, Any], ...]] = set()
+
+    def ask(self, number: int) -> Params | None:
+        """Propose the configuration of a new trial.
+
+        Args:
+            number: the trial's; each is asked for once, in ascending order.
+
+        Returns:
+            The parameters, or None when a grid has none left.
+        """
+        if number == 0 and self._experiment.baseline is not None:
+            self._study.enqueue_trial(self._experiment.baseline)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self._study.sampler = self._new_sampler(number)
+            trial = self._study.ask()
+            assert trial.number == number
+            params = self._experiment.search_space.suggest(trial)
+        self._study.sampler = self._idle
+        is_new = self._remember(params)
+        return params if is_new or self._name != "grid" else None
+
+    def tell(self, number: int, state: State, values: Mapping[int, float], worst: float) -> None:
+        """Take the end of a trial in.
+
+        stopped is PRUNED with its values; diverged is PRUNED with one value, ``worst``, at
+        epoch 0, so that a sampler ranks it behind all others; failed is FAIL. The
+        Gaussian process looks at COMPLETE trials only: for it, stopped and diverged ones are that.
+
+        Args:
+            number: the trial's.
+            state: how it ended.
+            values: its finite values by epoch.
+            worst: the worst finite value of the run so far.
+        """
+        if state == "diverged":
+            values = {0: worst}
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        for epoch, value in values.items():
+            self._storage.set_trial_intermediate_value(trial_id, epoch, value)
+        last = [values[max(values)]] if values and state != "failed" else None
+        self._storage.set_trial_state_values(trial_id, self._optuna_state(state), last)
+
+    def restore(self, number: int, params: Params) -> None:
+        """Take in that this trial was proposed before; restores come in the journal's order.
+
+        Two samplers keep a state in the study, which is brought back by proposing again: CMA-ES
+        its distribution (as a pickle, which we never read from a file), quasi-Monte Carlo its
+        place in the sequence.
+        """
+        if self._name in ("cmaes", "qmc"):
+            self.ask(number)
+            return
+        fixed = optuna.trial.FixedTrial(params, number=number)
+        self._experiment.search_space.suggest(fixed)  # type: ignore[arg-type]
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING,
+                params=fixed.params,
+                distributions=fixed.distributions,
+            )
+        )
+        self._remember(params)
+
+    def _remember(self, params: Params) -> bool:
+        key = tuple(sorted((name, repr(value)) for name, value in params.items()))
+        is_new = key not in self._asked
+        self._asked.add(key)
+        return is_new
+
+    def _optuna_state(self, state: State) -> TrialState:
+        if state == "failed":
+            return TrialState.FAIL
+        is_complete = state == "completed" or self._name == "gp"
+        return TrialState.COMPLETE if is_complete else TrialState.PRUNED
+
+    def _new_sampler(self, number: int) -> BaseSampler:
+        seed = derive_seed(self._experiment.seed, "propose", number)
+        independent = optuna.samplers.RandomSampler(seed=seed)
+        match self._name:
+            case "tpe":
+                return optuna.samplers.TPESampler(
+                    seed=seed, multivariate=True, group=True, constant_liar=True
+                )
+            case "gp":
+                return optuna.samplers.GPSampler(
+                    seed=seed, independent_sampler=independent, warn_independent_sampling=False
+                )
+            case "cmaes":
+                return optuna.samplers.CmaEsSampler(
+                    seed=seed,
+                    independent_sampler=independent,
+                    warn_independent_sampling=False,
+                    consider_pruned_trials=True,
+                )
+            case "random":
+                return independent
+            case "grid":
+                return optuna.samplers.BruteForceSampler(seed=seed)
+            case "qmc":
+                return optuna.samplers.QMCSampler(
+                    scramble=True,
+                    seed=self._experiment.seed,
+                    independent_sampler=independent,
+                    warn_independent_sampling=False,
+                )
+
+
+def finite_values(values: Mapping[int, float]) -> dict[int, float]:
+    """The finite ones among values by epoch."""
+    return {epoch: value for epoch, value in values.items() if math.isfinite(value)}

@@ -1,0 +1,188 @@
+"""One session of searching: from a checked experiment to a closed journal."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ray
+
+from analysis.events import Started
+from analysis.journal import Journal, read_journal
+from analysis.optuna_log import OptunaLog
+from analysis.run import RunFolder
+from analysis.tensorboard import TensorBoardFiles
+from search.cluster import Slots, connect, slots_for
+from search.coordinator import Coordinator
+from search.plain import run_plain
+from search.progress import Progress
+from spaces.experiment import Experiment
+from spaces.files import load_experiment, save_experiment
+from spaces.problems import InputError, Problem
+from trainables.config import TrainConfig, resolve
+from trainables.data import Data, load_data
+from trainables.models import build_model
+
+_PACKAGES = ("shoal", "ray", "optuna", "torch", "torchvision", "numpy", "scikit-learn")
+
+
+def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
+    """The folder of a new run, not made yet: ``path``, or ``runs/<name>-<time>``.
+
+    Raises:
+        InputError: when it holds something already.
+    """
+    if path is None:
+        path = Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    if (path / "journal.jsonl").exists():
+        raise InputError(f"{path} already holds a run; go on with: shoal resume {path}", "--run")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} is not an empty folder", source="--run")
+    return RunFolder(path)
+
+
+def prepare(experiment: Experiment) -> Data | None:
+    """Load the data and see that the model fits it, before anything is started.
+
+    Raises:
+        InputError: when the data is not there, or the model does not fit.
+    """
+    if experiment.trainable is not None:
+        return None
+    data = load_data(experiment.dataset, experiment.seed)
+    tried = [experiment.baseline] if experiment.baseline is not None else []
+    for params in [*tried, *experiment.search_space.samples(3, experiment.seed)]:
+        config = resolve(experiment, params, seed=0)
+        assert isinstance(config, TrainConfig)
+        try:
+            build_model(config.model, data.input_shape, data.outputs, seed=0)
+        except ValueError as error:
+            raise InputError([Problem("model", str(error))]) from None
+    return data
+
+
+def start_search(
+    experiment: Experiment, folder: RunFolder, address: str | None = None, verbose: bool = False
+) -> Coordinator:
+    """Search anew.
+
+    Args:
+        experiment: what to search.
+        folder: where to put everything; made by this call.
+        address: of a Ray cluster; None: this machine.
+        verbose: let Ray's own messages through.
+
+    Returns:
+        The coordinator, with all trials, after the journal is closed.
+
+    Raises:
+        InputError: when something that the experiment needs is not there.
+    """
+    data = prepare(experiment)
+    with _cluster(experiment, address, verbose) as slots:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        save_experiment(experiment, folder.experiment_file)
+        coordinator = _coordinator(experiment, folder)
+        spec = experiment.model_dump(mode="json", exclude_none=True)
+        coordinator.start(Started(spec=spec, versions=versions(), host=platform.node()))
+        return _search(coordinator, folder, slots, data)
+
+
+def resume_search(
+    folder: RunFolder,
+    trials: int = 0,
+    hours: float = 0.0,
+    address: str | None = None,
+    verbose: bool = False,
+) -> Coordinator:
+    """Go on with a run where its journal ends, or extend a finished one.
+
+    Args:
+        folder: the run.
+        trials: so many more than its budget has.
+        hours: so many more than its budget has.
+        address: of a Ray cluster; None: this machine.
+        verbose: let Ray's own messages through.
+
+    Returns:
+        The coordinator, with all trials, after the journal is closed.
+
+    Raises:
+        InputError: when the run is finished and nothing was added, or its files are damaged.
+    """
+    experiment = load_experiment(folder.experiment_file)
+    events = read_journal(folder.journal_file)
+    data = prepare(experiment)
+    with _cluster(experiment, address, verbose) as slots:
+        coordinator = _coordinator(experiment, folder)
+        coordinator.resume(events, trials, hours)
+        return _search(coordinator, folder, slots, data)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _coordinator(experiment: Experiment, folder: RunFolder) -> Coordinator:
+    journal = Journal(folder.journal_file)
+    projections = [
+        TensorBoardFiles(folder.tensorboard, experiment),
+        OptunaLog(folder.optuna_log, experiment),
+    ]
+    return Coordinator(experiment, journal, projections)
+
+
+def _search(
+    coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None
+) -> Coordinator:
+    progress = Progress(coordinator, folder)
+    with _interruptible(coordinator, progress), progress:
+        try:
+            run_plain(coordinator, folder, slots, data, progress)
+        finally:
+            coordinator.close()
+    return coordinator
+
+
+@contextmanager
+def _cluster(experiment: Experiment, address: str | None, verbose: bool) -> Iterator[Slots]:
+    is_ours = connect(address, verbose)
+    try:
+        yield slots_for(experiment.resources, may_wait=address is not None)
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+@contextmanager
+def _interruptible(coordinator: Coordinator, progress: Progress) -> Iterator[None]:
+    """Ctrl-C or SIGTERM once: stop in good order. Twice: at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if coordinator.is_interrupted:
+            os._exit(130)
+        coordinator.is_interrupted = True
+        progress.note("stopping in good order; once more: at once")
+
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    previous: dict[signal.Signals, Any] = {kind: signal.signal(kind, handle) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)
