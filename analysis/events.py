@@ -98,7 +98,7 @@ class Resumed(BaseEvent):
 
 
 class Ended(BaseEvent):
-    """The searching ended in good order; ``reason`` names the spent budget, or interrupted."""
+    """The searching ended; ``reason`` names the spent limit, or is interrupted, space or error."""
 
     event: Literal["ended"] = "ended"
     reason: str

@@ -231,7 +231,7 @@ def status_of(
         trials: its trials.
         live: whether a process is searching now.
     """
-    finished = trials.ended is not None and trials.ended.reason != "interrupted"
+    finished = trials.ended is not None and trials.ended.reason not in ("interrupted", "error")
     return {
         "run": str(folder.path),
         "state": "running" if live else "finished" if finished else "interrupted",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from analysis.events import (
     Attempt,
@@ -21,6 +20,7 @@ from analysis.events import (
     State,
 )
 from analysis.journal import Journal
+from analysis.projection import Projection
 from analysis.run import Trial, Trials
 from search.budget import SOFT, extended, spent_limits
 from search.rungs import Rungs
@@ -28,16 +28,6 @@ from search.sampler import Sampler, finite_values
 from spaces.experiment import Budget, Experiment
 from spaces.problems import InputError, unknown_name
 from spaces.seeds import derive_seed
-
-
-class Projection(Protocol):
-    """What is made from the events, and could be made again: TensorBoard files, optuna.log."""
-
-    def write(self, event: Event, trials: Trials) -> None:
-        """Take one event in; ``trials`` already has it."""
-
-    def close(self) -> None:
-        """Bring everything to its place."""
 
 
 class Coordinator:
@@ -49,20 +39,17 @@ class Coordinator:
     Args:
         experiment: the search.
         journal: where events are written.
-        projections: are given every event that is written.
     """
 
-    def __init__(
-        self, experiment: Experiment, journal: Journal, projections: Sequence[Projection] = ()
-    ) -> None:
+    def __init__(self, experiment: Experiment, journal: Journal) -> None:
         self.experiment = experiment
         self.trials = Trials()
         self.rungs = Rungs(experiment.scheduler, experiment.metric)
         self.budget = experiment.budget
         self.is_interrupted = False
+        self.projections: Sequence[Projection] = ()  # are given every event from now on
         self._sampler = Sampler(experiment)
         self._journal = journal
-        self._projections = projections
         self._unfinished: list[Trial] = []
         self._is_exhausted = False
 
@@ -169,14 +156,13 @@ class Coordinator:
         if trial.state == "running":
             self._finish(trial, state, reason)
 
-    def close(self) -> str:
-        """Note that the searching ends; returns why: the limit reached, or interrupted."""
-        reason = "interrupted" if self.is_interrupted else (self._spent() or ["space"])[0]
+    def close(self, reason: str | None = None) -> None:
+        """Note that the searching ends, and why; left out: the limit reached, or interrupted."""
+        if reason is None:
+            reason = "interrupted" if self.is_interrupted else (self._spent() or ["space"])[0]
         self._write(Ended(reason=reason))
-        for projection in self._projections:
+        for projection in self.projections:
             projection.close()
-        self._journal.close()
-        return reason
 
     @property
     def is_over(self) -> bool:
@@ -245,7 +231,7 @@ class Coordinator:
     def _write(self, event: Event) -> None:
         written = self._journal.append(event)
         self.trials.apply(written)
-        for projection in self._projections:
+        for projection in self.projections:
             projection.write(written, self.trials)
 
     def _spent(self) -> list[str]:

@@ -18,6 +18,10 @@ from trainables.config import resolve
 from trainables.data import Data
 from trainables.tune_plain import Assignment, Outcome, PlainWorker
 
+_CONTINUE: str = TrialScheduler.CONTINUE
+_STOP: str = TrialScheduler.STOP
+_FINISHED: str = Searcher.FINISHED
+
 
 class View(Protocol):
     """What shows the search to a person."""
@@ -80,9 +84,9 @@ class _Link:
                 self.coordinator.checkpoint(number, report.epoch, outcome.checkpoint)
             decision = self.coordinator.report(number, report.epoch, report.metrics, report.steps)
             if decision == "continue":
-                return TrialScheduler.CONTINUE
+                return _CONTINUE
         Checkpoints(self.checkpoints, number).keep_last(1)
-        return TrialScheduler.STOP
+        return _STOP
 
     def _log(self, number: int, text: str) -> None:
         file = self.folder.log_file(number)
@@ -101,12 +105,12 @@ class _Searcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         link = self._link
         if link.fault is not None or link.coordinator.is_over:
-            return Searcher.FINISHED
+            return _FINISHED
         if len(link.placed) >= link.slots.count():
             return None
         trial = link.coordinator.next_trial()
         if trial is None:
-            return Searcher.FINISHED
+            return _FINISHED
         link.placed[trial_id] = trial.number
         return {"assignment": link.assignment(trial)}
 
@@ -134,7 +138,7 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
             return self._link.take(_number(trial), result["outcome"])
         except Exception as error:  # Tune would swallow it and go on
             self._link.fault = error
-            return TrialScheduler.STOP  # type: ignore[no-any-return]
+            return _STOP
 
 
 class _Callback(tune.Callback):  # type: ignore[misc]

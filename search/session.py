@@ -7,7 +7,7 @@ import os
 import platform
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,9 @@ import ray
 
 from analysis.events import Started
 from analysis.journal import Journal, read_journal
+from analysis.lock import RunLock
 from analysis.optuna_log import OptunaLog
+from analysis.projection import project
 from analysis.run import RunFolder
 from analysis.tensorboard import TensorBoardFiles
 from search.cluster import Slots, connect, slots_for
@@ -89,11 +91,14 @@ def start_search(
     data = prepare(experiment)
     with _cluster(experiment, address, verbose) as slots:
         folder.path.mkdir(parents=True, exist_ok=True)
-        save_experiment(experiment, folder.experiment_file)
-        coordinator = _coordinator(experiment, folder)
-        spec = experiment.model_dump(mode="json", exclude_none=True)
-        coordinator.start(Started(spec=spec, versions=versions(), host=platform.node()))
-        return _search(coordinator, folder, slots, data)
+        with _locked(folder):
+            save_experiment(experiment, folder.experiment_file)
+            with closing(Journal(folder.journal_file)) as journal:
+                coordinator = Coordinator(experiment, journal)
+                spec = experiment.model_dump(mode="json", exclude_none=True)
+                coordinator.start(Started(spec=spec, versions=versions(), host=platform.node()))
+                _search(coordinator, folder, slots, data)
+    return coordinator
 
 
 def resume_search(
@@ -119,12 +124,15 @@ def resume_search(
         InputError: when the run is finished and nothing was added, or its files are damaged.
     """
     experiment = load_experiment(folder.experiment_file)
-    events = read_journal(folder.journal_file)
     data = prepare(experiment)
-    with _cluster(experiment, address, verbose) as slots:
-        coordinator = _coordinator(experiment, folder)
-        coordinator.resume(events, trials, hours)
-        return _search(coordinator, folder, slots, data)
+    with _locked(folder):
+        events = read_journal(folder.journal_file)
+        with closing(Journal(folder.journal_file)) as journal:
+            coordinator = Coordinator(experiment, journal)
+            coordinator.resume(events, trials, hours)
+            with _cluster(experiment, address, verbose) as slots:
+                _search(coordinator, folder, slots, data)
+    return coordinator
 
 
 def versions() -> dict[str, str]:
@@ -138,25 +146,30 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _coordinator(experiment: Experiment, folder: RunFolder) -> Coordinator:
-    journal = Journal(folder.journal_file)
-    projections = [
+def _search(coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None) -> None:
+    experiment = coordinator.experiment
+    coordinator.projections = [
         TensorBoardFiles(folder.tensorboard, experiment),
         OptunaLog(folder.optuna_log, experiment),
     ]
-    return Coordinator(experiment, journal, projections)
-
-
-def _search(
-    coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None
-) -> Coordinator:
+    project(read_journal(folder.journal_file), coordinator.projections)
     progress = Progress(coordinator, folder)
     with _interruptible(coordinator, progress), progress:
         try:
             run_plain(coordinator, folder, slots, data, progress)
-        finally:
-            coordinator.close()
-    return coordinator
+        except BaseException:
+            coordinator.close(reason="error")
+            raise
+        coordinator.close()
+
+
+@contextmanager
+def _locked(folder: RunFolder) -> Iterator[None]:
+    lock = RunLock(folder.path)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -1,0 +1,34 @@
+# make demo: install and search handwritten digits.   make test: everything that CI checks.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: demo install test test-all lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/shoal search quickstart
+
+install: $(VENV)/.installed
+
+test: $(VENV)/.developing lint
+	$(BIN)/pytest
+
+test-all: $(VENV)/.developing lint
+	$(BIN)/pytest -m "not gpu"
+
+lint: $(VENV)/.developing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

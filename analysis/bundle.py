@@ -1,0 +1,102 @@
+"""The bundle: what the user takes home, a folder that retrains with one command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import yaml
+
+from analysis.tables import show_value
+from spaces.files import read_mapping
+from spaces.problems import InputError
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained configuration.
+
+    ``config``: all that training needs, as plain data. ``metrics``: ``metric``, ``value``,
+    ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
+    found, in a sentence.
+    """
+
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    versions: dict[str, str]
+    origin: str
+
+
+def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write a bundle into a new or empty folder.
+
+    Raises:
+        InputError: when the folder holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not an empty folder", source="-o")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = yaml.safe_dump(bundle.config, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
+    safetensors.torch.save_file(tensors, folder / "model.safetensors")
+    (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")
+    lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
+    (folder / "versions.txt").write_text("".join(lines))
+    (folder / "README.md").write_text(_readme(bundle, tensors), encoding="utf-8")
+
+
+def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration and the metrics of a bundle, as plain data.
+
+    Raises:
+        InputError: when a file is missing or damaged.
+    """
+    config = read_mapping(folder / "config.yaml")
+    file = folder / "metrics.json"
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("there is no such file", source=str(file)) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"is no JSON: {error}", source=str(file)) from None
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("value"), float | int):
+        raise InputError("must hold metric, value and epoch", source=str(file))
+    return config, metrics
+
+
+def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
+    metrics = bundle.metrics
+    parameters = sum(tensor.numel() for tensor in weights.values())
+    rows = "\n".join(
+        f"| {name} | {show_value(value)} |" for name, value in metrics["metrics"].items()
+    )
+    return f"""# {metrics["metric"]} {metrics["value"]:.4f}
+
+{bundle.origin}
+
+| metric at epoch {metrics["epoch"]} | value |
+|---|---|
+{rows}
+
+| file | what it holds |
+|---|---|
+| `config.yaml` | all settings of the training, its seed and thread count too |
+| `model.safetensors` | the weights that scored this ({parameters:,} numbers) |
+| `metrics.json` | the scores above |
+| `versions.txt` | the packages that it was trained with |
+
+Train it again, and compare (on the same machine's CPU the scores are equal to the last digit):
+
+    shoal train .
+
+Load it in Python:
+
+    from search.take_home import load_model
+    model, config = load_model("path/to/this/folder")   # a torch.nn.Module in evaluation mode
+"""

@@ -1,0 +1,188 @@
+"""Taking the best home: a bundle from a run, and training one configuration in this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from analysis.bundle import Bundle, read_bundle, write_bundle
+from analysis.run import RunFolder, Trial, open_run
+from search.session import versions
+from spaces.experiment import Experiment
+from spaces.files import load_experiment, read_mapping
+from spaces.problems import InputError
+from trainables.checkpoints import Checkpoints
+from trainables.config import AnyConfig, CodeConfig, TrainConfig, parse_config, resolve
+from trainables.data import load_data, shape_of
+from trainables.models import build_model
+from trainables.own_code import CodeTraining
+from trainables.training import EpochReport, Training
+from trainables.tune_plain import make_training
+
+
+def export_best(run: Path, target: Path) -> Bundle:
+    """Write the best trial of a run as a bundle.
+
+    Args:
+        run: the run's folder.
+        target: a new or empty folder.
+
+    Raises:
+        InputError: when the run has no trial with a value, or its checkpoint is gone.
+    """
+    folder, experiment, trials = open_run(run)
+    ranked = trials.ranked(experiment.metric)
+    if not ranked:
+        raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
+    trial = ranked[0]
+    report = trial.scored(experiment.metric)
+    assert report is not None
+    config = resolve(experiment, trial.params, trial.seed).model_copy(
+        update={"epochs": report.epoch}
+    )
+    weights = _weights_of(folder, experiment, trial, config, report.epoch)
+    assert trials.start is not None
+    bundle = Bundle(
+        config=config.model_dump(mode="json", exclude_none=True),
+        metrics=_metrics(experiment.metric.name, report.epoch, report.metrics),
+        versions=trials.start.versions,
+        origin=f"The best of {len(trials)} trials of `{experiment.name}` (trial {trial.number}, "
+        f"{trial.state}), by {experiment.metric.name} on the validation split.",
+    )
+    write_bundle(target, bundle, weights)
+    return bundle
+
+
+def _weights_of(
+    folder: RunFolder, experiment: Experiment, trial: Trial, config: AnyConfig, epoch: int
+) -> Mapping[str, torch.Tensor]:
+    saved = Checkpoints(folder.checkpoints(experiment.storage), trial.number).load()
+    if saved is None or saved["training"]["epoch"] < epoch:
+        raise InputError(f"trial {trial.number} has no whole checkpoint of epoch {epoch} any more")
+    state = saved["training"]
+    if isinstance(config, CodeConfig):
+        return _tensors_in(state["state"])
+    weights: Mapping[str, torch.Tensor] = (
+        state["kept"]["weights"] if state["kept"] else state["model"]
+    )
+    return weights
+
+
+def _tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of a nested state, named by their dotted paths."""
+    if isinstance(state, torch.Tensor):
+        return {path or "state": state}
+    items = (
+        state.items()
+        if isinstance(state, Mapping)
+        else enumerate(state)
+        if isinstance(state, list | tuple)
+        else ()
+    )
+    found: dict[str, torch.Tensor] = {}
+    for key, value in items:
+        found |= _tensors_in(value, f"{path}.{key}" if path else str(key))
+    return found
+
+
+def _metrics(name: str, epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:
+    finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
+    return {"metric": name, "value": metrics[name], "epoch": epoch, "metrics": finite}
+
+
+def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
+    """The trained model of a bundle, in evaluation mode on the CPU, and its configuration.
+
+    Inputs are images in [0, 1], normalised as ``config.dataset.normalize`` says.
+
+    Raises:
+        InputError: when the bundle is damaged, or holds the result of a user's own code.
+    """
+    config = parse_config(read_bundle(Path(folder))[0])
+    if not isinstance(config, TrainConfig):
+        raise InputError(f"{folder} holds the result of your own code, which has no built-in model")
+    input_shape, outputs = shape_of(config.dataset)
+    model, _ = build_model(config.model, input_shape, outputs, config.seed)
+    model.load_state_dict(safetensors.torch.load_file(Path(folder) / "model.safetensors"))
+    return model.eval(), config
+
+
+def read_config(spec: Path, changes: list[str]) -> tuple[AnyConfig, dict[str, Any] | None]:
+    """What ``shoal train`` shall train: a bundle's configuration, or a file's baseline.
+
+    Returns:
+        The configuration, and the metrics that a bundle has on record.
+
+    Raises:
+        InputError: when there is nothing to train in it.
+    """
+    if spec.is_dir():
+        data, recorded = read_bundle(spec)
+        return parse_config(data), recorded
+    if spec.is_file() and "max_epochs" in (data := read_mapping(spec)):
+        return parse_config(data), None
+    experiment = load_experiment(str(spec), changes)
+    if experiment.baseline is None and experiment.search_space.distributions:
+        raise InputError("has no baseline, which is what shoal train trains", source=str(spec))
+    return resolve(experiment, experiment.baseline or {}, experiment.seed), None
+
+
+def train_here(
+    config: AnyConfig, on_epoch: Callable[[EpochReport], None]
+) -> tuple[EpochReport, Training | CodeTraining]:
+    """Train one configuration to its end, in this process.
+
+    Args:
+        config: what to train.
+        on_epoch: is given each report.
+
+    Returns:
+        The report that counts (the last, or with ``scope: best`` the best), and the training.
+
+    Raises:
+        InputError: when the data is not there, or the code yields no such metric.
+    """
+    data = None
+    if isinstance(config, TrainConfig):
+        data = load_data(config.dataset, config.split_seed)
+    torch.set_num_threads(config.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training = make_training(config, data, device)
+    metric = config.metric
+    counting: EpochReport | None = None
+    for report in training:
+        if metric.name not in report.metrics:
+            raise InputError(f"the code never reports {metric.name!r}, but {list(report.metrics)}")
+        on_epoch(report)
+        is_better = counting is None or metric.better(
+            report.metrics[metric.name], counting.metrics[metric.name]
+        )
+        counting = report if metric.scope == "last" or is_better else counting
+    if counting is None:
+        raise InputError("the code ended before its first epoch")
+    return counting, training
+
+
+def save_training(
+    config: AnyConfig, report: EpochReport, training: Training | CodeTraining, target: Path
+) -> None:
+    """Write a training of this process as a bundle."""
+    bundle = Bundle(
+        config=config.model_copy(update={"epochs": report.epoch}).model_dump(
+            mode="json", exclude_none=True
+        ),
+        metrics=_metrics(config.metric.name, report.epoch, report.metrics),
+        versions=versions(),
+        origin="Trained by `shoal train`.",
+    )
+    if isinstance(training, CodeTraining):
+        weights = _tensors_in(training.state_dict()["state"])
+    else:
+        weights = training.weights()
+    write_bundle(target, bundle, weights)

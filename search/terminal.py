@@ -1,0 +1,172 @@
+"""What the commands print for people."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from analysis.run import RunFolder, Trials, best_of
+from analysis.tables import best_table, rows_table, show_value
+from spaces.experiment import Experiment
+from spaces.parameters import describe
+
+
+def print_plan(experiment: Experiment, out: Console) -> None:
+    """For ``--dry-run``: the space, ten configurations, the most epochs it can cost."""
+    from search.describe import most_epochs, usual_epochs
+    from search.session import prepare
+
+    prepare(experiment)
+    ranges = experiment.search_space.distributions.items()
+    out.print(rows_table(("parameter", "range"), [(name, describe(d)) for name, d in ranges]))
+    out.print("ten configurations, drawn at random:")
+    samples = experiment.search_space.samples(10, experiment.seed)
+    names = list(dict.fromkeys(name for params in samples for name in params))
+    out.print(rows_table(names, [[params.get(name, "-") for name in names] for params in samples]))
+    most, usual = most_epochs(experiment), usual_epochs(experiment)
+    cost = "no bound on epochs" if most is None else f"at most {most} epochs"
+    likely = (
+        "" if usual is None or most is None else f", about {min(usual, most)} if ASHA stops 1 - "
+    )
+    if likely:
+        likely += f"1/{experiment.scheduler.reduction_factor} of the trials at each rung"
+    budget = experiment.budget.model_dump(exclude_none=True)
+    limits = ", ".join(f"{show_value(value)} {name}" for name, value in budget.items())
+    out.print(f"budget: {limits or 'the whole grid'}; {cost}{likely}")
+
+
+def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
+    """After a search: the best configurations and what to do next; returns the exit code."""
+    trials, experiment = coordinator.trials, coordinator.experiment
+    if coordinator.is_interrupted:
+        out.print(f"interrupted; go on with: shoal resume {path}", soft_wrap=True)
+        return 130
+    counts = trials.counts()
+    if counts["failed"] == len(trials):
+        last = list(trials)[-1] if len(trials) else None
+        reason = (last.reason or "").strip() if last else "no trial was started"
+        print(f"error: every trial failed; the last one:\n{reason}", file=sys.stderr)
+        return 1
+    rows = best_of(trials, experiment.metric, top=5)
+    out.print(best_table(rows))
+    _print_gain(trials, experiment, rows, out)
+    for command, purpose in (
+        (f"shoal tensorboard {path}", "look at every trial"),
+        (f"shoal export {path} -o bundle", "take the best home, with its weights"),
+        (f"shoal resume {path} --trials 20", "search on"),
+    ):
+        out.print(f"  {command:<58} [dim]{purpose}[/dim]", soft_wrap=True)
+    return 0
+
+
+def _print_gain(
+    trials: Trials, experiment: Experiment, rows: list[dict[str, Any]], out: Console
+) -> None:
+    if experiment.baseline is None or not rows or not len(trials):
+        return
+    baseline = trials.by_number[0]
+    value = baseline.value(experiment.metric)
+    if value is not None:
+        out.print(
+            f"baseline (trial 0): {value:.4f}; the best is trial {rows[0]['trial']} with "
+            f"{rows[0]['value']:.4f} (searched, not yet confirmed)"
+        )
+
+
+def print_status(status: dict[str, Any], out: Console) -> None:
+    """What ``shoal status`` prints."""
+    out.print(f"{status['run']}: {status['state']}", soft_wrap=True)
+    counts = ", ".join(f"{count} {state}" for state, count in status["trials"].items())
+    out.print(f"trials: {counts}; {status['epochs']} epochs")
+    if status["best"] is not None:
+        out.print(best_table([status["best"]]))
+
+
+def print_description(found: dict[str, Any], out: Console) -> None:
+    """What ``shoal show`` prints."""
+    experiment = found["experiment"]
+    out.print(experiment["name"], style="bold")
+    if experiment.get("question"):
+        out.print(experiment["question"])
+    if found["layers"]:
+        layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
+        table = rows_table(("layer", "parameters"), layers)
+        table.columns[1].justify = "right"
+        table.add_section()
+        table.add_row("in all (baseline)", f"{found['parameters']:,}")
+        out.print(table)
+    if found["variants"]:
+        rows = [(row["name"], f"{row['parameters']:,}") for row in found["variants"]]
+        out.print(rows_table(("variant", "parameters"), rows))
+    space = [(row["name"], row["range"]) for row in found["space"]]
+    out.print(rows_table(("parameter", "range"), space))
+    budget = {name: value for name, value in found["budget"].items() if value is not None}
+    limits = ", ".join(f"{name.replace('_', ' ')} {show_value(v)}" for name, v in budget.items())
+    out.print(f"budget: {limits}")
+
+
+def train_and_compare(
+    spec: Path, changes: list[str], target: Path | None, out: Console | None
+) -> dict[str, Any]:
+    """Train one configuration here; a bundle's is compared with what it has on record.
+
+    Args:
+        spec: a bundle, its config.yaml, or an experiment file.
+        changes: settings to replace, for an experiment file.
+        target: a folder for the bundle of this training, if any.
+        out: where each epoch is printed, if anywhere.
+
+    Returns:
+        The document that ``--json`` prints.
+    """
+    from search.take_home import read_config, save_training, train_here
+
+    config, recorded = read_config(spec, changes)
+
+    def print_epoch(report: Any) -> None:
+        if out is not None:
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in report.metrics.items())
+            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True)
+
+    report, training = train_here(config, print_epoch)
+    value = report.metrics[config.metric.name]
+    if target is not None:
+        save_training(config, report, training, target)
+    if recorded is None:
+        return {"metric": config.metric.name, "value": value, "epoch": report.epoch}
+    difference = value - recorded["value"]
+    if out is not None:
+        out.print(
+            f"{config.metric.name}: recorded {recorded['value']!r}, retrained {value!r}, "
+            f"difference {difference:g}"
+        )
+    return {
+        "metric": config.metric.name,
+        "recorded": recorded["value"],
+        "retrained": value,
+        "difference": difference,
+    }
+
+
+def serve_tensorboard(
+    folder: RunFolder, experiment: Experiment, trials: Trials, top: int | None, port: int
+) -> int:
+    """Start TensorBoard on a run, or on a view of its best trials; returns its exit code."""
+    from analysis.tensorboard import best_view
+
+    shown = folder.tensorboard
+    if top is not None:
+        shown = folder.path / f"tensorboard-top{top}"
+        best_view(
+            folder.tensorboard, [t.number for t in trials.ranked(experiment.metric)[:top]], shown
+        )
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(shown)]
+    command += ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
+    try:
+        return subprocess.run(command, check=False).returncode  # noqa: S603 (our own words)
+    except KeyboardInterrupt:
+        return 0
