@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import yaml
 
 from analysis.tables import show_value
+from spaces.code import absolute_reference
 from spaces.files import read_mapping
 from spaces.problems import InputError
 
@@ -21,7 +23,8 @@ from spaces.problems import InputError
 class Bundle:
     """A trained configuration.
 
-    ``config``: all that training needs, as plain data. ``metrics``: ``metric``, ``value``,
+    ``config``: all that training needs, as plain data; a ``trainable`` in it names the user's code,
+    which is copied along. ``metrics``: ``metric``, ``value``,
     ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
     found, in a sentence.
     """
@@ -41,8 +44,13 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not an empty folder", source="-o")
     folder.mkdir(parents=True, exist_ok=True)
-    config = yaml.safe_dump(bundle.config, sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    config = dict(bundle.config)
+    if "trainable" in config:
+        code, _, function = config["trainable"].rpartition(":")
+        shutil.copy(code, folder)
+        config["trainable"] = f"{Path(code).name}:{function}"
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
     (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")
@@ -58,6 +66,8 @@ def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         InputError: when a file is missing or damaged.
     """
     config = read_mapping(folder / "config.yaml")
+    if isinstance(config.get("trainable"), str):
+        config["trainable"] = absolute_reference(config["trainable"], folder)
     file = folder / "metrics.json"
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
@@ -72,29 +82,35 @@ def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
     metrics = bundle.metrics
-    parameters = sum(tensor.numel() for tensor in weights.values())
-    rows = "\n".join(
-        f"| {name} | {show_value(value)} |" for name, value in metrics["metrics"].items()
+    scores = [f"| {name} | {show_value(value)} |" for name, value in metrics["metrics"].items()]
+    numbers = f"{sum(tensor.numel() for tensor in weights.values()):,}"
+    files = [
+        "| `config.yaml` | all settings of the training, its seed and thread count too |",
+        f"| `model.safetensors` | the weights that scored this ({numbers} numbers) |",
+        "| `metrics.json` | the scores above |",
+        "| `versions.txt` | the packages that it was trained with |",
+    ]
+    is_own_code = "trainable" in bundle.config
+    if is_own_code:
+        files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
+    return "\n".join(
+        [
+            f"# {metrics['metric']} {metrics['value']:.4f}\n\n{bundle.origin}\n",
+            f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
+            *scores,
+            "\n| file | what it holds |\n|---|---|",
+            *files,
+            _AGAIN if is_own_code else _AGAIN + _LOAD,
+        ]
     )
-    return f"""# {metrics["metric"]} {metrics["value"]:.4f}
 
-{bundle.origin}
 
-| metric at epoch {metrics["epoch"]} | value |
-|---|---|
-{rows}
-
-| file | what it holds |
-|---|---|
-| `config.yaml` | all settings of the training, its seed and thread count too |
-| `model.safetensors` | the weights that scored this ({parameters:,} numbers) |
-| `metrics.json` | the scores above |
-| `versions.txt` | the packages that it was trained with |
-
+_AGAIN = """
 Train it again, and compare (on the same machine's CPU the scores are equal to the last digit):
 
     shoal train .
-
+"""
+_LOAD = """
 Load it in Python:
 
     from search.take_home import load_model

@@ -28,7 +28,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     network = _network(experiment, first_params(experiment))
     budget = experiment.budget.model_dump(exclude_none=True)
     return {
-        "experiment": experiment.model_dump(mode="json", exclude_none=True),
+        "experiment": experiment.plain(),
         "parameters": network["parameters"],
         "layers": network["layers"],
         "space": [

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.run import RunFolder, Trial
+from analysis.tables import show_params
 from search.coordinator import Coordinator
 
 LIVE_SECONDS = 0.25
@@ -129,7 +130,7 @@ class Progress:
                     f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}", style="green"
                 ),
             )
-            facts.add_row("", Text(show_params(best)))
+            facts.add_row("", Text(show_params(best.params)))
         return Group(head, facts, *(Text(note, style="yellow") for note in self._notes))
 
     def _counts(self) -> str:
@@ -172,11 +173,3 @@ class Progress:
         seconds = max(0.0, (limit - len(ended)) * per_trial / speed)
         minutes, seconds = divmod(round(seconds), 60)
         return f"about {minutes} min {seconds} s left" if minutes else f"about {seconds} s left"
-
-
-def show_params(trial: Trial) -> str:
-    """``lr=0.001 activation=relu``, floats to four digits."""
-    return " ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in trial.params.items()
-    )

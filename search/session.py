@@ -95,8 +95,9 @@ def start_search(
             save_experiment(experiment, folder.experiment_file)
             with closing(Journal(folder.journal_file)) as journal:
                 coordinator = Coordinator(experiment, journal)
-                spec = experiment.model_dump(mode="json", exclude_none=True)
-                coordinator.start(Started(spec=spec, versions=versions(), host=platform.node()))
+                coordinator.start(
+                    Started(spec=experiment.plain(), versions=versions(), host=platform.node())
+                )
                 _search(coordinator, folder, slots, data)
     return coordinator
 

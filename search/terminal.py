@@ -29,14 +29,12 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     out.print(rows_table(names, [[params.get(name, "-") for name in names] for params in samples]))
     most, usual = most_epochs(experiment), usual_epochs(experiment)
     cost = "no bound on epochs" if most is None else f"at most {most} epochs"
-    likely = (
-        "" if usual is None or most is None else f", about {min(usual, most)} if ASHA stops 1 - "
-    )
-    if likely:
-        likely += f"1/{experiment.scheduler.reduction_factor} of the trials at each rung"
+    if usual is not None and most is not None:
+        factor = experiment.scheduler.reduction_factor
+        cost += f" (about {min(usual, most)} when one trial in {factor} passes each rung)"
     budget = experiment.budget.model_dump(exclude_none=True)
     limits = ", ".join(f"{show_value(value)} {name}" for name, value in budget.items())
-    out.print(f"budget: {limits or 'the whole grid'}; {cost}{likely}")
+    out.print(f"budget: {limits or 'the whole grid'}; {cost}", soft_wrap=True)
 
 
 def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
@@ -73,7 +71,8 @@ def _print_gain(
     if value is not None:
         out.print(
             f"baseline (trial 0): {value:.4f}; the best is trial {rows[0]['trial']} with "
-            f"{rows[0]['value']:.4f} (searched, not yet confirmed)"
+            f"{rows[0]['value']:.4f} (searched, not yet confirmed)",
+            soft_wrap=True,
         )
 
 

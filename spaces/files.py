@@ -136,5 +136,5 @@ def _entry(place: list[Any], key: str) -> Any:
 
 def save_experiment(experiment: Experiment, path: Path) -> None:
     """Write the experiment, every default spelled out, so that reading it back gives the same."""
-    data = experiment.model_dump(mode="json", exclude_none=True)
-    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.safe_dump(experiment.plain(), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
