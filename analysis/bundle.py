@@ -11,11 +11,10 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import yaml
 
 from analysis.tables import show_value
 from spaces.code import absolute_reference
-from spaces.files import read_mapping
+from spaces.files import dump_yaml, read_mapping
 from spaces.problems import InputError
 
 
@@ -49,8 +48,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
         code, _, function = config["trainable"].rpartition(":")
         shutil.copy(code, folder)
         config["trainable"] = f"{Path(code).name}:{function}"
-    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
     (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")

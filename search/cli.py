@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import optuna
 import typer
 from rich.console import Console
@@ -54,16 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.showwarning = _show_warning
     try:
-        code = app(args=arguments, standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        app(args=arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
         return 130
+    return 0
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -80,41 +78,39 @@ def search(
         bool, typer.Option(help="Show what would be searched; start nothing.")
     ] = False,
     verbose: Verbose = False,
-) -> int:
+) -> None:
     """Search, and print the best configurations."""
     experiment = load_experiment(spec, set_ or [])
     if dry_run:
         from search.terminal import print_plan
 
         print_plan(experiment, _out)
-        return 0
+        return
     from search.session import new_folder, start_search
 
     folder = new_folder(experiment, run)
-    coordinator = start_search(experiment, folder, address, verbose)
-    return _conclude(folder.path, coordinator)
+    _conclude(folder.path, start_search(experiment, folder, address, verbose))
 
 
 @app.command()
 def resume(
     run: Run = None,
-    trials: Annotated[int, typer.Option(min=1, help="So many more trials.")] = 0,
-    hours: Annotated[float, typer.Option(min=1e-9, help="So many more hours.")] = 0.0,
+    trials: Annotated[int | None, typer.Option(min=1, help="So many more trials.")] = None,
+    hours: Annotated[float | None, typer.Option(min=1e-9, help="So many more hours.")] = None,
     address: Address = None,
     verbose: Verbose = False,
-) -> int:
+) -> None:
     """Go on with a run that was interrupted, or extend a finished one."""
     from search.session import resume_search
 
     folder, _, _ = _open(run)
-    coordinator = resume_search(folder, trials, hours, address, verbose)
-    return _conclude(folder.path, coordinator)
+    _conclude(folder.path, resume_search(folder, trials or 0, hours or 0.0, address, verbose))
 
 
-def _conclude(path: Path, coordinator: Any) -> int:
+def _conclude(path: Path, coordinator: Any) -> None:
     from search.terminal import print_outcome
 
-    return print_outcome(path, coordinator, _out)
+    raise typer.Exit(print_outcome(path, coordinator, _out))
 
 
 @app.command()
@@ -145,12 +141,12 @@ def tensorboard(
     run: Run = None,
     top: Top = None,
     port: Annotated[int, typer.Option(help="Where it listens, on this machine only.")] = 6006,
-) -> int:
+) -> None:
     """Start TensorBoard on a run."""
     from search.terminal import serve_tensorboard
 
     folder, experiment, trials = _open(run)
-    return serve_tensorboard(folder, experiment, trials, top, port)
+    raise typer.Exit(serve_tensorboard(folder, experiment, trials, top, port))
 
 
 @app.command()

@@ -26,6 +26,11 @@ _ENVIRONMENT = {
 _SLOTS_SECONDS = 2.0  # how long the number of slots is believed
 
 
+def prepare_environment() -> None:
+    """Set what Ray and Tune read from the environment; its worker processes inherit it."""
+    os.environ.update(_ENVIRONMENT)
+
+
 def connect(address: str | None, verbose: bool) -> bool:
     """Start Ray here, or connect to a cluster; a Ray that runs already in this process is taken.
 
@@ -45,7 +50,7 @@ def connect(address: str | None, verbose: bool) -> bool:
             "submit it with ray job submit -- shoal search … instead",
             source="--address",
         )
-    os.environ.update(_ENVIRONMENT)
+    prepare_environment()
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -70,24 +75,24 @@ def connect(address: str | None, verbose: bool) -> bool:
 class Slots:
     """How many trials fit on the cluster at a time, each with its CPUs and GPUs."""
 
-    cpus: int
+    cpus: float
     gpus: float
     _count: int = 0
     _counted_at: float = -math.inf
 
     def count(self) -> int:
-        """The number that fits now (at least 1, so that a cluster is given something to wait for).
+        """The number that fits now.
 
         A trial has its CPUs and its GPU, or its share of one GPU, on one node.
         """
         if time.monotonic() - self._counted_at > _SLOTS_SECONDS:
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-            self._count = max(1, sum(self._fitting(node) for node in nodes))
+            self._count = sum(self._fitting(node) for node in nodes)
             self._counted_at = time.monotonic()
         return self._count
 
     def _fitting(self, node: dict[str, float]) -> int:
-        by_cpu = int(node.get("CPU", 0) // self.cpus)
+        by_cpu = int(node.get("CPU", 0) / self.cpus + 1e-9)
         if self.gpus == 0:
             return by_cpu
         return min(by_cpu, int(node.get("GPU", 0)) * int(1 / self.gpus + 1e-9))

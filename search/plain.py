@@ -26,8 +26,8 @@ _FINISHED: str = Searcher.FINISHED
 class View(Protocol):
     """What shows the search to a person."""
 
-    def update(self, active: int) -> None:
-        """Called several times a second with the number of trials that are placed."""
+    def update(self) -> None:
+        """Called several times a second."""
 
     def note(self, message: str) -> None:
         """Called with a line that should be read."""
@@ -49,6 +49,7 @@ class _Link:
         self.view = view
         self.placed: dict[str, int] = {}  # Tune's trial id to our number, until the trial ends
         self.fault: Exception | None = None
+        self.is_waiting = False
         storage = coordinator.experiment.storage
         self.checkpoints = folder.checkpoints(storage)
 
@@ -106,13 +107,17 @@ class _Searcher(Searcher):  # type: ignore[misc]
         link = self._link
         if link.fault is not None or link.coordinator.is_over:
             return _FINISHED
-        if len(link.placed) >= link.slots.count():
+        if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
-        trial = link.coordinator.next_trial()
-        if trial is None:
-            return _FINISHED
-        link.placed[trial_id] = trial.number
-        return {"assignment": link.assignment(trial)}
+        while (trial := link.coordinator.next_trial()) is not None:
+            try:
+                assignment = link.assignment(trial)
+            except ValueError as error:  # values that are valid alone, but not together
+                link.coordinator.end(trial.number, "failed", str(error))
+                continue
+            link.placed[trial_id] = trial.number
+            return {"assignment": assignment}
+        return _FINISHED
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -148,7 +153,14 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         self._link = link
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        self._link.view.update(len(self._link.placed))
+        link = self._link
+        if link.slots.count() == 0 and not link.is_waiting:
+            link.view.note(
+                f"waiting: no node of the cluster has the {link.slots.cpus:g} CPUs and "
+                f"{link.slots.gpus:g} GPUs that a trial needs"
+            )
+        link.is_waiting = link.slots.count() == 0
+        link.view.update()
 
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any

@@ -19,7 +19,6 @@ from search.coordinator import Coordinator
 LIVE_SECONDS = 0.25
 LINE_SECONDS = 5.0
 _SPEED_SECONDS = 30.0
-_WAIT_SECONDS = 10.0
 _NOTES = 4
 
 
@@ -42,8 +41,6 @@ class Progress:
         self._shown_at = time.monotonic()
         self._speeds: deque[tuple[float, int]] = deque()
         self._notes: deque[str] = deque(maxlen=_NOTES)
-        self._last_epoch_at = time.monotonic()
-        self._epochs = coordinator.trials.epochs
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:
@@ -65,14 +62,9 @@ class Progress:
         else:
             self._console.print(self.line(), soft_wrap=True)
 
-    def update(self, active: int) -> None:
-        """Show how things stand, when it is time to.
-
-        Args:
-            active: the number of trials that are placed.
-        """
+    def update(self) -> None:
+        """Show how things stand, when it is time to."""
         now = time.monotonic()
-        self._notice_waiting(now, active)
         if now - self._shown_at < (LINE_SECONDS if self._live is None else LIVE_SECONDS):
             return
         self._shown_at = now
@@ -90,18 +82,6 @@ class Progress:
             self._console.print(message, soft_wrap=True, markup=False)
         elif not self._notes or self._notes[-1] != message:
             self._notes.append(message)
-
-    def _notice_waiting(self, now: float, active: int) -> None:
-        """Say so when the cluster has no place for any trial."""
-        if self._coordinator.trials.epochs > self._epochs or active == 0:
-            self._epochs, self._last_epoch_at = self._coordinator.trials.epochs, now
-        elif self._epochs == 0 and now - self._last_epoch_at > _WAIT_SECONDS:
-            resources = self._coordinator.experiment.resources
-            self.note(
-                f"waiting for a place: a trial needs {resources.cpus} CPUs and "
-                f"{resources.gpus} GPUs"
-            )
-            self._last_epoch_at = now
 
     def line(self) -> str:
         """One plain line."""

@@ -114,6 +114,8 @@ def _space_problems(experiment: Experiment) -> Iterator[Problem]:
                 problems.extend(_field_problems(experiment, experiment.space, name, parameter))
     for problem in problems:
         yield Problem(f"space.{problem.path}".rstrip("."), problem.message)
+    if not problems:
+        yield from _drawing_problems(experiment)
 
 
 def _field_problems(
@@ -147,12 +149,20 @@ def _enabling(space: Mapping[str, Parameter], name: str) -> Params:
 
 
 def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
-    """Draw from the user's function and see that it works and that its names are fields."""
+    """Draw configurations and see that each is valid as a whole; the first bad one is told."""
     try:
-        for params in experiment.search_space.samples(20, seed=experiment.seed):
-            if experiment.trainable is None:
-                experiment.settings(params)
-    except ValidationError as error:
-        yield from (Problem(f"space: {p.path}", p.message) for p in problems_of(error))
+        drawn = experiment.search_space.samples(50, seed=experiment.seed)
     except Exception as error:
         yield Problem("space", f"the function failed: {type(error).__name__}: {error}")
+        return
+    if experiment.trainable is not None:
+        return
+    for params in drawn:
+        try:
+            experiment.settings(params)
+        except ValidationError as error:
+            yield from (Problem("space", f"{p} (with {params})") for p in problems_of(error))
+            return
+        except ValueError as error:
+            yield Problem("space", f"{error} (with {params})")
+            return

@@ -18,7 +18,7 @@ from pydantic import (
 from spaces.code import load_function
 from spaces.parameters import Parameter, Value, as_float, dump
 from spaces.sections import Section
-from spaces.settings import MODELS, Dataset, Mlp, Model, Size, Train, is_float_field, set_field
+from spaces.settings import MODELS, Dataset, Mlp, Model, Size, Train, is_float_field, set_fields
 from spaces.space import SearchSpace
 
 
@@ -84,13 +84,16 @@ def _parse_gpus(value: Any) -> Literal["auto"] | float:
         raise ValueError(f"must be auto or a number from 0 to 1, got {value!r}")
     if value > 1:
         raise ValueError(f"more than one GPU per trial is not supported yet, got {value}")
-    return value
+    return float(value)
 
 
 class Resources(Section):
-    """What each trial gets; ``gpus: auto`` is one GPU per trial where there is any, else none."""
+    """What each trial gets; ``gpus: auto`` is one GPU per trial where there is any, else none.
 
-    cpus: Size = 1
+    Fractions let trials share a CPU or a GPU. A trial uses one thread per whole CPU, at least one.
+    """
+
+    cpus: Annotated[float, Field(gt=0)] = 1
     gpus: Annotated[Literal["auto"] | float, PlainValidator(_parse_gpus)] = "auto"
 
 
@@ -130,7 +133,7 @@ class Experiment(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     question: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dataset: Dataset = Dataset(name="digits")
     trainable: str | None = None
     isolate: bool = False
@@ -174,11 +177,15 @@ class Experiment(Section):
         """
         assert isinstance(self.train, Train)
         merged = {"model": self.model.model_dump(), "train": self.train.model_dump()}
-        for name, value in params.items():
-            partial = self.search_space.settings_of(name, value)
-            _adopt_family(merged, self.model, partial.get("family"))
-            for field, held in partial.items():
-                set_field(merged, field, held)
+        fields = [
+            field
+            for name, value in params.items()
+            for field in self.search_space.settings_of(name, value).items()
+        ]
+        for name, value in fields:
+            if name == "family":
+                _adopt_family(merged, self.model, value)
+        set_fields(merged, fields)
         sections = _Settings.model_validate(merged)
         return sections.model, sections.train
 
@@ -196,9 +203,9 @@ class _Settings(Section):
     train: Train
 
 
-def _adopt_family(merged: dict[str, Any], base: Mlp, family: str | None) -> None:
+def _adopt_family(merged: dict[str, Any], base: Mlp, family: Any) -> None:
     """When a choice changes the family, keep what the file set and the new family has, too."""
-    if family in MODELS and family != merged["model"]["family"]:
+    if isinstance(family, str) and family in MODELS and family != base.family:
         kept = base.model_dump(exclude_unset=True)
         fields = MODELS[family].model_fields
         merged["model"] = {key: kept[key] for key in kept if key in fields}

@@ -30,11 +30,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
-    list("-+0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """YAML's safe dumper, which also quotes the texts that ``_Loader`` would read as numbers."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
+        list("-+0123456789"),
+    )
 
 
 def studies() -> dict[str, Path]:
@@ -110,7 +115,7 @@ def set_path(data: dict[str, Any], change: str) -> None:
         raise InputError(f"must look like a.b=value, got {change!r}", source="--set")
     try:
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise InputError(f"the value of {path} is no YAML: {text!r}", source="--set") from None
     *parents, last = path.split(".")
     if path.split(".")[0] not in Experiment.model_fields:
@@ -134,7 +139,11 @@ def _entry(place: list[Any], key: str) -> Any:
     return place[int(key)] if key.isdecimal() and int(key) < len(place) else None
 
 
+def dump_yaml(data: dict[str, Any]) -> str:
+    """YAML that ``read_mapping`` reads back to the same data, keys in their order."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 def save_experiment(experiment: Experiment, path: Path) -> None:
     """Write the experiment, every default spelled out, so that reading it back gives the same."""
-    text = yaml.safe_dump(experiment.plain(), sort_keys=False, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(dump_yaml(experiment.plain()), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias
 
 import optuna
@@ -36,6 +37,8 @@ def _check_condition(value: Any) -> dict[str, list[Scalar]]:
     if not isinstance(value, dict) or not value:
         raise ValueError(f"must map a parameter to a value or to a list of values, got {value!r}")
     lists = {name: held if isinstance(held, list) else [held] for name, held in value.items()}
+    if not all(lists.values()):
+        raise ValueError(f"must name at least one value of each parameter, got {value!r}")
     return {str(name): [_check_scalar(v) for v in held] for name, held in lists.items()}
 
 
@@ -65,6 +68,14 @@ class _Range(Section):
             raise ValueError("log and step exclude each other")
         return self
 
+    @property
+    def last(self) -> float:
+        """The highest value that can be drawn: ``high``, or the last step that is not above it."""
+        if self.step is None:
+            return self.high
+        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step))
+        return float((high - low) // step * step + low)
+
     def problem_with(self, value: object) -> str | None:
         """Why ``value`` is outside this range, or None when it is inside."""
         whole = isinstance(self, Int)
@@ -86,10 +97,10 @@ class Float(_Range):
     type: Literal["float"] = "float"
 
     def distribution(self) -> FloatDistribution:
-        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+        return FloatDistribution(self.low, self.last, log=self.log, step=self.step)
 
     def suggest(self, name: str, trial: optuna.Trial) -> float:
-        return trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step)
+        return trial.suggest_float(name, self.low, self.last, log=self.log, step=self.step)
 
 
 class Int(_Range):
@@ -101,10 +112,10 @@ class Int(_Range):
     type: Literal["int"] = "int"
 
     def distribution(self) -> IntDistribution:
-        return IntDistribution(self.low, self.high, log=self.log, step=self.step or 1)
+        return IntDistribution(self.low, int(self.last), log=self.log, step=self.step or 1)
 
     def suggest(self, name: str, trial: optuna.Trial) -> int:
-        return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step or 1)
+        return trial.suggest_int(name, self.low, int(self.last), log=self.log, step=self.step or 1)
 
 
 class Choice(Section):
@@ -120,10 +131,9 @@ class Choice(Section):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Choice:
-        kinds = [(type(choice), choice) for choice in self.choices]
-        for kind in kinds:
-            if kinds.count(kind) > 1:
-                raise ValueError(f"choices must differ, got {kind[1]!r} more than once")
+        for choice in self.choices:  # Optuna tells them apart by ==, so 1, 1.0 and true are one
+            if self.choices.count(choice) > 1:
+                raise ValueError(f"choices must differ, got {choice!r} more than once")
         return self
 
     def distribution(self) -> CategoricalDistribution:
@@ -154,8 +164,9 @@ def _parse(value: Any) -> Float | Int | Choice:
         if isinstance(value["choices"], dict):
             return _named(value["choices"], {key: value[key] for key in value if key != "choices"})
         return Choice.model_validate(value)
-    if value and all(isinstance(settings, dict) for settings in value.values()):
-        return _named(value, {})
+    names = {key: settings for key, settings in value.items() if key != "when"}
+    if names and all(isinstance(settings, dict) for settings in names.values()):
+        return _named(names, {key: value[key] for key in value if key == "when"})
     if {"low", "high"} & value.keys() or not value:
         whole = all(type(value.get(key, 0)) is int for key in ("low", "high", "step"))
         section = Int if value.get("type", "int" if whole else "float") == "int" else Float
@@ -167,7 +178,8 @@ def _parse(value: Any) -> Float | Int | Choice:
 
 
 def _named(settings: dict[str, Any], rest: dict[str, Any]) -> Choice:
-    return Choice.model_validate({"choices": list(settings), "settings": settings, **rest})
+    named = {str(name): held for name, held in settings.items()}
+    return Choice.model_validate({"choices": list(named), "settings": named, **rest})
 
 
 def dump(parameter: Float | Int | Choice) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The fixed settings of a training: dataset, model and optimisation, as a file may state them.
 
-Every field of ``Train`` and of a model may also stand in ``space`` and be searched; ``set_field``
+Every field of ``Train`` and of a model may also stand in ``space`` and be searched; ``set_fields``
 says how a name there finds its field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny, model_validator
@@ -159,7 +160,7 @@ def _parse_model(value: Any) -> Mlp | Convnet:
     if isinstance(value, Mlp):
         return value
     family = value.get("family", "mlp") if isinstance(value, Mapping) else "mlp"
-    if family not in MODELS:
+    if not isinstance(family, str) or family not in MODELS:
         raise ValueError(unknown_name("family", family, MODELS))
     return MODELS[family].model_validate(value)
 
@@ -238,13 +239,17 @@ def _holds_float(annotation: Any) -> bool:
     return annotation is float or any(map(_holds_float, get_args(annotation)))
 
 
-def set_field(settings: dict[str, Any], name: str, value: Any) -> None:
-    """Set the field ``name`` in the plain data ``{train: …, model: …}``.
+def set_fields(settings: dict[str, Any], fields: Iterable[tuple[str, Any]]) -> None:
+    """Set fields, each a name and its value, in the plain data ``{train: …, model: …}``.
 
-    A part of the name that is a number picks an entry of a list; any other part, where a list
-    stands, goes to every entry (``blocks.kernel``).
+    A part of a name that is a number picks an entry of a list; any other part, where a list
+    stands, goes to every entry (``blocks.kernel``). Whole fields are set before parts of them,
+    so that the order of the fields does not matter.
     """
-    _descend(settings, field_path(name), value)
+    for path, value in sorted(
+        ((field_path(name), value) for name, value in fields), key=lambda field: len(field[0])
+    ):
+        _descend(settings, path, copy.deepcopy(value))
 
 
 def _descend(place: Any, path: tuple[str, ...], value: Any) -> None:
@@ -261,6 +266,8 @@ def _descend(place: Any, path: tuple[str, ...], value: Any) -> None:
             _descend(place[index], rest, value)
         else:
             place[index] = value
+    elif not isinstance(place, dict):
+        raise ValueError(f"{place!r} has no field {key!r}")
     elif not rest:
         place[key] = value
     else:

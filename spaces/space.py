@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -62,13 +63,17 @@ class SearchSpace:
     def _problems_by_definition(self, params: Mapping[str, Any]) -> list[Problem]:
         fixed = optuna.trial.FixedTrial(dict(params))
         try:
-            self._define(fixed)  # type: ignore[arg-type]
+            with warnings.catch_warnings():  # create_trial tells what FixedTrial only warns of
+                warnings.simplefilter("ignore")
+                self._define(fixed)  # type: ignore[arg-type]
             used = {name: params[name] for name in fixed.distributions}
             optuna.trial.create_trial(
                 value=0.0, params=used, distributions=dict(fixed.distributions)
             )
         except ValueError as error:
             return [Problem("", str(error))]
+        except Exception as error:
+            return [Problem("", f"the function failed: {type(error).__name__}: {error}")]
         unknown = params.keys() - used.keys()
         return [Problem(name, unknown_name("parameter", name, used)) for name in sorted(unknown)]
 

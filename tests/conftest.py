@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 import pytest
+import ray
 
-from search.cluster import connect
+from search.cluster import prepare_environment
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -19,11 +21,15 @@ def quiet_optuna() -> None:
 
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    """One Ray on this machine for all tests that need one, with four made-up GPUs."""
-    import ray
-
-    os.environ["SHOAL_TEST_GPUS"] = "4"
-    connect(None, verbose=False)
+    """One real Ray for all tests that need one: two CPUs and four made-up GPUs."""
+    prepare_environment()
+    ray.init(
+        num_cpus=2,
+        num_gpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+    )
     yield
     ray.shutdown()
 

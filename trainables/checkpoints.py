@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -67,15 +68,18 @@ class Checkpoints:
         return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        """What one file holds; None when its digest does not fit."""
+        """What one file holds; None when its digest does not fit, or it holds anything else."""
         with self._fs.open_input_stream(path) as stream:
             content = stream.read()
         digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(payload).digest() != digest:
             return None
-        state: dict[str, Any] = torch.load(
-            io.BytesIO(payload), map_location="cpu", weights_only=True
-        )
+        try:
+            state: dict[str, Any] = torch.load(
+                io.BytesIO(payload), map_location="cpu", weights_only=True
+            )
+        except pickle.UnpicklingError:
+            return None
         return state
 
 

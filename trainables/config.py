@@ -56,7 +56,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
         ValueError: when the parameters do not make valid settings.
     """
     metric, max_epochs = experiment.metric, experiment.scheduler.max_epochs
-    threads = experiment.resources.cpus
+    threads = max(1, int(experiment.resources.cpus))
     if experiment.trainable is not None:
         return CodeConfig(
             trainable=experiment.trainable,

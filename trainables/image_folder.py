@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from spaces.problems import InputError
+from spaces.problems import InputError, unknown_name
 from spaces.settings import Dataset
 from trainables.sources import Split, data_root
 
@@ -37,7 +38,12 @@ def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, .
         listing = ImageFolder(str(folder))
     except FileNotFoundError as error:
         raise InputError(f"dataset.root: {error}") from None
-    files, targets = zip(*listing.samples, strict=True)
+    names = _class_names(data_root(settings) / "train")
+    if not set(listing.classes) <= set(names):
+        strange = sorted(set(listing.classes) - set(names))[0]
+        raise InputError(f"dataset.root: {folder}: {unknown_name('class', strange, names)}")
+    files, classes = zip(*listing.samples, strict=True)
+    targets = [names.index(listing.classes[number]) for number in classes]
     first = _read(files[0], settings.image_size)
     images = np.empty((len(files), *first.shape), dtype=np.uint8)
     for row, file in enumerate(files):
@@ -49,7 +55,14 @@ def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, .
                 "set dataset.image_size to resize all"
             )
         images[row] = image
-    return Split(images, np.asarray(targets, dtype=np.int64)), tuple(listing.classes)
+    return Split(images, np.asarray(targets, dtype=np.int64)), names
+
+
+def _class_names(train: Path) -> tuple[str, ...]:
+    """The classes and their numbers are those of ``train/``; the other parts may lack some."""
+    if not train.is_dir():
+        raise InputError(f"dataset.root: there is no folder {train}")
+    return tuple(sorted(entry.name for entry in train.iterdir() if entry.is_dir()))
 
 
 def _read(file: str, size: int | None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Generator, Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from spaces.code import load_function
+from trainables.checkpoints import check_savable
 from trainables.config import CodeConfig
 from trainables.training import EpochReport
 
@@ -23,7 +25,7 @@ class Context:
 
     ``device``: where to train. ``seed``: this trial's own. ``max_epochs``: how many epochs there
     can be. ``gpu_ids``: the GPUs that Ray gave this trial. ``epoch``: epochs already done, 0 unless
-    resumed. ``state``: what was last saved, None unless resumed.
+    resumed. ``state``: what was last saved, None unless resumed; ``state_epoch``: its epoch.
     """
 
     device: torch.device
@@ -32,14 +34,21 @@ class Context:
     gpu_ids: tuple[str, ...] = ()
     epoch: int = 0
     state: Any = None
+    state_epoch: int = 0
 
     def save(self, state: Any) -> None:
         """Keep a state to resume from; call it before the ``yield`` of the epoch it belongs to.
 
         Args:
             state: tensors, numbers, texts, and lists and dicts of them; such as state_dicts.
+
+        Raises:
+            TypeError: when the first state saved holds anything else.
         """
-        self.state = state
+        if self.state is None:
+            check_savable(state)
+        self.state = copy.deepcopy(state)  # the code goes on to change its tensors in place
+        self.state_epoch = self.epoch + 1
 
 
 class CodeTraining:
@@ -83,13 +92,14 @@ class CodeTraining:
         return EpochReport(self.epoch, metrics)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the code saved last, and after how many epochs."""
-        return {"epoch": self._context.epoch, "state": self._context.state}
+        """What the code saved last, and after how many epochs it did."""
+        return {"epoch": self._context.state_epoch, "state": self._context.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; without one, from the start."""
-        if state["state"] is not None:
-            self._context.epoch, self._context.state = state["epoch"], state["state"]
+        context = self._context
+        context.state = state["state"]
+        context.epoch = context.state_epoch = state["epoch"] if context.state is not None else 0
 
     def close(self) -> None:
         """Let the generator run its ``finally`` blocks."""

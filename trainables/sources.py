@@ -114,11 +114,14 @@ def _read_digits(root: Path, train: bool) -> Split:
 
 
 def _read_diabetes(root: Path, train: bool) -> Split:
+    """Targets are scaled to mean 0 and deviation 1 over the training split."""
     from sklearn.datasets import load_diabetes
 
     bunch = load_diabetes()
-    targets = _float32((bunch.target - bunch.target.mean()) / bunch.target.std())[:, None]
-    return _every_fifth_is_test(_float32(bunch.data), targets, train)
+    inputs, targets = _float32(bunch.data), bunch.target[:, None]
+    training = _every_fifth_is_test(inputs, targets, True).targets
+    targets = _float32((targets - training.mean()) / training.std())
+    return _every_fifth_is_test(inputs, targets, train)
 
 
 def _read_linear(root: Path, train: bool) -> Split:

@@ -130,7 +130,7 @@ class Training:
         )
         order = torch.randperm(len(self._train), generator=generator).to(self.device)
         batches = list(torch.split(order, self.config.train.batch_size))
-        return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+        return batches[:-1] if 1 == len(batches[-1]) < len(batches[0]) else batches
 
     def _set_learning_rate(self, steps_per_epoch: int) -> None:
         rate = self.config.train.lr * schedule_factor(

@@ -14,7 +14,7 @@ import ray
 import torch
 from ray import tune
 
-from trainables.checkpoints import Checkpoints, check_savable
+from trainables.checkpoints import Checkpoints
 from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.own_code import CodeTraining
@@ -115,8 +115,6 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             return None, None
         self._reports.append(report)
         state = self._training.state_dict()
-        if isinstance(self._training, CodeTraining) and report.epoch == 1:
-            check_savable(state)
         reports = [asdict(report) for report in self._reports]
         path = self._checkpoints.save(report.epoch, {"training": state, "reports": reports})
         return report, path
@@ -130,9 +128,9 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if saved is None:
             return
         self._training.load_state_dict(saved["training"])
-        if self._training.epoch == 0:  # the user's code saved no state: it starts anew
-            return
-        self._reports = [EpochReport(**report) for report in saved["reports"]]
+        reports = [EpochReport(**report) for report in saved["reports"]]
+        # the user's code goes back to the last epoch that it saved, and reports the later ones anew
+        self._reports = [report for report in reports if report.epoch <= self._training.epoch]
         self._unsent.extend(r for r in self._reports if r.epoch > self._assignment.reported)
 
 

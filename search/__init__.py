@@ -1,0 +1,1 @@
+"""How a search runs: decisions, transports, sessions and the command line."""

@@ -1,0 +1,69 @@
+"""Small made things that several tests need: experiments, coordinators, learning curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from analysis.events import Started
+from analysis.journal import Journal
+from search.coordinator import Coordinator
+from spaces.checks import parse_experiment
+from spaces.experiment import Experiment
+
+SPACE = {"lr": {"low": 1e-4, "high": 1.0, "log": True}, "activation": ["tanh", "relu"]}
+
+
+def experiment(**changes: Any) -> Experiment:
+    """A small experiment on the digits, with some sections replaced."""
+    data = {
+        "name": "made",
+        "model": {"family": "mlp", "hidden": [16]},
+        "space": SPACE,
+        "scheduler": {"max_epochs": 9},
+        "budget": {"trials": 12},
+    }
+    return parse_experiment({**data, **changes})
+
+
+def started(experiment: Experiment) -> Started:
+    """The first event of a run."""
+    return Started(spec=experiment.plain(), versions={}, host="here")
+
+
+def coordinator(folder: Path, **changes: Any) -> Coordinator:
+    """A coordinator of a new run, with a real journal in ``folder``."""
+    made = experiment(**changes)
+    coordinator = Coordinator(made, Journal(folder / "journal.jsonl"))
+    coordinator.start(started(made))
+    return coordinator
+
+
+def accuracy(trial: int, epoch: int) -> float:
+    """A made learning curve in (0, 1), different for every trial."""
+    height = 0.3 + (trial * 0.37) % 0.6
+    return height * (1.0 - 0.7**epoch)
+
+
+def report(coordinator: Coordinator, trial: int, epoch: int, value: float | None = None) -> str:
+    """Report an epoch with a made accuracy, or with ``value``."""
+    shown = accuracy(trial, epoch) if value is None else value
+    return coordinator.report(trial, epoch, {"val_accuracy": shown, "train_loss": 1.0})
+
+
+def run_all(coordinator: Coordinator, workers: int = 2, reports: int | None = None) -> None:
+    """Play a transport: train trials side by side, until all is done or so many reports came."""
+    active: list[list[int]] = []
+    while reports is None or reports > 0:
+        while len(active) < workers and (trial := coordinator.next_trial()) is not None:
+            active.append([trial.number, trial.epoch])
+        if not active:
+            return
+        for entry in list(active):
+            entry[1] += 1
+            if report(coordinator, entry[0], entry[1]) == "stop":
+                active.remove(entry)
+            if reports is not None:
+                reports -= 1
+                if reports == 0:
+                    return

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.events import Created, Finished, Report
+from analysis.journal import Journal, read_journal
+from search.coordinator import Coordinator
+from spaces.problems import InputError
+from tests import made
+
+BASELINE = {"lr": 0.001, "activation": "relu"}
+
+
+def resumed(folder: Path, trials: int = 0, hours: float = 0.0, **changes: Any) -> Coordinator:
+    """A coordinator that goes on with the run in ``folder``."""
+    events = read_journal(folder / "journal.jsonl")
+    coordinator = Coordinator(made.experiment(**changes), Journal(folder / "journal.jsonl"))
+    coordinator.resume(events, trials, hours)
+    return coordinator
+
+
+def told(folder: Path) -> list[tuple[Any, ...]]:
+    """What the journal says of trials, without the times."""
+    rows: list[tuple[Any, ...]] = []
+    for event in read_journal(folder / "journal.jsonl"):
+        if isinstance(event, Created):
+            rows.append(("created", event.trial, event.params, event.seed))
+        elif isinstance(event, Report):
+            rows.append(("report", event.trial, event.epoch, event.metrics, event.decision))
+        elif isinstance(event, Finished):
+            rows.append(("finished", event.trial, event.state, event.epoch))
+    return rows
+
+
+def test_a_search_ends_with_every_trial_in_a_state(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    made.run_all(coordinator)
+    counts = coordinator.trials.counts()
+    assert counts["running"] == counts["failed"] == counts["diverged"] == 0
+    assert counts["completed"] >= 1
+    assert counts["completed"] + counts["stopped"] == 12
+    assert coordinator.is_over
+
+
+def test_the_same_experiment_gives_the_same_journal_but_for_times(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        made.run_all(made.coordinator(tmp_path / name), workers=1)
+    assert told(tmp_path / "a") == told(tmp_path / "b")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "qmc", "cmaes"])
+@pytest.mark.parametrize("reports", [1, 4, 11, 20])
+def test_a_run_that_is_cut_off_and_resumed_decides_as_the_whole_one(
+    tmp_path: Path, sampler: str, reports: int
+) -> None:
+    changes = {"sampler": {"name": sampler}}
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    made.run_all(made.coordinator(tmp_path / "whole", **changes), workers=1)
+    made.run_all(made.coordinator(tmp_path / "cut", **changes), workers=1, reports=reports)
+    made.run_all(resumed(tmp_path / "cut", **changes), workers=1)
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+
+
+def test_unfinished_trials_are_handed_out_first(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    for _ in range(3):
+        coordinator.next_trial()
+    made.report(coordinator, 1, 1)
+    again = resumed(tmp_path)
+    handed = [again.next_trial() for _ in range(4)]
+    assert [trial.number for trial in handed if trial] == [0, 1, 2, 3]
+    assert [trial.epoch for trial in handed if trial] == [0, 1, 0, 0]
+
+
+def test_a_report_that_is_handed_in_twice_gets_the_recorded_decision(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    for number in range(4):
+        coordinator.next_trial()
+        made.report(coordinator, number, 1, value=0.9 - number / 10)
+    before = told(tmp_path)
+    assert made.report(coordinator, 3, 1, value=0.99) == "stop"
+    assert made.report(coordinator, 0, 1, value=0.0) == "continue"
+    assert told(tmp_path) == before
+
+
+def test_a_trial_that_was_stopped_as_the_driver_died_is_finished_on_resume(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    for number in range(3):
+        coordinator.next_trial()
+        made.report(coordinator, number, 1, value=0.9 - number / 10)
+    file = tmp_path / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    assert b'"finished"' in lines[-1]
+    file.write_bytes(b"".join(lines[:-1]))
+    assert resumed(tmp_path).trials.by_number[2].state == "stopped"
+
+
+def test_the_baseline_is_trial_0_and_always_goes_to_the_end(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path, baseline=BASELINE)
+    trials = [coordinator.next_trial() for _ in range(5)]
+    assert trials[0] is not None
+    assert trials[0].params == BASELINE
+    for number in (1, 2, 3, 4):
+        made.report(coordinator, number, 1, value=0.9)
+    decisions = [made.report(coordinator, 0, epoch, value=0.01) for epoch in range(1, 10)]
+    assert decisions == ["continue"] * 8 + ["stop"]
+    assert coordinator.trials.by_number[0].state == "completed"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["val_accuracy", "train_loss"])
+def test_a_trial_that_is_not_finite_has_diverged_at_once(
+    tmp_path: Path, value: float, name: str
+) -> None:
+    coordinator = made.coordinator(tmp_path, baseline=BASELINE)
+    coordinator.next_trial()
+    metrics = {"val_accuracy": 0.5, "train_loss": 1.0, name: value}
+    assert coordinator.report(0, 1, metrics) == "stop"
+    assert coordinator.trials.by_number[0].state == "diverged"
+    assert coordinator.trials.ranked(coordinator.experiment.metric) == []
+
+
+def test_a_metric_that_is_never_reported_is_named(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    with pytest.raises(InputError, match=r"metric.name: unknown metric 'val_accuracy'.*accuracy"):
+        coordinator.report(0, 1, {"accuracy": 1.0})
+
+
+def test_with_scope_best_a_trial_is_worth_its_best_epoch(tmp_path: Path) -> None:
+    metric = {"name": "val_accuracy", "scope": "best"}
+    coordinator = made.coordinator(tmp_path, metric=metric)
+    coordinator.next_trial()
+    for epoch, value in enumerate((0.2, 0.8, 0.5), start=1):
+        made.report(coordinator, 0, epoch, value)
+    trial = coordinator.trials.by_number[0]
+    assert trial.value(coordinator.experiment.metric) == 0.8
+    assert coordinator.rungs.by_epoch[3].ranked == [(-0.8, 0)]
+
+
+def test_a_spent_trial_budget_lets_running_trials_end(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path, budget={"trials": 2})
+    coordinator.next_trial(), coordinator.next_trial()
+    assert coordinator.next_trial() is None
+    assert coordinator.is_over
+    assert not coordinator.must_stop_now
+
+
+@pytest.mark.parametrize("budget", [{"epochs": 5}, {"target": 0.6}, {"hours": 1e-9}])
+def test_other_spent_limits_stop_the_search_where_it_is(
+    tmp_path: Path, budget: dict[str, float]
+) -> None:
+    coordinator = made.coordinator(tmp_path, budget=budget, scheduler={"name": "none"})
+    if "hours" not in budget:
+        coordinator.next_trial()
+        for epoch in range(1, 6):
+            assert not coordinator.must_stop_now
+            made.report(coordinator, 0, epoch, value=0.1 + epoch / 10)
+    assert coordinator.must_stop_now
+    assert coordinator.next_trial() is None
+
+
+def test_patience_ends_a_search_that_no_longer_gets_better(tmp_path: Path) -> None:
+    coordinator = made.coordinator(
+        tmp_path, budget={"patience": 3}, scheduler={"name": "none", "max_epochs": 1}
+    )
+    for number, value in enumerate((0.5, 0.9, 0.1, 0.1)):
+        assert coordinator.next_trial() is not None
+        made.report(coordinator, number, 1, value)
+    assert coordinator.next_trial() is not None
+    made.report(coordinator, 4, 1, 0.1)
+    assert coordinator.next_trial() is None
+
+
+def test_a_finished_run_is_extended_by_trials(tmp_path: Path) -> None:
+    made.run_all(made.coordinator(tmp_path))
+    with pytest.raises(InputError, match=r"budget is spent: trials \(12\); --trials or --hours"):
+        resumed(tmp_path)
+    again = resumed(tmp_path, trials=5)
+    made.run_all(again)
+    assert len(again.trials) == 17
+    assert resumed(tmp_path, trials=3).budget.trials == 20
+
+
+def test_a_run_that_ended_on_its_hours_is_extended_by_hours_or_by_trials(tmp_path: Path) -> None:
+    changes = {"budget": {"hours": 1e-9}}
+    made.coordinator(tmp_path, **changes).close()
+    assert resumed(tmp_path, hours=2.0, **changes).budget.hours == pytest.approx(2.0)
+    by_trials = resumed(tmp_path, trials=4, **changes)
+    assert by_trials.next_trial() is not None
+
+
+def test_no_trial_is_handed_out_after_an_interrupt(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    coordinator.is_interrupted = True
+    assert coordinator.next_trial() is None
+    coordinator.close()
+    assert b'"reason":"interrupted"' in (tmp_path / "journal.jsonl").read_bytes()
+    assert coordinator.trials.by_number[0].state == "running"
+
+
+def test_a_failed_trial_keeps_its_reason(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    coordinator.end(0, "failed", "Traceback: too far")
+    again = resumed(tmp_path)
+    assert again.trials.by_number[0].reason == "Traceback: too far"
+    assert again.trials.counts()["failed"] == 1

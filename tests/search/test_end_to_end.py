@@ -1,0 +1,269 @@
+"""The whole path on the real parts: Ray, Optuna, the digits, own code, made-up GPUs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from analysis.journal import read_journal
+from analysis.run import Trials, open_run
+from search.cli import main
+from spaces.files import load_experiment
+from tests import made
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+OWN_CODE = """
+import os, time
+import torch
+
+def train(config, context):
+    print("trial with", config["step"], "on", context.device)
+    total = torch.zeros(1) if context.state is None else context.state
+    for epoch in range(context.epoch, context.max_epochs):
+        total = total + config["step"] * config["gain"]
+        context.save(total)
+        if config["step"] > 0.9:
+            raise RuntimeError("too far")
+        time.sleep(config.get("seconds", 0))
+        yield {"score": total, "gpu": int(context.gpu_ids[0]) if context.gpu_ids else -1}
+"""
+
+
+def write(folder: Path, code: str = OWN_CODE, **changes: Any) -> Path:
+    """An experiment file on own code, and the code beside it."""
+    (folder / "own.py").write_text(code)
+    data = {
+        "name": "own",
+        "trainable": "own.py:train",
+        "train": {"gain": 2.0},
+        "space": {"step": {"low": 0.0, "high": 0.8}},
+        "baseline": {"step": 0.5},
+        "metric": {"name": "score"},
+        "scheduler": {"max_epochs": 4},
+        "budget": {"trials": 6},
+        "resources": {"gpus": 0},
+    }
+    file = folder / "own.yaml"
+    file.write_text(yaml.safe_dump({**data, **changes}))
+    return file
+
+
+def trials_in(run: Path) -> Trials:
+    return Trials(read_journal(run / "journal.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Path:
+    """A finished quickstart search of 15 trials."""
+    run = tmp_path_factory.mktemp("quickstart") / "run"
+    arguments = ["search", "quickstart", "--run", str(run), "--set", "resources.gpus=0"]
+    assert main([*arguments, "--set", "budget.trials=15"]) == 0
+    return run
+
+
+def test_a_search_on_the_digits_beats_its_baseline(
+    quickstart: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["best", str(quickstart), "--json", "--top", "15"]) == 0
+    best = json.loads(capsys.readouterr().out)
+    _, experiment, trials = open_run(quickstart)
+    baseline = trials.by_number[0]
+    assert baseline.params == experiment.baseline
+    assert baseline.state == "completed"
+    assert best[0]["value"] > (baseline.value(experiment.metric) or 1.0)
+    assert [row["value"] for row in best] == sorted((row["value"] for row in best), reverse=True)
+
+
+def test_status_says_how_the_run_stands(
+    quickstart: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", str(quickstart), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["state"] == "finished"
+    assert sum(status["trials"].values()) == 15
+    assert set(status["trials"]) == {"running", "completed", "stopped", "diverged", "failed"}
+    assert status["epochs"] == trials_in(quickstart).epochs
+
+
+def test_the_run_folder_holds_what_the_design_says(quickstart: Path) -> None:
+    names = {path.name for path in quickstart.iterdir()}
+    assert {"experiment.yaml", "journal.jsonl", "optuna.log", "tensorboard", "checkpoints"} <= names
+    assert load_experiment(quickstart / "experiment.yaml").budget.trials == 15
+    for number in range(15):
+        assert len(list((quickstart / "checkpoints" / str(number)).iterdir())) == 1
+        assert list((quickstart / "tensorboard" / str(number)).iterdir())
+
+
+def test_the_exported_bundle_retrains_to_the_last_digit(
+    quickstart: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    assert main(["export", str(quickstart), "-o", str(bundle)]) == 0
+    names = {"config.yaml", "model.safetensors", "metrics.json", "versions.txt", "README.md"}
+    assert {path.name for path in bundle.iterdir()} == names
+    capsys.readouterr()
+    assert main(["train", str(bundle), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metric"] == "val_accuracy"
+    assert found["recorded"] == found["retrained"]
+    assert found["difference"] == 0.0
+
+
+def test_a_finished_run_is_extended(
+    quickstart: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["resume", str(quickstart)]) == 2
+    assert "--trials or --hours extends it" in capsys.readouterr().err
+    assert main(["resume", str(quickstart), "--trials", "2"]) == 0
+    assert len(trials_in(quickstart)) == 17
+
+
+def test_own_code_gets_journal_logs_tensorboard_and_best(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["search", str(write(tmp_path)), "--run", str(run)]) == 0
+    trials = trials_in(run)
+    assert trials.counts()["completed"] >= 1
+    assert "trial with 0.5 on cpu" in (run / "logs" / "0.txt").read_text()
+    assert list((run / "tensorboard" / "0").iterdir())
+
+
+def test_own_code_that_fails_leaves_its_traceback_and_the_search_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, space={"step": {"low": 0.0, "high": 1.0}}, baseline={"step": 0.95})
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    assert "trial 0 failed: RuntimeError: too far" in capsys.readouterr().err
+    failed = trials_in(tmp_path / "run").by_number[0]
+    assert failed.state == "failed"
+    assert 'raise RuntimeError("too far")' in (failed.reason or "")
+
+
+def test_a_search_in_which_every_trial_fails_ends_with_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "def train(config, context):\n    yield {'score': 1 / 0}\n"
+    file = write(tmp_path, code, budget={"trials": 3})
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 1
+    error = capsys.readouterr().err
+    assert "every trial failed" in error
+    assert "ZeroDivisionError" in error
+
+
+def test_a_metric_that_the_code_never_reports_ends_the_search_with_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, metric={"name": "scora"})
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 2
+    assert "metric.name: unknown metric 'scora' (did you mean 'score'?)" in capsys.readouterr().err
+
+
+def test_own_code_that_ends_early_has_completed(tmp_path: Path) -> None:
+    code = "def train(config, context):\n    yield {'score': 1.0}\n"
+    assert main(["search", str(write(tmp_path, code)), "--run", str(tmp_path / "run")]) == 0
+    assert {t.state for t in trials_in(tmp_path / "run")} <= {"completed", "stopped"}
+    assert trials_in(tmp_path / "run").by_number[0].state == "completed"
+
+
+def test_four_trials_at_a_time_get_four_different_gpus(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        resources={"cpus": 0.5, "gpus": 1},
+        train={"gain": 1.0, "seconds": 0.5},
+        scheduler={"name": "none", "max_epochs": 2},
+        budget={"trials": 4},
+    )
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    trials = list(trials_in(tmp_path / "run"))
+    assert {trial.reports[0].metrics["gpu"] for trial in trials} == {0, 1, 2, 3}
+    assert max(trial.started for trial in trials) < min(trial.ended or 0.0 for trial in trials)
+
+
+def test_fractions_of_a_gpu_put_several_trials_on_one(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        resources={"cpus": 0.5, "gpus": 0.5},
+        train={"gain": 1.0, "seconds": 0.5},
+        scheduler={"name": "none", "max_epochs": 2},
+        budget={"trials": 4},
+    )
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    gpus = [trial.reports[0].metrics["gpu"] for trial in trials_in(tmp_path / "run")]
+    assert -1 not in gpus
+    assert len(set(gpus)) < len(gpus)
+
+
+def test_isolated_trials_have_processes_of_their_own(tmp_path: Path) -> None:
+    code = (
+        "import os\ncalls = []\n"
+        "def train(config, context):\n"
+        "    os.environ['CALLS'] = os.environ.get('CALLS', '') + 'x'\n"
+        "    yield {'score': 1.0, 'calls': len(os.environ['CALLS'])}\n"
+    )
+    for isolate in (True, False):
+        run = tmp_path / str(isolate)
+        changes: dict[str, Any] = {"scheduler": {"name": "none", "max_epochs": 1}}
+        file = write(tmp_path, code, isolate=isolate, budget={"trials": 6}, **changes)
+        assert main(["search", str(file), "--run", str(run)]) == 0
+        most = max(trial.reports[0].metrics["calls"] for trial in trials_in(run))
+        assert (most == 1) == isolate
+
+
+def test_a_learning_rate_that_explodes_is_diverged_and_the_search_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "explode.yaml"
+    data = {
+        "name": "explode",
+        "dataset": {"name": "diabetes"},
+        "model": {"hidden": [8]},
+        "train": {"optimizer": "sgd"},
+        "space": {"lr": [1e-2, 1e30]},
+        "baseline": {"lr": 1e30},
+        "scheduler": {"max_epochs": 3},
+        "budget": {"trials": 4},
+        "resources": {"gpus": 0},
+    }
+    file.write_text(yaml.safe_dump(data))
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    states = {t.params["lr"]: t.state for t in trials_in(tmp_path / "run")}
+    assert states[1e30] == "diverged"
+    assert states[1e-2] != "diverged"
+
+
+def test_with_one_worker_the_same_file_gives_the_same_journal_but_for_times(
+    tmp_path: Path,
+) -> None:
+    journals = []
+    for name in ("a", "b"):
+        changes = ["resources.cpus=2", "resources.gpus=0", "budget.trials=8"]
+        arguments = [word for change in changes for word in ("--set", change)]
+        assert main(["search", "quickstart", "--run", str(tmp_path / name), *arguments]) == 0
+        events = read_journal(tmp_path / name / "journal.jsonl")
+        hidden = {"time", "path"}
+        journals.append([event.model_dump_json(exclude=hidden) for event in events])
+    assert journals[0] == journals[1]
+
+
+@pytest.mark.slow
+def test_a_search_on_real_mnist_beats_its_baseline(tmp_path: Path, real_data: Path) -> None:
+    file = tmp_path / "mnist.yaml"
+    data = {
+        **made.experiment().plain(),
+        "name": "mnist",
+        "dataset": {"name": "mnist", "root": str(real_data), "subset": 10000},
+        "model": {"family": "mlp", "hidden": [128]},
+        "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "norm": ["none", "batch"]},
+        "baseline": {"lr": 1e-4, "norm": "none"},
+        "budget": {"trials": 10},
+        "resources": {"gpus": 0},
+    }
+    file.write_text(yaml.safe_dump(data))
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    _, experiment, trials = open_run(tmp_path / "run")
+    best = trials.ranked(experiment.metric)[0]
+    assert (best.value(experiment.metric) or 0) > (
+        trials.by_number[0].value(experiment.metric) or 1
+    )

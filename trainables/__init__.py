@@ -1,0 +1,1 @@
+"""What is trained: data, models and trainings, and the workers that run them."""
