@@ -40,8 +40,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     Raises:
         InputError: when the folder holds something already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is not an empty folder", source="-o")
+    check_target(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = dict(bundle.config)
     if "trainable" in config:
@@ -55,6 +54,16 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
     (folder / "versions.txt").write_text("".join(lines))
     (folder / "README.md").write_text(_readme(bundle, tensors), encoding="utf-8")
+
+
+def check_target(folder: Path) -> None:
+    """See that a bundle can be written into a folder.
+
+    Raises:
+        InputError: when it holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not an empty folder", source="-o")
 
 
 def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -39,9 +40,17 @@ class Journal:
         self._syncer.start()
 
     def append(self, event: EventType) -> EventType:
-        """Write an event, stamped with the time; returns it as it was written."""
+        """Write an event, stamped with the time; returns it as it was written.
+
+        Raises:
+            OSError: when the disk is full; the file then ends with the event before.
+        """
         stamped = event.model_copy(update={"time": time.time()})
-        self._file.write(stamped.model_dump_json().encode() + b"\n")
+        line = stamped.model_dump_json().encode() + b"\n"
+        written = self._file.write(line) or 0
+        if written < len(line):
+            os.truncate(self.path, self._file.seek(0, os.SEEK_END) - written)
+            raise OSError(errno.ENOSPC, "the journal can't be written", str(self.path))
         self._dirty.set()
         return stamped
 

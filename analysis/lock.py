@@ -44,10 +44,10 @@ class RunLock:
 def is_locked(folder: Path) -> bool:
     """Whether a process holds the run's folder now."""
     try:
-        with (folder / _NAME).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+        with (folder / _NAME).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
     return False

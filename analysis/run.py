@@ -9,24 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.events import (
-    STATES,
-    Attempt,
-    CheckpointSaved,
-    Created,
-    Ended,
-    Event,
-    Finished,
-    Report,
-    Resumed,
-    Started,
-    State,
-)
+from analysis.events import STATES, Created, Ended, Event, Finished, Report, Resumed, Started, State
 from analysis.journal import read_journal
 from spaces.experiment import Experiment, Metric
-from spaces.files import load_experiment
 from spaces.parameters import Params
 from spaces.problems import InputError
+from spaces.sections import parse_section
 
 _UNSEEN = 1e6
 
@@ -40,9 +28,7 @@ class Trial:
     seed: int
     state: State = "running"
     reports: list[Report] = field(default_factory=list)
-    checkpoint: CheckpointSaved | None = None
     reason: str | None = None
-    attempts: int = 0
     started: float = 0.0
     ended: float | None = None
 
@@ -107,10 +93,6 @@ class Trials:
                 self.by_number[event.trial].reports.append(event)
                 self.epochs += 1
                 self._note_extremes(event.metrics)
-            case CheckpointSaved():
-                self.by_number[event.trial].checkpoint = event
-            case Attempt():
-                self.by_number[event.trial].attempts += 1
             case Finished():
                 trial = self.by_number[event.trial]
                 trial.state, trial.reason, trial.ended = event.state, event.reason, event.time
@@ -196,7 +178,7 @@ class RunFolder:
 
 
 def open_run(path: Path) -> tuple[RunFolder, Experiment, Trials]:
-    """Read a run folder.
+    """Read a run folder's journal, which holds the experiment, too; loads no code of the user's.
 
     Raises:
         InputError: when it is none, or its files are damaged.
@@ -204,12 +186,15 @@ def open_run(path: Path) -> tuple[RunFolder, Experiment, Trials]:
     folder = RunFolder(path)
     if not folder.journal_file.is_file():
         raise InputError(f"{path} is no run folder: it has no journal.jsonl")
-    experiment = load_experiment(folder.experiment_file)
-    return folder, experiment, Trials(read_journal(folder.journal_file))
+    trials = Trials(read_journal(folder.journal_file))
+    if trials.start is None:
+        raise InputError("the run ended before it began", source=str(folder.journal_file))
+    experiment = parse_section(Experiment, trials.start.spec, ("experiment", "spec"))
+    return folder, experiment, trials
 
 
 def newest_run(root: Path) -> Path:
-    """The run folder below ``root`` that began last.
+    """The run folder below ``root`` that was written last.
 
     Raises:
         InputError: when there is none.
@@ -217,7 +202,7 @@ def newest_run(root: Path) -> Path:
     runs = [file.parent for file in root.glob("*/journal.jsonl")]
     if not runs:
         raise InputError(f"there is no run in {root}; name one, or start one with shoal search")
-    return max(runs, key=lambda run: (run / "experiment.yaml").stat().st_mtime)
+    return max(runs, key=lambda run: (run / "journal.jsonl").stat().st_mtime)
 
 
 def status_of(

@@ -6,10 +6,16 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from tensorboard.compat.proto.event_pb2 import Event as RecordedEvent
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
@@ -19,9 +25,6 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from analysis.events import Created, Event, Finished, Report, Started
 from analysis.run import Trials
 from spaces.experiment import Experiment
-from spaces.parameters import Scalar
-
-FLUSH_SECONDS = 2
 
 
 class TensorBoardFiles:
@@ -42,6 +45,8 @@ class TensorBoardFiles:
         self._folder = folder
         self._experiment = experiment
         self._writers: dict[int, _EventFile] = {}
+        distributions = experiment.search_space.distributions.items()
+        self._shown = {name: _shown_as(distribution) for name, distribution in distributions}
 
     def write(self, event: Event, trials: Trials) -> None:
         """Take one event in."""
@@ -53,11 +58,12 @@ class TensorBoardFiles:
             case Created():
                 writer = _EventFile(self._folder / str(event.trial))
                 self._writers[event.trial] = writer
-                shown = {name: _shown(value) for name, value in event.params.items()}
+                shown = {name: self._shown[name](value) for name, value in event.params.items()}
                 start = summary_v2.hparams_pb(
                     shown, trial_id=str(event.trial), start_time_secs=event.time
                 )
                 writer.add(event.time, start)
+                writer.flush()
             case Report():
                 self._write_report(event)
             case Finished():
@@ -73,6 +79,7 @@ class TensorBoardFiles:
         for step, loss in event.steps:
             value = Summary.Value(tag="steps/train_loss", simple_value=loss)
             writer.add(event.time, Summary(value=[value]), step)
+        writer.flush()
 
     def close(self) -> None:
         """Write out what is buffered; trials that still run keep their files."""
@@ -82,7 +89,7 @@ class TensorBoardFiles:
 
 
 class _EventFile:
-    """One event file of a run, flushed every other second.
+    """One event file of a run.
 
     TensorBoard's own writer has a thread and a queue of its own for each file, which costs more
     than the writing.
@@ -96,7 +103,6 @@ class _EventFile:
         name = f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
         self._stream = (folder / name).open("wb")
         self._records = RecordWriter(self._stream)
-        self._flushed_at = 0.0
         self._write(RecordedEvent(wall_time=time.time(), file_version="brain.Event:2"))
 
     def add(self, seconds: float, summary: Summary, step: int = 0) -> None:
@@ -105,10 +111,10 @@ class _EventFile:
 
     def _write(self, event: RecordedEvent) -> None:
         self._records.write(event.SerializeToString())
-        now = time.monotonic()
-        if now - self._flushed_at > FLUSH_SECONDS:
-            self._records.flush()
-            self._flushed_at = now
+
+    def flush(self) -> None:
+        """Let TensorBoard see what was added."""
+        self._records.flush()
 
     def close(self) -> None:
         """Write out what is buffered."""
@@ -128,16 +134,26 @@ def _experiment_summary(experiment: Experiment, created: float) -> Any:
 
 def _domain(distribution: BaseDistribution) -> Any:
     if isinstance(distribution, CategoricalDistribution):
-        return summary_v2.Discrete(
-            sorted({_shown(choice) for choice in distribution.choices}, key=str)
-        )
+        shown = _shown_as(distribution)
+        return summary_v2.Discrete(sorted({shown(choice) for choice in distribution.choices}))
     if isinstance(distribution, IntDistribution):
         return summary_v2.IntInterval(distribution.low, distribution.high)
-    return summary_v2.RealInterval(float(distribution.low), float(distribution.high))  # type: ignore[attr-defined]
+    assert isinstance(distribution, FloatDistribution)
+    return summary_v2.RealInterval(float(distribution.low), float(distribution.high))
 
 
-def _shown(value: Scalar) -> str | bool | int | float:
-    return "null" if value is None else value
+def _shown_as(distribution: BaseDistribution) -> Callable[[Any], Any]:
+    """How values are shown: TensorBoard wants choices of one type (0 and 0.5 become floats)."""
+    if not isinstance(distribution, CategoricalDistribution):
+        return _as_it_is
+    kinds = {type(choice) for choice in distribution.choices}
+    if len(kinds) == 1 and kinds != {type(None)}:
+        return _as_it_is
+    return float if kinds <= {int, float} else str
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _end_summary(event: Finished) -> Any:

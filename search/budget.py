@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.run import Trials
+from analysis.run import Trial, Trials
 from spaces.experiment import Budget, Metric
 
 SOFT = ("trials", "patience")  # no new trials, the running ones go on to their ends
@@ -28,7 +28,7 @@ def spent_limits(budget: Budget, metric: Metric, trials: Trials, seconds: float)
         and not metric.better(budget.target, value),
         "patience": budget.patience is not None
         and best is not None
-        and _ended_after(trials, best.number) >= budget.patience,
+        and _ended_since(trials, best, metric) >= budget.patience,
     }
     return [name for name, is_reached in reached.items() if is_reached]
 
@@ -37,9 +37,12 @@ def _asks_for_best(budget: Budget) -> bool:
     return budget.target is not None or budget.patience is not None
 
 
-def _ended_after(trials: Trials, number: int) -> int:
-    """How many trials with a higher number have ended."""
-    return sum(trial.state != "running" and trial.number > number for trial in trials)
+def _ended_since(trials: Trials, best: Trial, metric: Metric) -> int:
+    """How many trials have ended since the best one reported its value, itself not counted."""
+    report = best.scored(metric)
+    assert report is not None
+    others = (trial for trial in trials if trial is not best)
+    return sum(trial.ended is not None and trial.ended > report.time for trial in others)
 
 
 def extended(
@@ -50,10 +53,15 @@ def extended(
     trials: int,
     hours: float,
 ) -> Budget:
-    """The budget with so many more trials and hours; other limits that were spent are lifted."""
+    """The budget with so many more trials and hours than it has; once spent, than there were.
+
+    Other limits that were spent are lifted.
+    """
     limits = {name: None if name in spent else held for name, held in budget.model_dump().items()}
     if trials:
-        limits["trials"] = (budget.trials or trials_so_far) + trials
+        limits["trials"] = (
+            budget.trials if budget.trials and not spent else trials_so_far
+        ) + trials
     if hours:
-        limits["hours"] = (budget.hours or hours_so_far) + hours
+        limits["hours"] = (budget.hours if budget.hours and not spent else hours_so_far) + hours
     return Budget(**limits)

@@ -67,6 +67,8 @@ def connect(address: str | None, verbose: bool) -> bool:
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
+        if address is None:
+            raise InputError(f"Ray can't be started here: {reason}") from None
         raise InputError(f"no Ray cluster answers at {address}: {reason}", "--address") from None
     return True
 

@@ -52,6 +52,7 @@ class Coordinator:
         self._journal = journal
         self._unfinished: list[Trial] = []
         self._is_exhausted = False
+        self._end_reason: str | None = None
 
     def start(self, started: Started) -> None:
         """Begin a new run."""
@@ -70,13 +71,13 @@ class Coordinator:
         """
         for event in events:
             self._replay(event)
-        for trial in self.trials:
-            if trial.state == "running" and trial.reports and trial.reports[-1].decision == "stop":
-                self._finish(trial, self._state_after(trial.reports[-1]), None)
+        seconds = self.trials.seconds()
+        spent = spent_limits(self.budget, self.experiment.metric, self.trials, seconds)
         self._unfinished = [trial for trial in self.trials if trial.state == "running"]
-        spent = self._spent()
+        if self.trials.ended is not None and self.trials.ended.reason == "space":
+            raise InputError("the run is finished: every combination of its grid was tried")
         if trials or hours:
-            so_far = len(self.trials), self.trials.seconds() / 3600
+            so_far = len(self.trials), seconds / 3600
             self.budget = extended(self.budget, spent, *so_far, trials, hours)
         elif spent and (not self._unfinished or set(spent) - set(SOFT)):
             limits = ", ".join(f"{name} ({getattr(self.budget, name)})" for name in spent)
@@ -85,6 +86,10 @@ class Coordinator:
                 "--trials or --hours extends it"
             )
         self._write(Resumed(budget=self.budget.model_dump(exclude_none=True)))
+        for trial in list(self._unfinished):  # stopped as the process died, not finished yet
+            if trial.reports and trial.reports[-1].decision == "stop":
+                self._finish(trial, self._state_after(trial.reports[-1]), None)
+                self._unfinished.remove(trial)
 
     def next_trial(self) -> Trial | None:
         """The next configuration to train: unfinished ones first, then a new one.
@@ -96,7 +101,7 @@ class Coordinator:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
-        if self._is_exhausted or self._spent():
+        if self._is_exhausted or self._is_spent():
             return None
         number = len(self.trials)
         params = self._sampler.ask(number)
@@ -151,15 +156,23 @@ class Coordinator:
         self._write(Attempt(trial=number, reason=reason))
 
     def end(self, number: int, state: State, reason: str | None = None) -> None:
-        """Note that a trial ended by itself: its code returned early, or failed."""
+        """Note that a trial ended in a way that no report tells."""
         trial = self.trials.by_number[number]
         if trial.state == "running":
             self._finish(trial, state, reason)
 
+    def end_early(self, number: int) -> None:
+        """Note that a trial's code returned before max_epochs."""
+        if self.trials.by_number[number].reports:
+            self.end(number, "completed")
+        else:
+            self.end(number, "failed", "the code ended before it reported an epoch")
+
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""
         if reason is None:
-            reason = "interrupted" if self.is_interrupted else (self._spent() or ["space"])[0]
+            self._spent()
+            reason = "interrupted" if self.is_interrupted else self._end_reason or "space"
         self._write(Ended(reason=reason))
         for projection in self.projections:
             projection.close()
@@ -169,7 +182,7 @@ class Coordinator:
         """Whether no further trial will be handed out."""
         if self.is_interrupted or self._hard_limit() is not None:
             return True
-        return not self._unfinished and (self._is_exhausted or bool(self._spent()))
+        return not self._unfinished and (self._is_exhausted or self._is_spent())
 
     @property
     def must_stop_now(self) -> bool:
@@ -235,18 +248,23 @@ class Coordinator:
             projection.write(written, self.trials)
 
     def _spent(self) -> list[str]:
-        seconds = (
-            self.trials.seconds(time.time()) if self.trials.ended is None else self.trials.seconds()
-        )
-        return spent_limits(self.budget, self.experiment.metric, self.trials, seconds)
+        """The limits reached now; the first ever reached is why the search ends."""
+        seconds = self.trials.seconds(time.time())
+        spent = spent_limits(self.budget, self.experiment.metric, self.trials, seconds)
+        if spent and self._end_reason is None:
+            self._end_reason = spent[0]
+        return spent
+
+    def _is_spent(self) -> bool:
+        return self._end_reason is not None or bool(self._spent())
 
     def _hard_limit(self) -> str | None:
         return next((limit for limit in self._spent() if limit not in SOFT), None)
 
 
 def _is_diverged(metrics: dict[str, float], name: str) -> bool:
-    watched = (name, "train_loss", "val_loss")
-    return not all(math.isfinite(metrics[key]) for key in watched if key in metrics)
+    watched = (value for key, value in metrics.items() if key == name or key.endswith("loss"))
+    return not all(map(math.isfinite, watched))
 
 
 def _best_so_far(values: dict[int, float], is_min: bool) -> dict[int, float]:

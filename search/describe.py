@@ -112,5 +112,9 @@ def draw_training_images(experiment: Experiment, path: Path) -> int:
         raise InputError(f"the data of {experiment.dataset.name} are no images")
     rows = np.sort(np.random.default_rng(experiment.seed).permutation(len(data.train))[:IMAGES])
     chosen = data.train.take(rows)
-    draw_images(chosen.inputs, [data.class_names[target] for target in chosen.targets], path)
+    labels = [data.class_names[target] for target in chosen.targets]
+    try:
+        draw_images(chosen.inputs, labels, path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be written: {error}", source="--images") from None
     return len(rows)

@@ -75,10 +75,9 @@ class _Link:
         if outcome.printed:
             self._log(number, outcome.printed)
         if outcome.error is not None:
-            self.coordinator.end(number, "failed", outcome.error)
-            self.view.note(f"trial {number} failed: {outcome.error.strip().splitlines()[-1]}")
+            self.fail(number, outcome.error)
         elif outcome.report is None:
-            self.coordinator.end(number, "completed")
+            self.coordinator.end_early(number)
         else:
             report = outcome.report
             if outcome.checkpoint is not None:
@@ -88,6 +87,11 @@ class _Link:
                 return _CONTINUE
         Checkpoints(self.checkpoints, number).keep_last(1)
         return _STOP
+
+    def fail(self, number: int, reason: str) -> None:
+        """Note that a trial failed, and say so."""
+        self.coordinator.end(number, "failed", reason)
+        self.view.note(f"trial {number} failed: {reason.strip().splitlines()[-1]}")
 
     def _log(self, number: int, text: str) -> None:
         file = self.folder.log_file(number)
@@ -104,6 +108,13 @@ class _Searcher(Searcher):  # type: ignore[misc]
         self._link = link
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        try:
+            return self._suggest(trial_id)
+        except Exception as error:  # Tune would swallow it and go on
+            self._link.fault = error
+            return _FINISHED
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         link = self._link
         if link.fault is not None or link.coordinator.is_over:
             return _FINISHED
@@ -113,7 +124,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
             try:
                 assignment = link.assignment(trial)
             except ValueError as error:  # values that are valid alone, but not together
-                link.coordinator.end(trial.number, "failed", str(error))
+                link.fail(trial.number, str(error))
                 continue
             link.placed[trial_id] = trial.number
             return {"assignment": assignment}
@@ -165,16 +176,19 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        reason = _reason(trial)
-        self._link.coordinator.attempt(_number(trial), reason)
-        self._link.view.note(f"trial {_number(trial)} starts again: {reason}")
+        link = self._link
+        if not link.coordinator.is_interrupted:
+            reason = _reason(trial)
+            link.coordinator.attempt(_number(trial), reason)
+            link.view.note(f"trial {_number(trial)} starts again: {reason}")
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        reason = _reason(trial)
-        self._link.coordinator.end(_number(trial), "failed", reason)
-        self._link.view.note(f"trial {_number(trial)} failed: {reason}")
+        link = self._link
+        if not link.coordinator.is_interrupted:
+            link.fail(_number(trial), _reason(trial))
+            Checkpoints(link.checkpoints, _number(trial)).keep_last(1)
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]

@@ -38,6 +38,7 @@ class Progress:
         self._folder = folder
         self._console = console or Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
+        self._is_stopping = False
         self._shown_at = time.monotonic()
         self._speeds: deque[tuple[float, int]] = deque()
         self._notes: deque[str] = deque(maxlen=_NOTES)
@@ -65,6 +66,9 @@ class Progress:
     def update(self) -> None:
         """Show how things stand, when it is time to."""
         now = time.monotonic()
+        if self._coordinator.is_interrupted and not self._is_stopping:
+            self._is_stopping = True
+            self.note("stopping in good order; once more: at once")
         if now - self._shown_at < (LINE_SECONDS if self._live is None else LIVE_SECONDS):
             return
         self._shown_at = now

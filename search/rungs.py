@@ -81,11 +81,3 @@ def rung_epochs(scheduler: Scheduler) -> list[int]:
         epochs.append(epoch)
         epoch *= scheduler.reduction_factor
     return epochs
-
-
-def most_epochs(scheduler: Scheduler, trials: int) -> int:
-    """The most epochs that so many trials can cost: every one goes to the end.
-
-    It takes a worst order of arrivals (each trial better than all before it), but it can happen.
-    """
-    return trials * scheduler.max_epochs

@@ -94,7 +94,12 @@ class Sampler:
         place in the sequence.
         """
         if self._name in ("cmaes", "qmc"):
-            self.ask(number)
+            if self.ask(number) != params:
+                warnings.warn(
+                    f"{self._name} proposes trial {number} otherwise than the journal says; "
+                    "was it written with another version?",
+                    stacklevel=2,
+                )
             return
         fixed = optuna.trial.FixedTrial(params, number=number)
         self._experiment.search_space.suggest(fixed)  # type: ignore[arg-type]

@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import platform
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -20,19 +22,22 @@ from analysis.journal import Journal, read_journal
 from analysis.lock import RunLock
 from analysis.optuna_log import OptunaLog
 from analysis.projection import project
-from analysis.run import RunFolder
+from analysis.run import RunFolder, open_run
 from analysis.tensorboard import TensorBoardFiles
 from search.cluster import Slots, connect, slots_for
 from search.coordinator import Coordinator
 from search.plain import run_plain
 from search.progress import Progress
+from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
-from spaces.files import load_experiment, save_experiment
+from spaces.files import save_experiment
 from spaces.problems import InputError, Problem
+from trainables.checkpoints import Checkpoints
 from trainables.config import TrainConfig, resolve
 from trainables.data import Data, load_data
 from trainables.models import build_model
 
+STOP_SECONDS = 8.0  # how long stopping in good order may take
 _PACKAGES = ("shoal", "ray", "optuna", "torch", "torchvision", "numpy", "scikit-learn")
 
 
@@ -89,16 +94,15 @@ def start_search(
         InputError: when something that the experiment needs is not there.
     """
     data = prepare(experiment)
-    with _cluster(experiment, address, verbose) as slots:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            save_experiment(experiment, folder.experiment_file)
-            with closing(Journal(folder.journal_file)) as journal:
-                coordinator = Coordinator(experiment, journal)
-                coordinator.start(
-                    Started(spec=experiment.plain(), versions=versions(), host=platform.node())
-                )
-                _search(coordinator, folder, slots, data)
+    _check_storage(experiment, folder)
+    with _made(folder.path), _cluster(experiment, address, verbose) as slots, _locked(folder):
+        save_experiment(experiment, folder.experiment_file)
+        with closing(Journal(folder.journal_file)) as journal:
+            coordinator = Coordinator(experiment, journal)
+            coordinator.start(
+                Started(spec=experiment.plain(), versions=versions(), host=platform.node())
+            )
+            _search(coordinator, folder, slots, data)
     return coordinator
 
 
@@ -124,16 +128,45 @@ def resume_search(
     Raises:
         InputError: when the run is finished and nothing was added, or its files are damaged.
     """
-    experiment = load_experiment(folder.experiment_file)
+    _, experiment, _ = open_run(folder.path)
+    experiment = parse_experiment(experiment.plain())
     data = prepare(experiment)
-    with _locked(folder):
+    with _locked(folder), _cluster(experiment, address, verbose) as slots:
         events = read_journal(folder.journal_file)
         with closing(Journal(folder.journal_file)) as journal:
             coordinator = Coordinator(experiment, journal)
             coordinator.resume(events, trials, hours)
-            with _cluster(experiment, address, verbose) as slots:
-                _search(coordinator, folder, slots, data)
+            _search(coordinator, folder, slots, data)
     return coordinator
+
+
+def _check_storage(experiment: Experiment, folder: RunFolder) -> None:
+    """See that checkpoints can be written, and that no other run's lie there already."""
+    if experiment.storage is None:
+        return
+    place = folder.checkpoints(experiment.storage)
+    try:
+        is_empty = Checkpoints(place, 0).try_root()
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError([Problem("storage", f"{place} can't be written: {reason}")]) from None
+    if not is_empty:
+        message = f"{place} holds checkpoints of another run; name this one otherwise with --run"
+        raise InputError([Problem("storage", message)])
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder; should nothing come to stand in it, it is taken away again."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} can't be made: {error.strerror}", source="--run") from None
+    try:
+        yield
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def versions() -> dict[str, str]:
@@ -155,7 +188,7 @@ def _search(coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Dat
     ]
     project(read_journal(folder.journal_file), coordinator.projections)
     progress = Progress(coordinator, folder)
-    with _interruptible(coordinator, progress), progress:
+    with _interruptible(coordinator, folder), progress:
         try:
             run_plain(coordinator, folder, slots, data, progress)
         except BaseException:
@@ -184,19 +217,30 @@ def _cluster(experiment: Experiment, address: str | None, verbose: bool) -> Iter
 
 
 @contextmanager
-def _interruptible(coordinator: Coordinator, progress: Progress) -> Iterator[None]:
-    """Ctrl-C or SIGTERM once: stop in good order. Twice: at once."""
+def _interruptible(coordinator: Coordinator, folder: RunFolder) -> Iterator[None]:
+    """Ctrl-C or SIGTERM once: stop in good order, within seconds. Twice: at once."""
+    deadline = threading.Timer(STOP_SECONDS, _leave, [folder])
+    deadline.daemon = True
 
     def handle(number: int, frame: FrameType | None) -> None:
         if coordinator.is_interrupted:
-            os._exit(130)
+            _leave(folder)
         coordinator.is_interrupted = True
-        progress.note("stopping in good order; once more: at once")
+        deadline.start()
 
     kinds = (signal.SIGINT, signal.SIGTERM)
     previous: dict[signal.Signals, Any] = {kind: signal.signal(kind, handle) for kind in kinds}
     try:
         yield
     finally:
+        deadline.cancel()
         for kind, handler in previous.items():
             signal.signal(kind, handler)
+
+
+def _leave(folder: RunFolder) -> None:
+    """End the process where it is: the journal has every event, Ray's processes follow."""
+    if sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h")  # the live view hides the cursor
+    os.write(1, f"\ninterrupted; go on with: shoal resume {folder.path}\n".encode())
+    os._exit(130)

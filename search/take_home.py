@@ -15,13 +15,13 @@ from analysis.bundle import Bundle, read_bundle, write_bundle
 from analysis.run import RunFolder, Trial, open_run
 from search.session import versions
 from spaces.experiment import Experiment
-from spaces.files import load_experiment, read_mapping
-from spaces.problems import InputError
+from spaces.files import load_experiment
+from spaces.problems import InputError, unknown_name
 from trainables.checkpoints import Checkpoints
 from trainables.config import AnyConfig, CodeConfig, TrainConfig, parse_config, resolve
 from trainables.data import load_data, shape_of
 from trainables.models import build_model
-from trainables.own_code import CodeTraining
+from trainables.own_code import CodeTraining, state_at
 from trainables.training import EpochReport, Training
 from trainables.tune_plain import make_training
 
@@ -62,15 +62,23 @@ def export_best(run: Path, target: Path) -> Bundle:
 def _weights_of(
     folder: RunFolder, experiment: Experiment, trial: Trial, config: AnyConfig, epoch: int
 ) -> Mapping[str, torch.Tensor]:
-    saved = Checkpoints(folder.checkpoints(experiment.storage), trial.number).load()
-    if saved is None or saved["training"]["epoch"] < epoch:
-        raise InputError(f"trial {trial.number} has no whole checkpoint of epoch {epoch} any more")
-    state = saved["training"]
+    """The weights that scored: those of exactly that epoch."""
+    for saved in Checkpoints(folder.checkpoints(experiment.storage), trial.number).load_all():
+        state = saved["training"]
+        if isinstance(config, CodeConfig):
+            if (kept := state_at(state, epoch)) is not None:
+                return _tensors_in(kept)
+        elif state["kept"] is not None and state["kept"]["epoch"] == epoch:
+            return _weights(state["kept"]["weights"])
+        elif state["kept"] is None and state["epoch"] == epoch:
+            return _weights(state["model"])
     if isinstance(config, CodeConfig):
-        return _tensors_in(state["state"])
-    weights: Mapping[str, torch.Tensor] = (
-        state["kept"]["weights"] if state["kept"] else state["model"]
-    )
+        return {}
+    raise InputError(f"trial {trial.number} has no whole checkpoint of epoch {epoch} any more")
+
+
+def _weights(state: Any) -> Mapping[str, torch.Tensor]:
+    weights: Mapping[str, torch.Tensor] = state
     return weights
 
 
@@ -93,7 +101,7 @@ def _tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:
 
 def _metrics(name: str, epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:
     finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
-    return {"metric": name, "value": metrics[name], "epoch": epoch, "metrics": finite}
+    return {"metric": name, "value": finite[name], "epoch": epoch, "metrics": finite}
 
 
 def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
@@ -109,7 +117,11 @@ def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
         raise InputError(f"{folder} holds the result of your own code, which has no built-in model")
     input_shape, outputs = shape_of(config.dataset)
     model, _ = build_model(config.model, input_shape, outputs, config.seed)
-    model.load_state_dict(safetensors.torch.load_file(Path(folder) / "model.safetensors"))
+    file = Path(folder) / "model.safetensors"
+    try:
+        model.load_state_dict(safetensors.torch.load_file(file))
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        raise InputError(f"does not hold this model's weights: {error}", str(file)) from None
     return model.eval(), config
 
 
@@ -122,11 +134,11 @@ def read_config(spec: Path, changes: list[str]) -> tuple[AnyConfig, dict[str, An
     Raises:
         InputError: when there is nothing to train in it.
     """
-    if spec.is_dir():
-        data, recorded = read_bundle(spec)
+    if spec.is_dir() or spec.name == "config.yaml":
+        if changes:
+            raise InputError("is for experiment files; edit the bundle's config.yaml", "--set")
+        data, recorded = read_bundle(spec if spec.is_dir() else spec.parent)
         return parse_config(data), recorded
-    if spec.is_file() and "max_epochs" in (data := read_mapping(spec)):
-        return parse_config(data), None
     experiment = load_experiment(str(spec), changes)
     if experiment.baseline is None and experiment.search_space.distributions:
         raise InputError("has no baseline, which is what shoal train trains", source=str(spec))
@@ -152,14 +164,17 @@ def train_here(
     if isinstance(config, TrainConfig):
         data = load_data(config.dataset, config.split_seed)
     torch.set_num_threads(config.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    has_gpu = config.device == "auto" and torch.cuda.is_available()
+    device = torch.device("cuda" if has_gpu else "cpu")
     training = make_training(config, data, device)
     metric = config.metric
     counting: EpochReport | None = None
     for report in training:
         if metric.name not in report.metrics:
-            raise InputError(f"the code never reports {metric.name!r}, but {list(report.metrics)}")
+            raise InputError(f"metric.name: {unknown_name('metric', metric.name, report.metrics)}")
         on_epoch(report)
+        if not math.isfinite(report.metrics[metric.name]):
+            return report, training
         is_better = counting is None or metric.better(
             report.metrics[metric.name], counting.metrics[metric.name]
         )
@@ -182,7 +197,7 @@ def save_training(
         origin="Trained by `shoal train`.",
     )
     if isinstance(training, CodeTraining):
-        weights = _tensors_in(training.state_dict()["state"])
+        weights = _tensors_in(training.saved_state(report.epoch))
     else:
         weights = training.weights()
     write_bundle(target, bundle, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.bundle import check_target
 from analysis.run import RunFolder, Trials, best_of
 from analysis.tables import best_table, rows_table, show_value
 from spaces.experiment import Experiment
@@ -44,9 +46,11 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
         out.print(f"interrupted; go on with: shoal resume {path}", soft_wrap=True)
         return 130
     counts = trials.counts()
+    if not len(trials):
+        print("error: the budget was spent before a trial began", file=sys.stderr)
+        return 1
     if counts["failed"] == len(trials):
-        last = list(trials)[-1] if len(trials) else None
-        reason = (last.reason or "").strip() if last else "no trial was started"
+        reason = (list(trials)[-1].reason or "").strip()
         print(f"error: every trial failed; the last one:\n{reason}", file=sys.stderr)
         return 1
     rows = best_of(trials, experiment.metric, top=5)
@@ -125,6 +129,8 @@ def train_and_compare(
     from search.take_home import read_config, save_training, train_here
 
     config, recorded = read_config(spec, changes)
+    if target is not None:
+        check_target(target)
 
     def print_epoch(report: Any) -> None:
         if out is not None:
@@ -135,8 +141,9 @@ def train_and_compare(
     value = report.metrics[config.metric.name]
     if target is not None:
         save_training(config, report, training, target)
-    if recorded is None:
-        return {"metric": config.metric.name, "value": value, "epoch": report.epoch}
+    if recorded is None or not math.isfinite(value):
+        finite = value if math.isfinite(value) else None
+        return {"metric": config.metric.name, "value": finite, "epoch": report.epoch}
     difference = value - recorded["value"]
     if out is not None:
         out.print(

@@ -69,6 +69,9 @@ def load_experiment(spec: str | Path, changes: Sequence[str] = ()) -> Experiment
     dataset = data.get("dataset")
     if isinstance(dataset, dict) and isinstance(dataset.get("root"), str):
         data["dataset"] = {**dataset, "root": str(Path(dataset["root"]).expanduser().resolve())}
+    storage = data.get("storage")
+    if isinstance(storage, str) and "://" not in storage:
+        data["storage"] = str(Path(storage).expanduser().resolve())
     try:
         return parse_experiment(data)
     except InputError as error:

@@ -39,6 +39,21 @@ def coordinator(folder: Path, **changes: Any) -> Coordinator:
     return coordinator
 
 
+def own_code_coordinator(folder: Path, **changes: Any) -> Coordinator:
+    """A coordinator whose experiment trains ``own.py:train`` in ``folder``."""
+    data = {
+        "name": "own",
+        "trainable": f"{folder}/own.py:train",
+        "space": {"x": {"low": 0.0, "high": 1.0}},
+        "metric": {"name": "score"},
+        "budget": {"trials": 12},
+    }
+    made = parse_experiment({**data, **changes})
+    coordinator = Coordinator(made, Journal(folder / "journal.jsonl"))
+    coordinator.start(started(made))
+    return coordinator
+
+
 def accuracy(trial: int, epoch: int) -> float:
     """A made learning curve in (0, 1), different for every trial."""
     height = 0.3 + (trial * 0.37) % 0.6

@@ -6,6 +6,7 @@ import hashlib
 import io
 import pickle
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,24 @@ class Checkpoints:
 
     def load(self) -> dict[str, Any] | None:
         """The state of the newest checkpoint that is whole; None when there is none."""
+        return next(self.load_all(), None)
+
+    def load_all(self) -> Iterator[dict[str, Any]]:
+        """The states of all checkpoints that are whole, the newest first."""
         for _, path in self._files():
             state = self._read(path)
             if state is not None:
-                return state
-        return None
+                yield state
+
+    def try_root(self) -> bool:
+        """Make the root, and say whether it is empty.
+
+        Raises:
+            OSError: when it can't be made.
+        """
+        root = self._folder.rpartition("/")[0]
+        self._fs.create_dir(root, recursive=True)
+        return not self._fs.get_file_info(fs.FileSelector(root))
 
     def _files(self) -> list[tuple[int, str]]:
         """(epoch, path) of every checkpoint, the newest first."""

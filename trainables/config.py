@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from spaces.settings import Dataset, Model, Train
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
+Device = Literal["cpu", "auto"]
 
 
 class TrainConfig(Section):
@@ -20,7 +21,8 @@ class TrainConfig(Section):
 
     ``epochs`` are trained, of ``max_epochs`` for which the schedule is laid out. ``seed`` drives
     initialisation, batch order and dropout; ``split_seed`` the cut of the validation split, the
-    same for every trial of a search; ``threads`` are torch's CPU threads.
+    same for every trial of a search; ``threads`` are torch's CPU threads; ``device`` is cpu, or
+    auto: a GPU where there is one for it.
     """
 
     dataset: Dataset
@@ -32,6 +34,7 @@ class TrainConfig(Section):
     seed: Seed
     split_seed: Seed
     threads: Count
+    device: Device = "auto"
 
 
 class CodeConfig(Section):
@@ -44,6 +47,7 @@ class CodeConfig(Section):
     max_epochs: Count
     seed: Seed
     threads: Count
+    device: Device = "auto"
 
 
 AnyConfig = TrainConfig | CodeConfig
@@ -57,6 +61,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
     """
     metric, max_epochs = experiment.metric, experiment.scheduler.max_epochs
     threads = max(1, int(experiment.resources.cpus))
+    device: Device = "cpu" if experiment.resources.gpus == 0 else "auto"
     if experiment.trainable is not None:
         return CodeConfig(
             trainable=experiment.trainable,
@@ -66,6 +71,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
             max_epochs=max_epochs,
             seed=seed,
             threads=threads,
+            device=device,
         )
     model, train = experiment.settings(params)
     return TrainConfig(
@@ -78,6 +84,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
         seed=seed,
         split_seed=experiment.seed,
         threads=threads,
+        device=device,
     )
 
 

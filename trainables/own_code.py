@@ -68,6 +68,7 @@ class CodeTraining:
         self.config = config
         self._context = Context(device, config.seed, config.max_epochs, gpu_ids)
         self._generator: Generator[dict[str, float]] | None = None
+        self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
     @property
     def epoch(self) -> int:
@@ -89,15 +90,31 @@ class CodeTraining:
                 raise TypeError(f"{self.config.trainable} must be a generator, it gave {kind}")
         metrics = _checked(next(self._generator))
         self._context.epoch += 1
+        self._keep_best(metrics)
         return EpochReport(self.epoch, metrics)
+
+    def _keep_best(self, metrics: dict[str, float]) -> None:
+        """With ``metric.scope: best``, keep the state of the best epoch, if one was saved then."""
+        metric, context = self.config.metric, self._context
+        value = metrics.get(metric.name, math.nan)
+        if metric.scope != "best" or not math.isfinite(value):
+            return
+        if self._kept is None or metric.better(value, self._kept["value"]):
+            state = context.state if context.state_epoch == context.epoch else None
+            self._kept = {"value": value, "epoch": self.epoch, "state": state}
+
+    def saved_state(self, epoch: int) -> Any:
+        """What the code saved at an epoch: the last, or the best one; None when it did not."""
+        return state_at(self.state_dict(), epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """What the code saved last, and after how many epochs it did."""
-        return {"epoch": self._context.state_epoch, "state": self._context.state}
+        context = self._context
+        return {"epoch": context.state_epoch, "state": context.state, "kept": self._kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; without one, from the start."""
-        context = self._context
+        context, self._kept = self._context, state["kept"]
         context.state = state["state"]
         context.epoch = context.state_epoch = state["epoch"] if context.state is not None else 0
 
@@ -105,6 +122,14 @@ class CodeTraining:
         """Let the generator run its ``finally`` blocks."""
         if self._generator is not None:
             self._generator.close()
+
+
+def state_at(state: dict[str, Any], epoch: int) -> Any:
+    """What the user's code had saved at ``epoch``, from a ``state_dict``; None when it had not."""
+    for held in (state["kept"], state):
+        if held is not None and held["epoch"] == epoch:
+            return held["state"]
+    return None
 
 
 def _seed_everything(seed: int) -> None:

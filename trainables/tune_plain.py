@@ -96,7 +96,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                 report, checkpoint = self._next_report()
             outcome = Outcome(report, checkpoint, printed.getvalue())
-        except Exception:
+        except (Exception, SystemExit):  # a trial's code may call sys.exit
             outcome = Outcome(None, None, printed.getvalue(), error=traceback.format_exc())
         finally:
             faulthandler.cancel_dump_traceback_later()
@@ -123,7 +123,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         """Set the process up for this trial and go on from its newest checkpoint, if any."""
         config = parse_config(self._assignment.config)
         torch.set_num_threads(config.threads)
-        self._training = make_training(config, self._data, *_device_of_this_process())
+        self._training = make_training(config, self._data, *_device_of_this_process(config))
         saved = self._checkpoints.load()
         if saved is None:
             return
@@ -148,8 +148,8 @@ def make_training(
     return Training(config, data, device)
 
 
-def _device_of_this_process() -> tuple[torch.device, tuple[str, ...]]:
+def _device_of_this_process(config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
     """The device to train on, by what Ray gave this process, and the ids of its GPUs."""
     gpu_ids = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
-    has_gpu = bool(gpu_ids) and torch.cuda.is_available()
+    has_gpu = bool(gpu_ids) and config.device == "auto" and torch.cuda.is_available()
     return torch.device("cuda" if has_gpu else "cpu"), gpu_ids

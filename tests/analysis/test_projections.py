@@ -145,3 +145,24 @@ def test_the_view_of_the_best_holds_their_runs_only(tmp_path: Path) -> None:
     assert len(list((tmp_path / "view" / "3").iterdir())) == 1
     best_view(tmp_path / "tensorboard", [1], tmp_path / "view")
     assert [path.name for path in (tmp_path / "view").iterdir() if path.is_dir()] == ["1"]
+
+
+def test_a_trial_is_in_its_file_as_soon_as_it_is_created(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.projections = [TensorBoardFiles(tmp_path / "board", coordinator.experiment)]
+    coordinator.next_trial()
+    (file,) = (tmp_path / "board" / "0").iterdir()
+    assert b"_hparams_/session_start_info" in file.read_bytes()
+    coordinator.close()
+
+
+@pytest.mark.parametrize("choices", [[0, 0.5], [None, 1.0], [1, "auto"], [None], [True, False]])
+def test_choices_of_any_types_can_be_shown(choices: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def train(config, context):\n    yield {'score': 1.0}\n")
+    coordinator = made.own_code_coordinator(tmp_path, space={"x": choices})
+    board = TensorBoardFiles(tmp_path / "board", coordinator.experiment)
+    coordinator.projections = [board]
+    project(read_journal(tmp_path / "journal.jsonl"), coordinator.projections)
+    for _ in range(3):
+        assert coordinator.next_trial() is not None
+    coordinator.close()

@@ -202,3 +202,41 @@ def test_a_damaged_bundle_is_one_clear_message(
     assert "must hold metric, value and epoch" in message(capsys, "train", str(tmp_path))
     (tmp_path / "metrics.json").write_text('{"metric": "a", "value": 1.0, "epoch": 1}')
     assert "seed: is required" in message(capsys, "train", str(tmp_path))
+
+
+def test_settings_of_a_bundle_are_not_changed_in_passing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = message(capsys, "train", str(tmp_path), "--set", "train.lr=1")
+    assert "is for experiment files" in told
+
+
+def test_a_full_target_folder_is_told_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = file(tmp_path, baseline={"lr": 0.01, "activation": "relu"})
+    assert "is not an empty folder" in message(capsys, "train", spec, "-o", str(tmp_path))
+
+
+def test_a_picture_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("nowhere/x.png", "x.nonsense"):
+        assert main(["show", "quickstart", "--json", "--images", str(tmp_path / name)]) == 2
+        assert "--images: " in capsys.readouterr().err
+
+
+def test_a_training_that_diverges_ends_at_once_and_has_no_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = file(
+        tmp_path,
+        dataset={"name": "diabetes"},
+        train={"optimizer": "sgd", "lr": 1e30},
+        space={},
+        metric={"name": "val_loss"},
+    )
+    assert main(["train", spec, "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert trained["value"] is None
+    assert trained["epoch"] < 9

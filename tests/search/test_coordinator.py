@@ -213,3 +213,60 @@ def test_a_failed_trial_keeps_its_reason(tmp_path: Path) -> None:
     again = resumed(tmp_path)
     assert again.trials.by_number[0].reason == "Traceback: too far"
     assert again.trials.counts()["failed"] == 1
+
+
+def test_the_time_between_a_crash_and_the_resume_is_not_counted(tmp_path: Path) -> None:
+    changes = {"budget": {"hours": 1.0}}
+    made.coordinator(tmp_path, **changes).next_trial()
+    file = tmp_path / "journal.jsonl"
+    hours_ago = [e.model_copy(update={"time": e.time - 7200}) for e in read_journal(file)]
+    file.write_text("".join(event.model_dump_json() + "\n" for event in hours_ago))
+    again = resumed(tmp_path, **changes)
+    assert not again.must_stop_now
+    assert again.trials.seconds() < 60
+
+
+def test_patience_counts_from_the_report_of_the_best_value(tmp_path: Path) -> None:
+    coordinator = made.coordinator(
+        tmp_path, budget={"patience": 3}, scheduler={"name": "none", "max_epochs": 2}
+    )
+    for _ in range(4):
+        coordinator.next_trial()
+    for number in (1, 2, 3):
+        made.report(coordinator, number, 1, 0.1)
+        made.report(coordinator, number, 2, 0.1)
+    made.report(coordinator, 0, 1, 0.9)
+    assert not coordinator.is_over
+
+
+def test_a_run_that_met_its_target_is_extended_by_so_many_trials_more(tmp_path: Path) -> None:
+    changes = {"budget": {"trials": 100, "target": 0.5}}
+    coordinator = made.coordinator(tmp_path, **changes)
+    coordinator.next_trial()
+    made.report(coordinator, 0, 1, 0.6)
+    coordinator.close()
+    assert resumed(tmp_path, trials=5, **changes).budget.trials == 6
+
+
+def test_code_that_ends_before_its_first_epoch_has_failed(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    coordinator.end_early(0)
+    assert coordinator.trials.by_number[0].state == "failed"
+
+
+def test_a_grid_that_was_tried_whole_is_not_resumed(tmp_path: Path) -> None:
+    changes = {"space": {"activation": ["tanh", "relu"]}, "sampler": {"name": "grid"}}
+    coordinator = made.coordinator(tmp_path, **changes)
+    made.run_all(coordinator)
+    assert len(coordinator.trials) == 2
+    coordinator.close()
+    with pytest.raises(InputError, match="every combination of its grid was tried"):
+        resumed(tmp_path, trials=3, **changes)
+
+
+def test_any_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    assert coordinator.report(0, 1, {"val_accuracy": 0.5, "loss": math.nan}) == "stop"
+    assert coordinator.trials.by_number[0].state == "diverged"

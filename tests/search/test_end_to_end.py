@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import yaml
 
 from analysis.journal import read_journal
@@ -245,6 +246,52 @@ def test_with_one_worker_the_same_file_gives_the_same_journal_but_for_times(
         hidden = {"time", "path"}
         journals.append([event.model_dump_json(exclude=hidden) for event in events])
     assert journals[0] == journals[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def train(config, context):\n    return\n    yield\n", "ended before it reported"),
+        ("def train(config, context):\n    raise SystemExit(3)\n    yield\n", "SystemExit: 3"),
+    ],
+)
+def test_own_code_that_gives_up_at_once_has_failed(
+    code: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, code, budget={"trials": 2})
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_checkpoints_go_to_a_storage_that_no_other_run_uses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, storage=f"file://{tmp_path}/storage", budget={"trials": 2})
+    assert main(["search", str(file), "--run", str(tmp_path / "a" / "run")]) == 0
+    assert (tmp_path / "storage" / "run" / "0").is_dir()
+    assert main(["export", str(tmp_path / "a" / "run"), "-o", str(tmp_path / "bundle")]) == 0
+    assert main(["search", str(file), "--run", str(tmp_path / "b" / "run")]) == 2
+    assert "holds checkpoints of another run" in capsys.readouterr().err
+    assert not (tmp_path / "b" / "run").exists()
+    bad = write(tmp_path, storage="nonsense://place")
+    assert main(["search", str(bad), "--run", str(tmp_path / "c")]) == 2
+    assert "storage: nonsense://place/c can't be written" in capsys.readouterr().err
+
+
+def test_with_scope_best_own_code_takes_the_state_of_its_best_epoch_home(tmp_path: Path) -> None:
+    code = (
+        "import torch\n"
+        "def train(config, context):\n"
+        "    for epoch, score in enumerate([0.1, 0.9, 0.2], start=1):\n"
+        "        context.save({'weight': torch.full((1,), float(epoch))})\n"
+        "        yield {'score': score}\n"
+    )
+    metric = {"name": "score", "scope": "best"}
+    file = write(tmp_path, code, metric=metric, budget={"trials": 1})
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    assert main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "bundle")]) == 0
+    weights = safetensors.torch.load_file(tmp_path / "bundle" / "model.safetensors")
+    assert weights["weight"].item() == 2.0
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ def python(*arguments: str) -> subprocess.Popen[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         stdin=subprocess.PIPE,
+        start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -108,12 +109,22 @@ def interrupted(process: subprocess.Popen[str]) -> None:
     assert "interrupted; go on with: shoal resume" in out
 
 
+def terminated(process: subprocess.Popen[str]) -> None:
+    """SIGTERM to all processes, Ray's too, as from a batch system."""
+    os.killpg(process.pid, signal.SIGTERM)
+    began = time.monotonic()
+    out, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130
+    assert "interrupted; go on with: shoal resume" in out
+
+
 def killed(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
 
 
-@pytest.mark.parametrize("end", [interrupted, killed])
+@pytest.mark.parametrize("end", [interrupted, terminated, killed])
 def test_a_search_that_was_ended_goes_on_where_it_was(
     end: Callable[[subprocess.Popen[str]], None], tmp_path: Path
 ) -> None:
