@@ -167,8 +167,12 @@ class RunFolder:
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
     def log_file(self, trial: int) -> Path:
-        return self.path / "logs" / f"{trial}.txt"
+        return self.logs / f"{trial}.txt"
 
     def checkpoints(self, storage: str | None) -> str:
         """The folder or URI below which each trial's checkpoints lie."""

@@ -67,6 +67,7 @@ class _Link:
             config=config.model_dump(mode="json"),
             reported=trial.epoch,
             checkpoints=self.checkpoints,
+            log_file=str(self.folder.log_file(trial.number).resolve()),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
 
@@ -94,9 +95,8 @@ class _Link:
         self.view.note(f"trial {number} failed: {reason.strip().splitlines()[-1]}")
 
     def _log(self, number: int, text: str) -> None:
-        file = self.folder.log_file(number)
-        file.parent.mkdir(exist_ok=True)
-        with file.open("a", encoding="utf-8") as log:
+        self.folder.logs.mkdir(exist_ok=True)
+        with self.folder.log_file(number).open("a", encoding="utf-8") as log:
             log.write(text)
 
 
@@ -229,6 +229,8 @@ def run_plain(
         InputError: when the trainable does not report the metric of the search.
     """
     experiment = coordinator.experiment
+    if experiment.trainable is not None:
+        folder.logs.mkdir(exist_ok=True)
     link = _Link(coordinator, folder, slots, view)
     trainable = tune.with_resources(
         tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}

@@ -8,7 +8,8 @@ import io
 import traceback
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import ray
 import torch
@@ -28,13 +29,15 @@ class Assignment:
     """What a worker is told about its trial.
 
     ``config``: plain data of the resolved settings. ``reported``: epochs that the journal already
-    has. ``checkpoints``: folder or URI under which the trials' checkpoints lie.
+    has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``log_file``: where
+    what the code prints goes, if that folder is there on the worker's machine.
     """
 
     trial: int
     config: dict[str, Any]
     reported: int
     checkpoints: str
+    log_file: str
     epoch_timeout_seconds: float | None
 
 
@@ -43,7 +46,7 @@ class Outcome:
     """What a worker answers after each epoch.
 
     ``report`` is None when the training had ended before; ``error`` is the traceback of an
-    exception in it; ``printed`` is what the code printed meanwhile.
+    exception in it; ``printed`` is what the code printed meanwhile, unless it is in the log.
     """
 
     report: EpochReport | None
@@ -76,7 +79,11 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
         if self._training is not None:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+            with (
+                self._open_log() as log,
+                contextlib.redirect_stdout(log),
+                contextlib.suppress(Exception),
+            ):
                 self._training.close()
         self._training = None
 
@@ -88,19 +95,29 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way."""
-        printed = io.StringIO()
-        timeout = self._assignment.epoch_timeout_seconds
-        if timeout is not None:
-            faulthandler.dump_traceback_later(timeout, exit=True, file=_STDERR)
-        try:
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-                report, checkpoint = self._next_report()
-            outcome = Outcome(report, checkpoint, printed.getvalue())
-        except (Exception, SystemExit):  # a trial's code may call sys.exit
-            outcome = Outcome(None, None, printed.getvalue(), error=traceback.format_exc())
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-        return {"outcome": outcome}
+        report = checkpoint = error = None
+        with self._open_log() as log:
+            is_file = not isinstance(log, io.StringIO)
+            timeout = self._assignment.epoch_timeout_seconds
+            if timeout is not None:
+                file = log.fileno() if is_file else _STDERR
+                faulthandler.dump_traceback_later(timeout, exit=True, file=file)
+            try:
+                with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                    report, checkpoint = self._next_report()
+            except (Exception, SystemExit):  # a trial's code may call sys.exit
+                error = traceback.format_exc()
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+            printed = log.getvalue() if isinstance(log, io.StringIO) else ""
+        return {"outcome": Outcome(report, checkpoint, printed, error)}
+
+    def _open_log(self) -> TextIO:
+        """The trial's log, line by line; or a buffer where its folder can't be reached."""
+        log_file = Path(self._assignment.log_file)
+        if log_file.parent.is_dir():
+            return log_file.open("a", buffering=1, encoding="utf-8")
+        return io.StringIO()
 
     def _next_report(self) -> tuple[EpochReport | None, str | None]:
         """The next report, or None at the end, and the path of its checkpoint."""

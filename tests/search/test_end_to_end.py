@@ -23,7 +23,7 @@ import os, time
 import torch
 
 def train(config, context):
-    print("trial with", config["step"], "on", context.device)
+    print("step", config["step"], "on", context.device, "threads", torch.get_num_threads())
     total = torch.zeros(1) if context.state is None else context.state
     for epoch in range(context.epoch, context.max_epochs):
         total = total + config["step"] * config["gain"]
@@ -126,10 +126,11 @@ def test_a_finished_run_is_extended(
 
 def test_own_code_gets_journal_logs_tensorboard_and_best(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert main(["search", str(write(tmp_path)), "--run", str(run)]) == 0
+    file = write(tmp_path, resources={"cpus": 2, "gpus": 0})
+    assert main(["search", str(file), "--run", str(run)]) == 0
     trials = trials_in(run)
     assert trials.counts()["completed"] >= 1
-    assert "trial with 0.5 on cpu" in (run / "logs" / "0.txt").read_text()
+    assert "step 0.5 on cpu threads 2" in (run / "logs" / "0.txt").read_text()
     assert list((run / "tensorboard" / "0").iterdir())
 
 
@@ -246,6 +247,28 @@ def test_with_one_worker_the_same_file_gives_the_same_journal_but_for_times(
         hidden = {"time", "path"}
         journals.append([event.model_dump_json(exclude=hidden) for event in events])
     assert journals[0] == journals[1]
+
+
+def test_an_epoch_that_hangs_is_ended_and_its_traceback_is_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import time\n"
+        "def train(config, context):\n"
+        "    yield {'score': 1.0}\n"
+        "    print('going to hang')\n"
+        "    time.sleep(600)\n"
+        "    yield {'score': 2.0}\n"
+    )
+    changes: dict[str, Any] = {"epoch_timeout_seconds": 1.0, "max_failures": 1}
+    file = write(tmp_path, code, budget={"trials": 1}, **changes)
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 1
+    log = (tmp_path / "run" / "logs" / "0.txt").read_text()
+    assert log.count("going to hang") == 2
+    assert "Timeout" in log
+    assert "own.py" in log
+    assert "trial 0 starts again" in capsys.readouterr().err
+    assert trials_in(tmp_path / "run").by_number[0].state == "failed"
 
 
 @pytest.mark.parametrize(
