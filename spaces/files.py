@@ -31,7 +31,15 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML's safe dumper, which also quotes the texts that ``_Loader`` would read as numbers."""
+    """YAML's safe dumper, which also quotes the texts that ``_Loader`` would read otherwise."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        """A text; one with a line break of Unicode's own is quoted, or it would become a space."""
+        style = '"' if set(text) & set("\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 for _kind in (_Loader, _Dumper):

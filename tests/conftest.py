@@ -7,11 +7,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import optuna
 import pytest
 import ray
 
 from search.cluster import prepare_environment
+
+# CI tries the same examples each time; a developer's run goes on looking for new ones
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True, scope="session")

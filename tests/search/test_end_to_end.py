@@ -171,32 +171,37 @@ def test_own_code_that_ends_early_has_completed(tmp_path: Path) -> None:
     assert trials_in(tmp_path / "run").by_number[0].state == "completed"
 
 
-def test_four_trials_at_a_time_get_four_different_gpus(tmp_path: Path) -> None:
+MEETING = """
+import pathlib, time
+
+def train(config, context):
+    here = pathlib.Path(config["meeting"])
+    (here / str(context.seed)).touch()
+    deadline = time.monotonic() + 60
+    while len(list(here.iterdir())) < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield {"score": len(list(here.iterdir())), "gpu": int(context.gpu_ids[0])}
+"""
+
+
+@pytest.mark.parametrize(("gpus", "used"), [(1, {0, 1, 2, 3}), (0.5, {0, 1})])
+def test_four_trials_at_a_time_get_the_gpus_that_they_ask_for(
+    gpus: float, used: set[int], tmp_path: Path
+) -> None:
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
     file = write(
         tmp_path,
-        resources={"cpus": 0.5, "gpus": 1},
-        train={"gain": 1.0, "seconds": 0.5},
-        scheduler={"name": "none", "max_epochs": 2},
+        MEETING,
+        resources={"cpus": 0.5, "gpus": gpus},
+        train={"meeting": str(meeting)},
+        scheduler={"name": "none", "max_epochs": 1},
         budget={"trials": 4},
     )
     assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
-    trials = list(trials_in(tmp_path / "run"))
-    assert {trial.reports[0].metrics["gpu"] for trial in trials} == {0, 1, 2, 3}
-    assert max(trial.started for trial in trials) < min(trial.ended or 0.0 for trial in trials)
-
-
-def test_fractions_of_a_gpu_put_several_trials_on_one(tmp_path: Path) -> None:
-    file = write(
-        tmp_path,
-        resources={"cpus": 0.5, "gpus": 0.5},
-        train={"gain": 1.0, "seconds": 0.5},
-        scheduler={"name": "none", "max_epochs": 2},
-        budget={"trials": 4},
-    )
-    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
-    gpus = [trial.reports[0].metrics["gpu"] for trial in trials_in(tmp_path / "run")]
-    assert -1 not in gpus
-    assert len(set(gpus)) < len(gpus)
+    first = [trial.reports[0].metrics for trial in trials_in(tmp_path / "run")]
+    assert [metrics["score"] for metrics in first] == [4] * 4  # all were there at a time
+    assert {metrics["gpu"] for metrics in first} == used
 
 
 def test_isolated_trials_have_processes_of_their_own(tmp_path: Path) -> None:

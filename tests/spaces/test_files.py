@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spaces import InputError, load_experiment, save_experiment, studies
+from spaces.files import dump_yaml, read_mapping
 from spaces.settings import Train
 
 OWN_CODE = Path(__file__).with_name("own_code.py")
@@ -141,3 +142,10 @@ def test_code_and_data_are_found_beside_the_file(tmp_path: Path) -> None:
 def test_the_baseline_of_a_python_space_is_checked(tmp_path: Path) -> None:
     text = f"name: py\nspace: {OWN_CODE}:space\nbaseline: {{lr: 5.0}}\nbudget: {{trials: 1}}"
     assert "baseline: " in message_of(file_with(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["a\x85b", "\u2028", "é", "1e-4", "no", " x "])
+def test_any_text_survives_yaml(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_text(dump_yaml({"text": text, text: 1}), encoding="utf-8")
+    assert read_mapping(path) == {"text": text, text: 1}
