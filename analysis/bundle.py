@@ -93,7 +93,7 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
     numbers = f"{sum(tensor.numel() for tensor in weights.values()):,}"
     files = [
         "| `config.yaml` | all settings of the training, its seed and thread count too |",
-        f"| `model.safetensors` | the weights that scored this ({numbers} numbers) |",
+        f"| `model.safetensors` | the weights that scored this ({numbers} numbers, buffers too) |",
         "| `metrics.json` | the scores above |",
         "| `versions.txt` | the packages that it was trained with |",
     ]

@@ -48,3 +48,23 @@ def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Tabl
     for row in rows:
         table.add_row(*map(show_value, row))
     return table
+
+
+def space_table(space: Sequence[Mapping[str, Any]]) -> Table:
+    """The parameters of a space, one a row; without the columns in which none has anything.
+
+    Args:
+        space: rows with name, range, baseline and when (None where there is none).
+    """
+    columns = ["name", "range"]
+    columns += [column for column in ("baseline", "when") if any(row[column] for row in space)]
+    shown = {"name": "parameter"}
+    rows = [[_cell(row[column]) for column in columns] for row in space]
+    return rows_table([shown.get(column, column) for column in columns], rows)
+
+
+def _cell(value: Any) -> str:
+    """A condition as ``optimizer: sgd or adam``; nothing as nothing."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {' or '.join(map(str, v))}" for name, v in value.items())
+    return "" if value is None else show_value(value)

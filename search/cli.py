@@ -140,13 +140,15 @@ def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
 def tensorboard(
     run: Run = None,
     top: Top = None,
-    port: Annotated[int, typer.Option(help="Where it listens, on this machine only.")] = 6006,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")
+    ] = 6006,
 ) -> None:
     """Start TensorBoard on a run."""
     from search.terminal import serve_tensorboard
 
     folder, experiment, trials = _open(run)
-    raise typer.Exit(serve_tensorboard(folder, experiment, trials, top, port))
+    serve_tensorboard(folder, experiment, trials, top, port)
 
 
 @app.command()
@@ -203,10 +205,10 @@ def show(
 
     experiment = load_experiment(spec, set_ or [])
     found = describe_experiment(experiment)
-    _print_json(found) if as_json else print_description(found, _out)
     if images is not None:
         count = draw_training_images(experiment, images)
         print(f"{images}: {count} training images", file=sys.stderr)
+    _print_json(found) if as_json else print_description(found, _out)
 
 
 def _open(run: Path | None) -> Any:

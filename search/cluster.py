@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import time
 from dataclasses import dataclass
 
@@ -50,6 +51,8 @@ def connect(address: str | None, verbose: bool) -> bool:
             "submit it with ray job submit -- shoal search … instead",
             source="--address",
         )
+    if address is not None and ":" in address:
+        _probe(address)
     prepare_environment()
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train"):
@@ -71,6 +74,15 @@ def connect(address: str | None, verbose: bool) -> bool:
             raise InputError(f"Ray can't be started here: {reason}") from None
         raise InputError(f"no Ray cluster answers at {address}: {reason}", "--address") from None
     return True
+
+
+def _probe(address: str) -> None:
+    """See that something listens at ``host:port``; Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(f"nothing answers at {address}: {error}", source="--address") from None
 
 
 @dataclass

@@ -185,6 +185,11 @@ class Coordinator:
         return not self._unfinished and (self._is_exhausted or self._is_spent())
 
     @property
+    def is_finished(self) -> bool:
+        """Whether every trial has ended and none will come."""
+        return self.is_over and self.trials.counts()["running"] == 0
+
+    @property
     def must_stop_now(self) -> bool:
         """Whether running trials shall stop where they are."""
         return self.is_interrupted or self._hard_limit() is not None

@@ -31,13 +31,26 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "experiment": experiment.plain(),
         "parameters": network["parameters"],
         "layers": network["layers"],
-        "space": [
-            {"name": name, "range": describe(distribution)}
-            for name, distribution in experiment.search_space.distributions.items()
-        ],
+        "space": describe_space(experiment),
         "budget": {**budget, "most_epochs": most_epochs(experiment)},
         "variants": _variants(experiment),
     }
+
+
+def describe_space(experiment: Experiment) -> list[dict[str, Any]]:
+    """For each parameter its name, range, baseline and condition; None where it has none."""
+    space = experiment.search_space
+    baseline = experiment.baseline or {}
+    conditions = {name: parameter.when for name, parameter in space.parameters.items()}
+    return [
+        {
+            "name": name,
+            "range": describe(distribution),
+            "baseline": baseline.get(name),
+            "when": conditions.get(name),
+        }
+        for name, distribution in space.distributions.items()
+    ]
 
 
 def first_params(experiment: Experiment) -> Params:

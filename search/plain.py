@@ -92,6 +92,7 @@ class _Link:
     def fail(self, number: int, reason: str) -> None:
         """Note that a trial failed, and say so."""
         self.coordinator.end(number, "failed", reason)
+        self._log(number, f"{reason.rstrip()}\n")
         self.view.note(f"trial {number} failed: {reason.strip().splitlines()[-1]}")
 
     def _log(self, number: int, text: str) -> None:

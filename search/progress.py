@@ -39,6 +39,7 @@ class Progress:
         self._console = console or Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
         self._is_stopping = False
+        self._epochs_before = coordinator.trials.epochs
         self._shown_at = time.monotonic()
         self._speeds: deque[tuple[float, int]] = deque()
         self._notes: deque[str] = deque(maxlen=_NOTES)
@@ -72,8 +73,9 @@ class Progress:
         if now - self._shown_at < (LINE_SECONDS if self._live is None else LIVE_SECONDS):
             return
         self._shown_at = now
-        self._speeds.append((now, self._coordinator.trials.epochs))
-        while self._speeds[0][0] < now - _SPEED_SECONDS:
+        if self._has_begun():
+            self._speeds.append((now, self._coordinator.trials.epochs))
+        while self._speeds and self._speeds[0][0] < now - _SPEED_SECONDS:
             self._speeds.popleft()
         if self._live is not None:
             self._live.refresh()
@@ -86,6 +88,10 @@ class Progress:
             self._console.print(message, soft_wrap=True, markup=False)
         elif not self._notes or self._notes[-1] != message:
             self._notes.append(message)
+
+    def _has_begun(self) -> bool:
+        """Whether a worker has reported in this session."""
+        return self._coordinator.trials.epochs > self._epochs_before
 
     def line(self) -> str:
         """One plain line."""
@@ -143,6 +149,8 @@ class Progress:
         return (after - before) / (last - first)
 
     def _speed(self) -> str:
+        if not self._has_begun():
+            return "starting workers"
         speed = self._epochs_per_second()
         return f"{speed:.1f} epochs/s" if speed else ""
 
@@ -151,7 +159,7 @@ class Progress:
         limit = self._coordinator.budget.trials
         ended = [t for t in self._coordinator.trials if t.state != "running"]
         speed = self._epochs_per_second()
-        if limit is None or not ended or not speed:
+        if limit is None or not ended or not speed or self._coordinator.is_finished:
             return ""
         per_trial = sum(trial.epoch for trial in ended) / len(ended)
         seconds = max(0.0, (limit - len(ended)) * per_trial / speed)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import math
-import subprocess
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
 from analysis.bundle import check_target
 from analysis.run import RunFolder, Trials, best_of
-from analysis.tables import best_table, rows_table, show_value
+from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from spaces.experiment import Experiment
-from spaces.parameters import describe
 
 
 def print_plan(experiment: Experiment, out: Console) -> None:
     """For ``--dry-run``: the space, ten configurations, the most epochs it can cost."""
-    from search.describe import most_epochs, usual_epochs
+    from search.describe import describe_space, most_epochs, usual_epochs
     from search.session import prepare
 
     prepare(experiment)
-    ranges = experiment.search_space.distributions.items()
-    out.print(rows_table(("parameter", "range"), [(name, describe(d)) for name, d in ranges]))
+    out.print(space_table(describe_space(experiment)))
     out.print("ten configurations, drawn at random:")
-    samples = experiment.search_space.samples(10, experiment.seed)
-    names = list(dict.fromkeys(name for params in samples for name in params))
-    out.print(rows_table(names, [[params.get(name, "-") for name in names] for params in samples]))
+    for params in experiment.search_space.samples(10, experiment.seed):
+        out.print(f"  {show_params(params)}", soft_wrap=True)
     most, usual = most_epochs(experiment), usual_epochs(experiment)
     cost = "no bound on epochs" if most is None else f"at most {most} epochs"
     if usual is not None and most is not None:
@@ -105,8 +102,7 @@ def print_description(found: dict[str, Any], out: Console) -> None:
     if found["variants"]:
         rows = [(row["name"], f"{row['parameters']:,}") for row in found["variants"]]
         out.print(rows_table(("variant", "parameters"), rows))
-    space = [(row["name"], row["range"]) for row in found["space"]]
-    out.print(rows_table(("parameter", "range"), space))
+    out.print(space_table(found["space"]))
     budget = {name: value for name, value in found["budget"].items() if value is not None}
     limits = ", ".join(f"{name.replace('_', ' ')} {show_value(v)}" for name, v in budget.items())
     out.print(f"budget: {limits}")
@@ -160,8 +156,8 @@ def train_and_compare(
 
 def serve_tensorboard(
     folder: RunFolder, experiment: Experiment, trials: Trials, top: int | None, port: int
-) -> int:
-    """Start TensorBoard on a run, or on a view of its best trials; returns its exit code."""
+) -> NoReturn:
+    """Become TensorBoard, on a run or on a view of its best trials."""
     from analysis.tensorboard import best_view
 
     shown = folder.tensorboard
@@ -172,7 +168,4 @@ def serve_tensorboard(
         )
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(shown)]
     command += ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
-    try:
-        return subprocess.run(command, check=False).returncode  # noqa: S603 (our own words)
-    except KeyboardInterrupt:
-        return 0
+    os.execv(sys.executable, command)  # noqa: S606 (signals then reach TensorBoard itself)

@@ -49,9 +49,20 @@ def _cross_problems(experiment: Experiment, faulty: set[str | int]) -> Iterator[
     if not faulty & {"space", "model", "train", "trainable"}:
         problems = list(_space_problems(experiment))
         yield from problems
-        if not problems and experiment.baseline is not None:
-            for problem in experiment.search_space.problems_with(experiment.baseline):
-                yield Problem(f"baseline.{problem.path}".rstrip("."), problem.message)
+        if experiment.baseline is not None:
+            faulty_names = {
+                problem.path.split(".")[1] for problem in problems if "." in problem.path
+            }
+            if not problems or faulty_names:
+                yield from _baseline_problems(experiment, experiment.baseline, faulty_names)
+
+
+def _baseline_problems(
+    experiment: Experiment, baseline: Mapping[str, Any], faulty_names: set[str]
+) -> Iterator[Problem]:
+    for problem in experiment.search_space.problems_with(baseline):
+        if problem.path not in faulty_names:
+            yield Problem(f"baseline.{problem.path}".rstrip("."), problem.message)
 
 
 def _scheduler_problems(experiment: Experiment) -> Iterator[Problem]:
@@ -135,8 +146,10 @@ def _field_problems(
         except ValidationError as error:
             yield from (Problem(f"{name}.{key}", p.message) for p in problems_of(error))
         except ValueError as error:
-            yield Problem(name, str(error))
-            return
+            named = isinstance(parameter, Choice) and parameter.settings is not None
+            yield Problem(f"{name}.{key}" if named else name, str(error))
+            if not named:  # the name itself is no field
+                return
 
 
 def _enabling(space: Mapping[str, Parameter], name: str) -> Params:

@@ -21,12 +21,12 @@ class _Loader(yaml.SafeLoader):
     """YAML's safe loader, which also reads 1e-4 as a number and refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = {key for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {sorted(twice)[0]!r} stands twice", problem_mark=node.start_mark
-            )
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"the key {key.value!r} stands twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -68,7 +68,9 @@ def load_experiment(spec: str | Path, changes: Sequence[str] = ()) -> Experiment
     path = Path(spec)
     if not path.exists():
         path = studies().get(str(spec), path)
-    data = read_mapping(path, missing=f"neither a file nor a study; {_known_studies(str(spec))}")
+    is_file_name = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+    missing = f"neither a file nor a study; {unknown_name('study', str(spec), studies())}"
+    data = read_mapping(path, "there is no such file" if is_file_name else missing)
     for change in changes:
         set_path(data, change)
     for key in ("trainable", "space"):
@@ -84,10 +86,6 @@ def load_experiment(spec: str | Path, changes: Sequence[str] = ()) -> Experiment
         return parse_experiment(data)
     except InputError as error:
         raise InputError(error.problems, source=str(spec)) from None
-
-
-def _known_studies(name: str) -> str:
-    return unknown_name("study", name, studies())
 
 
 def read_mapping(path: Path, missing: str = "there is no such file") -> dict[str, Any]:
@@ -108,6 +106,9 @@ def read_mapping(path: Path, missing: str = "there is no such file") -> dict[str
         raise InputError(f"cannot be read: {error}", source=str(path)) from None
     try:
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise InputError(f"is no YAML{line}: {error.problem}", str(path)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"is no YAML: {' '.join(str(error).split())}", str(path)) from None
     if not isinstance(data, dict):

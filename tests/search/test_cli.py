@@ -240,3 +240,46 @@ def test_a_training_that_diverges_ends_at_once_and_has_no_value(
     trained = json.loads(capsys.readouterr().out)
     assert trained["value"] is None
     assert trained["epoch"] < 9
+
+
+def test_an_address_where_nothing_answers_is_told_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = message(capsys, "search", "quickstart", "--address", "127.0.0.1:1")
+    assert "--address: nothing answers at 127.0.0.1:1" in told
+
+
+def test_a_key_that_stands_twice_is_told_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "twice.yaml").write_text("name: a\nbudget: {trials: 1}\nbudget: {trials: 2}\n")
+    told = message(capsys, "show", str(tmp_path / "twice.yaml"))
+    assert "is no YAML in line 3: the key 'budget' stands twice" in told
+
+
+def test_show_tells_conditions_and_the_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {
+        "optimizer": ["sgd", "adam"],
+        "momentum": {"low": 0.0, "high": 0.9, "when": {"optimizer": "sgd"}},
+    }
+    spec = file(tmp_path, space=space, baseline={"optimizer": "adam"})
+    assert main(["show", spec]) == 0
+    shown = capsys.readouterr().out
+    assert "optimizer: sgd" in shown
+    assert "baseline" in shown
+
+
+def test_mistakes_in_the_space_do_not_hide_those_in_the_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {
+        "lr": {"low": 0.1, "high": 0.2},
+        "dropout": {"low": 0.0, "high": 1.0},
+        "network": {"a": {"hiden": [3]}, "b": {"dropout": 2}},
+    }
+    spec = file(tmp_path, space=space, baseline={"lr": 5.0, "dropout": 0.5, "network": "a"})
+    told = message(capsys, "show", spec)
+    for path in ("space.dropout.high", "space.network.a", "space.network.b", "baseline.lr"):
+        assert f"{path}: " in told
