@@ -49,7 +49,7 @@ def export_best(run: Path, target: Path) -> Bundle:
     weights = _weights_of(folder, experiment, trial, config, report.epoch)
     assert trials.start is not None
     bundle = Bundle(
-        config=config.model_dump(mode="json", exclude_none=True),
+        config=config.model_dump(mode="json"),
         metrics=_metrics(experiment.metric.name, report.epoch, report.metrics),
         versions=trials.start.versions,
         origin=f"The best of {len(trials)} trials of `{experiment.name}` (trial {trial.number}, "
@@ -189,9 +189,7 @@ def save_training(
 ) -> None:
     """Write a training of this process as a bundle."""
     bundle = Bundle(
-        config=config.model_copy(update={"epochs": report.epoch}).model_dump(
-            mode="json", exclude_none=True
-        ),
+        config=config.model_copy(update={"epochs": report.epoch}).model_dump(mode="json"),
         metrics=_metrics(config.metric.name, report.epoch, report.metrics),
         versions=versions(),
         origin="Trained by `shoal train`.",

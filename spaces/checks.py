@@ -60,9 +60,15 @@ def _cross_problems(experiment: Experiment, faulty: set[str | int]) -> Iterator[
 def _baseline_problems(
     experiment: Experiment, baseline: Mapping[str, Any], faulty_names: set[str]
 ) -> Iterator[Problem]:
-    for problem in experiment.search_space.problems_with(baseline):
+    problems = experiment.search_space.problems_with(baseline)
+    for problem in problems:
         if problem.path not in faulty_names:
             yield Problem(f"baseline.{problem.path}".rstrip("."), problem.message)
+    if not problems and not faulty_names and experiment.trainable is None:
+        try:
+            experiment.settings(baseline)
+        except ValidationError as error:  # values that are valid alone, but not together
+            yield from (Problem("baseline", str(problem)) for problem in problems_of(error))
 
 
 def _scheduler_problems(experiment: Experiment) -> Iterator[Problem]:

@@ -167,7 +167,7 @@ class Experiment(Section):
     def plain(self) -> dict[str, Any]:
         """The experiment as plain data, every default spelled out; a file may hold just this."""
         unused = {"model", "dataset"} if self.trainable is not None else set()
-        return self.model_dump(mode="json", exclude_none=True, exclude=unused)
+        return self.model_dump(mode="json", exclude=unused)
 
     def settings(self, params: Mapping[str, Any]) -> tuple[Mlp, Train]:
         """The model and optimisation settings of one configuration of a built-in trainable.

@@ -184,7 +184,7 @@ def _named(settings: dict[str, Any], rest: dict[str, Any]) -> Choice:
 
 def dump(parameter: Float | Int | Choice) -> dict[str, Any]:
     """The plain data that ``_parse`` reads back to an equal parameter."""
-    data = parameter.model_dump(exclude_none=True)
+    data = {key: held for key, held in parameter.model_dump().items() if held is not None}
     if isinstance(parameter, Choice):
         data["choices"] = data.pop("settings", None) or parameter.choices
     return data

@@ -218,3 +218,20 @@ def test_a_metric_left_out_fits_the_task(
     plain = {"name": "x", "budget": {"trials": 1}, "dataset": {"name": dataset}, "metric": metric}
     found = parse_experiment(plain).metric
     assert (found.name, found.mode) == expected
+
+
+def test_a_baseline_whose_values_do_not_go_together_is_told() -> None:
+    """Drawing at random would hardly meet it: one of 10,000 combinations."""
+    plain: dict[str, Any] = {f"plain-{n}": {"weight_decay": 0.0} for n in range(99)}
+    data = {
+        "name": "x",
+        "budget": {"trials": 1},
+        "train": {"optimizer": "sgd"},
+        "space": {
+            "momentum_kind": {**plain, "nesterov": {"nesterov": True}},
+            "rule": {**plain, "adam": {"optimizer": "adam"}},
+        },
+        "baseline": {"momentum_kind": "nesterov", "rule": "adam"},
+    }
+    with pytest.raises(InputError, match=r"baseline: .*nesterov needs optimizer sgd, got adam"):
+        parse_experiment(data)

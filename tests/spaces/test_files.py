@@ -149,3 +149,17 @@ def test_any_text_survives_yaml(text: str, tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(dump_yaml({"text": text, text: 1}), encoding="utf-8")
     assert read_mapping(path) == {"text": text, text: 1}
+
+
+def test_null_survives_where_it_is_a_value(tmp_path: Path) -> None:
+    text = (
+        "name: nulls\nbudget: {trials: 1}\n"
+        "space: {clip_norm: [null, 1.0], rule: {off: {clip_norm: null}, on: {clip_norm: 2.0}}}\n"
+        "baseline: {clip_norm: null, rule: off}\n"
+    )
+    (tmp_path / "a.yaml").write_text(text.replace("off", "free"))
+    experiment = load_experiment(tmp_path / "a.yaml")
+    save_experiment(experiment, tmp_path / "b.yaml")
+    again = load_experiment(tmp_path / "b.yaml")
+    assert again == experiment
+    assert again.baseline == {"clip_norm": None, "rule": "free"}
