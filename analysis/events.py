@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, TypeAdapter
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from spaces.parameters import Params
 
@@ -14,11 +15,33 @@ STATES: tuple[State, ...] = ("running", "completed", "stopped", "diverged", "fai
 Decision: TypeAlias = Literal["continue", "stop"]
 
 
-def _none_is_nan(value: Any) -> Any:
-    return math.nan if value is None else value
+def _nan_for_null(metrics: dict[str, float | None]) -> dict[str, float | None]:
+    if None not in metrics.values():
+        return metrics
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
-Number: TypeAlias = Annotated[float, BeforeValidator(_none_is_nan)]
+def _nan_for_null_steps(steps: list[tuple[int, float | None]]) -> list[tuple[int, float | None]]:
+    return [(step, math.nan if loss is None else loss) for step, loss in steps]
+
+
+# null is NaN; one call for a whole mapping or list: a journal holds millions of numbers
+Metrics: TypeAlias = Annotated[
+    dict[str, float],
+    GetPydanticSchema(
+        lambda _, schema_of: no_info_after_validator_function(
+            _nan_for_null, schema_of(dict[str, float | None])
+        )
+    ),
+]
+Steps: TypeAlias = Annotated[
+    list[tuple[int, float]],
+    GetPydanticSchema(
+        lambda _, schema_of: no_info_after_validator_function(
+            _nan_for_null_steps, schema_of(list[tuple[int, float | None]])
+        )
+    ),
+]
 TrialNumber: TypeAlias = Annotated[int, Field(ge=0)]
 Epoch: TypeAlias = Annotated[int, Field(ge=0)]
 
@@ -58,9 +81,9 @@ class Report(BaseEvent):
     event: Literal["report"] = "report"
     trial: TrialNumber
     epoch: Annotated[int, Field(ge=1)]
-    metrics: dict[str, Number]
+    metrics: Metrics
     decision: Decision
-    steps: list[tuple[int, Number]] = []
+    steps: Steps = []
 
 
 class CheckpointSaved(BaseEvent):

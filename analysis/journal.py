@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +37,7 @@ class Journal:
         self.path = path
         _cut_torn_line(path)
         self._file = path.open("ab", buffering=0)
+        self._sync_error: OSError | None = None
         self._dirty = threading.Event()
         self._closing = threading.Event()
         self._syncer = threading.Thread(target=self._sync_in_groups, daemon=True)
@@ -43,8 +47,10 @@ class Journal:
         """Write an event, stamped with the time; returns it as it was written.
 
         Raises:
-            OSError: when the disk is full; the file then ends with the event before.
+            OSError: when the disk is full or fails; the file then ends with the event before.
         """
+        if self._sync_error is not None:
+            raise self._sync_error
         stamped = event.model_copy(update={"time": time.time()})
         line = stamped.model_dump_json().encode() + b"\n"
         written = self._file.write(line) or 0
@@ -59,48 +65,92 @@ class Journal:
         self._closing.set()
         self._dirty.set()
         self._syncer.join()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        try:
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
 
     def _sync_in_groups(self) -> None:
         while not self._closing.is_set():
             self._dirty.wait()
             self._dirty.clear()
-            os.fsync(self._file.fileno())
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:  # told by the next append
+                self._sync_error = error
             self._closing.wait(FSYNC_SECONDS)
 
 
 def _cut_torn_line(path: Path) -> None:
     if not path.exists():
         return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
+    whole = 0
+    with path.open("rb") as file:
+        for line in file:
+            whole += len(line) if line.endswith(b"\n") else 0
+    if whole < path.stat().st_size:
+        warnings.warn(f"{path}: the last line is torn and cut off", stacklevel=2)
+        os.truncate(path, whole)
 
 
-def read_journal(path: Path) -> list[Event]:
-    """All events of a journal, in their order.
+def each_event(path: Path) -> Iterator[Event]:
+    """The events of a journal, in their order.
 
     A last line without its end was being written when the process died: it is left out, with a
     warning.
 
     Raises:
-        InputError: when the file is missing, or a line in its midst is no event (named by its
+        InputError: when the file can't be read, or a line in its midst is no event (named by its
             number).
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    warnings.warn(f"{path}: the last line is torn and left out", stacklevel=2)
+                    return
+                yield _parse(line, number, path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from None
-    if lines.pop():
-        warnings.warn(f"{path}: the last line is torn and left out", stacklevel=2)
-    events = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            events.append(EVENT.validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            message = f"line {number} is no event: {where} {first['msg']}".replace("  ", " ")
-            raise InputError(message, source=str(path)) from None
-    return events
+
+
+def _parse(line: bytes, number: int, path: Path) -> Event:
+    try:
+        return EVENT.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"line {number} is no event: {where} {first['msg']}".replace("  ", " ")
+        raise InputError(message, source=str(path)) from None
+
+
+def read_journal(path: Path) -> list[Event]:
+    """All events of a journal, as a list."""
+    return list(each_event(path))
+
+
+def replay(path: Path, *takers: Callable[[Event], None]) -> None:
+    """Give every event of a journal, in order, to each taker.
+
+    Raises:
+        InputError: when a line is no event, or a taker refuses one; it names the line.
+    """
+    with _no_collections():
+        for number, event in enumerate(each_event(path), start=1):
+            try:
+                for take in takers:
+                    take(event)
+            except InputError as error:
+                raise InputError(f"line {number} does not fit: {error}", str(path)) from None
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Events hold no cycles; looking for them again and again would double the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -51,3 +53,17 @@ def is_locked(folder: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder meanwhile.
+
+    Raises:
+        InputError: when another process holds it.
+    """
+    lock = RunLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.events import Created, Event, Finished, Report
-from analysis.run import Trial, Trials
+from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
 
 _STATES = {

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from analysis.events import Event
-from analysis.run import Trials
+from analysis.journal import replay
+from analysis.optuna_log import OptunaLog
+from analysis.run import RunFolder
+from analysis.tensorboard import TensorBoardFiles
+from analysis.trials import Trials
+from spaces.experiment import Experiment
 
 
 class Projection(Protocol):
@@ -19,10 +24,25 @@ class Projection(Protocol):
         """Bring everything to its place."""
 
 
-def project(events: Iterable[Event], projections: Sequence[Projection]) -> None:
-    """Write the events of a journal on into projections that were just made."""
+def open_projections(folder: RunFolder, experiment: Experiment) -> list[Projection]:
+    """The projections of a run, made afresh from its journal; they take further events in.
+
+    Raises:
+        InputError: when the journal is damaged, or does not fit the experiment.
+        OSError: when they can't be written.
+    """
+    projections: list[Projection] = [
+        TensorBoardFiles(folder.tensorboard, experiment),
+        OptunaLog(folder.optuna_log, experiment),
+    ]
     trials = Trials()
-    for event in events:
-        trials.apply(event)
+    replay(folder.journal_file, trials.apply, _written_on(projections, trials))
+    return projections
+
+
+def _written_on(projections: Sequence[Projection], trials: Trials) -> Callable[[Event], None]:
+    def write(event: Event) -> None:
         for projection in projections:
             projection.write(event, trials)
+
+    return write

@@ -23,7 +23,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from analysis.events import Created, Event, Finished, Report, Started
-from analysis.run import Trials
+from analysis.trials import Trials
 from spaces.experiment import Experiment
 
 

@@ -2,7 +2,7 @@
 
 Journal, coordinator and projections are the real ones, as in ``search/session.py``. A report is
 timed with the ``checkpoint`` event that goes before it. Process time is counted, which includes the
-threads of the journal and of TensorBoard's writers. Targets at 500 trials: 3 ms for a report, 60 ms
+thread of the journal. Targets at 500 trials: 3 ms for a report, 60 ms
 for a suggestion.
 
     python benchmarks/driver.py --trials 500 --sampler tpe
@@ -17,21 +17,21 @@ import platform
 import random
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import optuna
 from hardware import describe_machine, summarize
 
 from analysis.events import Started
-from analysis.journal import Journal, read_journal
-from analysis.optuna_log import OptunaLog
-from analysis.projection import project
-from analysis.run import RunFolder, Trial
-from analysis.tensorboard import TensorBoardFiles
+from analysis.journal import Journal
+from analysis.projection import open_projections
+from analysis.run import RunFolder
+from analysis.trials import Trial
 from search.coordinator import Coordinator
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
@@ -85,25 +85,35 @@ def _metrics(loss: float, accuracy: float, rate: float) -> dict[str, float]:
 
 
 def search(experiment: Experiment, folder: RunFolder, slots: int, clock: Clock) -> Coordinator:
-    """Run the search to its end, ``slots`` trials at a time, each reporting in turn."""
+    """Run the search to its end, ``slots`` trials at a time."""
     with closing(Journal(folder.journal_file)) as journal:
         coordinator = Coordinator(experiment, journal)
-        spec = experiment.model_dump(mode="json", exclude_none=True)
-        coordinator.start(Started(spec=spec, versions={}, host=platform.node()))
-        coordinator.projections = projections(experiment, folder)
-        project(read_journal(folder.journal_file), coordinator.projections)
-        running: list[tuple[Trial, list[dict[str, float]]]] = []
-        while not coordinator.is_over or running:
-            while len(running) < slots and not coordinator.is_over:
-                trial = clock.time("suggestion", coordinator.next_trial)
-                assert trial is not None
-                running.append((trial, curve(trial, experiment.scheduler.max_epochs)))
-            trial, metrics = running.pop(0)
-            decision = clock.time("report", partial(report, coordinator, trial, metrics))
-            if decision == "continue":
-                running.append((trial, metrics))
+        coordinator.start(Started(spec=experiment.plain(), versions={}, host=platform.node()))
+        coordinator.projections = open_projections(folder, experiment)
+        train_all(coordinator, slots, clock)
         clock.time("close", coordinator.close)
     return coordinator
+
+
+def train_all(
+    coordinator: Coordinator,
+    slots: int,
+    clock: Clock,
+    after_report: Callable[[], object] = lambda: None,
+) -> None:
+    """Do as if trials were trained until none is left, ``slots`` at a time, reporting in turn."""
+    max_epochs = coordinator.experiment.scheduler.max_epochs
+    running: deque[tuple[Trial, list[dict[str, float]]]] = deque()
+    while not coordinator.is_over or running:
+        while len(running) < slots and not coordinator.is_over:
+            trial = clock.time("suggestion", coordinator.next_trial)
+            assert trial is not None
+            running.append((trial, curve(trial, max_epochs)))
+        trial, metrics = running.popleft()
+        decision = clock.time("report", partial(report, coordinator, trial, metrics))
+        after_report()
+        if decision == "continue":
+            running.append((trial, metrics))
 
 
 def report(coordinator: Coordinator, trial: Trial, metrics: list[dict[str, float]]) -> str:
@@ -115,23 +125,13 @@ def report(coordinator: Coordinator, trial: Trial, metrics: list[dict[str, float
     return coordinator.report(trial.number, epoch, metrics[epoch - 1], steps)
 
 
-def projections(experiment: Experiment, folder: RunFolder) -> list[Any]:
-    return [
-        TensorBoardFiles(folder.tensorboard, experiment),
-        OptunaLog(folder.optuna_log, experiment),
-    ]
-
-
-def replay(experiment: Experiment, folder: RunFolder, clock: Clock) -> None:
+def resume(experiment: Experiment, folder: RunFolder, clock: Clock) -> None:
     """Take the run in again, as a resume that extends it does."""
-    events = clock.time("replay_read", lambda: read_journal(folder.journal_file))
     with closing(Journal(folder.journal_file)) as journal:
         coordinator = Coordinator(experiment, journal)
-        clock.time("replay_resume", lambda: coordinator.resume(events, trials=1))
-        views = projections(experiment, folder)
-        clock.time("replay_project", lambda: project(events, views))
-        for view in views:
-            view.close()
+        clock.time("resume", partial(coordinator.resume, trials=1))
+    for projection in clock.time("project", partial(open_projections, folder, experiment)):
+        projection.close()
 
 
 def main() -> None:
@@ -149,7 +149,7 @@ def main() -> None:
         began = time.process_time()
         coordinator = search(experiment, folder, arguments.slots, clock)
         total = time.process_time() - began
-        replay(experiment, folder, clock)
+        resume(experiment, folder, clock)
     spent = clock.milliseconds
     figures = {
         "benchmark": "driver",
@@ -161,7 +161,7 @@ def main() -> None:
         "suggestion_ms": summarize(spent["suggestion"]),
         f"suggestion_ms_last_{LAST}": summarize(spent["suggestion"][-LAST:]),
         "search_seconds": round(total, 2),
-        **{f"{name}_seconds": round(sum(spent[name]) / 1e3, 2) for name in spent if "_" in name},
+        **{f"{name}_seconds": round(sum(spent[name]) / 1e3, 2) for name in ("resume", "project")},
         "targets": TARGETS,
     }
     print(json.dumps({**figures, **describe_machine(["optuna", "tensorboard", "pydantic"])}))

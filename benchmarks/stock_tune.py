@@ -142,7 +142,8 @@ def time_stock(folder: Path, trials: int) -> dict[str, Any]:
 def time_shoal(folder: Path, trials: int) -> dict[str, Any]:
     """Run ``shoal search digits.yaml`` in a fresh process."""
     from analysis.journal import read_journal
-    from analysis.run import RunFolder, Trials
+    from analysis.run import RunFolder
+    from analysis.trials import Trials
     from spaces.files import load_experiment
 
     run = RunFolder(folder / "run")

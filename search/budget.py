@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.run import Trial, Trials
+from analysis.trials import Trial, Trials
 from spaces.experiment import Budget, Metric
 
 SOFT = ("trials", "patience")  # no new trials, the running ones go on to their ends
@@ -17,7 +17,7 @@ def spent_limits(budget: Budget, metric: Metric, trials: Trials, seconds: float)
         trials: how the run stands.
         seconds: the time spent searching.
     """
-    best = next(iter(trials.ranked(metric)), None) if _asks_for_best(budget) else None
+    best = trials.best(metric) if _asks_for_best(budget) else None
     value = None if best is None else best.value(metric)
     reached = {
         "trials": budget.trials is not None and len(trials) >= budget.trials,
@@ -41,8 +41,8 @@ def _ended_since(trials: Trials, best: Trial, metric: Metric) -> int:
     """How many trials have ended since the best one reported its value, itself not counted."""
     report = best.scored(metric)
     assert report is not None
-    others = (trial for trial in trials if trial is not best)
-    return sum(trial.ended is not None and trial.ended > report.time for trial in others)
+    itself = best.ended is not None and best.ended > report.time
+    return trials.ended_since(report.time) - itself
 
 
 def extended(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,10 +12,23 @@ import optuna
 import typer
 from rich.console import Console
 
+from search import upkeep
+from search.environment import prepare_environment
+from search.options import (
+    Address,
+    Json,
+    Output,
+    Run,
+    Set,
+    Spec,
+    Top,
+    Verbose,
+    chosen_run,
+    opened_run,
+    print_json,
+)
 from spaces.files import load_experiment, studies
-from spaces.problems import InputError
-
-RUNS = Path("runs")
+from spaces.problems import InputError, RunError
 
 app = typer.Typer(
     help="Distributed hyperparameter search: Ray Tune, Optuna and ASHA on an append-only journal.",
@@ -25,20 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(upkeep.app)
 _out = Console(highlight=False)
-
-Spec = Annotated[str, typer.Argument(help="An experiment file, or the name of a study.")]
-Run = Annotated[Path | None, typer.Argument(help="A run's folder; left out: the newest.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Replace a setting of the file, as a.b=value.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Address = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster (auto or host:port); left out: this machine.")
-]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Let Ray's messages through.")]
-Output = Annotated[Path | None, typer.Option("-o", help="A new or empty folder for the bundle.")]
-Top = Annotated[int | None, typer.Option(min=1, help="So many of the best.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,9 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     try:
         app(args=arguments)
-    except InputError as error:
+    except (InputError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, InputError) else 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
@@ -80,6 +80,7 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Search, and print the best configurations."""
+    prepare_environment(address)
     experiment = load_experiment(spec, set_ or [])
     if dry_run:
         from search.terminal import print_plan
@@ -101,9 +102,11 @@ def resume(
     verbose: Verbose = False,
 ) -> None:
     """Go on with a run that was interrupted, or extend a finished one."""
+    prepare_environment(address)
+    from analysis.run import RunFolder
     from search.session import resume_search
 
-    folder, _, _ = _open(run)
+    folder = RunFolder(chosen_run(run))
     _conclude(folder.path, resume_search(folder, trials or 0, hours or 0.0, address, verbose))
 
 
@@ -120,9 +123,9 @@ def status(run: Run = None, as_json: Json = False) -> None:
     from analysis.run import status_of
     from search.terminal import print_status
 
-    folder, experiment, trials = _open(run)
+    folder, experiment, trials = opened_run(run)
     found = status_of(folder, experiment, trials, live=is_locked(folder.path))
-    _print_json(found) if as_json else print_status(found, _out)
+    print_json(found) if as_json else print_status(found, _out)
 
 
 @app.command()
@@ -131,9 +134,9 @@ def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
     from analysis.run import best_of
     from analysis.tables import best_table
 
-    _, experiment, trials = _open(run)
+    _, experiment, trials = opened_run(run)
     rows = best_of(trials, experiment.metric, top or 5)
-    _print_json(rows) if as_json else _out.print(best_table(rows))
+    print_json(rows) if as_json else _out.print(best_table(rows))
 
 
 @app.command()
@@ -147,7 +150,7 @@ def tensorboard(
     """Start TensorBoard on a run."""
     from search.terminal import serve_tensorboard
 
-    folder, experiment, trials = _open(run)
+    folder, experiment, trials = opened_run(run)
     serve_tensorboard(folder, experiment, trials, top, port)
 
 
@@ -159,7 +162,7 @@ def export(
     """Write the best configuration, with its weights, as a bundle."""
     from search.take_home import export_best
 
-    folder, _, _ = _open(run)
+    folder, _, _ = opened_run(run)
     bundle = export_best(folder.path, output)
     _out.print(f"{output}: {bundle.metrics['metric']} {bundle.metrics['value']:.4f}")
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)
@@ -177,7 +180,7 @@ def train(
 
     found = train_and_compare(spec, set_ or [], output, None if as_json else _out)
     if as_json:
-        _print_json(found)
+        print_json(found)
 
 
 @app.command(name="studies")
@@ -187,7 +190,7 @@ def list_studies(as_json: Json = False) -> None:
 
     found = [(name, load_experiment(name).question or "") for name in studies()]
     if as_json:
-        _print_json([{"name": name, "question": question} for name, question in found])
+        print_json([{"name": name, "question": question} for name, question in found])
     else:
         _out.print(rows_table(("study", "question"), found))
 
@@ -208,17 +211,7 @@ def show(
     if images is not None:
         count = draw_training_images(experiment, images)
         print(f"{images}: {count} training images", file=sys.stderr)
-    _print_json(found) if as_json else print_description(found, _out)
-
-
-def _open(run: Path | None) -> Any:
-    from analysis.run import newest_run, open_run
-
-    return open_run(newest_run(RUNS) if run is None else run)
-
-
-def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2, allow_nan=False))
+    print_json(found) if as_json else print_description(found, _out)
 
 
 if __name__ == "__main__":

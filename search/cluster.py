@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import ray
 
-from spaces.experiment import Resources
+from search.environment import prepare_environment
+from spaces.experiment import Experiment, Resources
 from spaces.problems import InputError, Problem
 
-_ENVIRONMENT = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keep Ray's note on CUDA_VISIBLE_DEVICES away
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's code finds its files where it was started
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": str(365 * 24 * 3600),  # Tune's own snapshots are never read
-    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # processes start side by side; slots bound their number
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
+_NOT_SHIPPED = ["/runs", "/data", "*.pt", "*.safetensors"]  # beside what .gitignore names
 _SLOTS_SECONDS = 2.0  # how long the number of slots is believed
 
 
-def prepare_environment() -> None:
-    """Set what Ray and Tune read from the environment; its worker processes inherit it."""
-    os.environ.update(_ENVIRONMENT)
-
-
-def connect(address: str | None, verbose: bool) -> bool:
+def connect(address: str | None, verbose: bool, code: Path | None = None) -> bool:
     """Start Ray here, or connect to a cluster; a Ray that runs already in this process is taken.
 
     Args:
         address: of a running cluster (``auto`` or ``host:port``); None starts Ray here.
         verbose: let Ray's own messages through.
+        code: a folder that becomes the working directory of the workers of a cluster.
 
     Returns:
         Whether Ray was started by this call and should be shut down after use.
@@ -53,17 +42,20 @@ def connect(address: str | None, verbose: bool) -> bool:
         )
     if address is not None and ":" in address:
         _probe(address)
-    prepare_environment()
+    prepare_environment(address)
     if not verbose:
         for name in ("ray", "ray.tune", "ray.train"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
         return False
     local = {"include_dashboard": False} if address is None else {}
+    runtime_env: dict[str, Any] = {"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}}
+    if address is not None and code is not None:
+        runtime_env |= {"working_dir": str(code), "excludes": _NOT_SHIPPED}
     try:
         ray.init(
             address=address or "local",
-            runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
+            runtime_env=runtime_env,
             log_to_driver=verbose,
             logging_level=logging.INFO if verbose else logging.CRITICAL,
             **local,
@@ -74,6 +66,13 @@ def connect(address: str | None, verbose: bool) -> bool:
             raise InputError(f"Ray can't be started here: {reason}") from None
         raise InputError(f"no Ray cluster answers at {address}: {reason}", "--address") from None
     return True
+
+
+def code_folder(experiment: Experiment | None) -> Path | None:
+    """The folder of the user's own code, which the workers of a cluster shall have, too."""
+    if experiment is None or experiment.trainable is None:
+        return None
+    return Path(experiment.trainable).parent
 
 
 def _probe(address: str) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from analysis.events import (
     Attempt,
@@ -19,22 +18,21 @@ from analysis.events import (
     Started,
     State,
 )
-from analysis.journal import Journal
+from analysis.journal import Journal, replay
 from analysis.projection import Projection
-from analysis.run import Trial, Trials
-from search.budget import SOFT, extended, spent_limits
-from search.rungs import Rungs
-from search.sampler import Sampler, finite_values
+from analysis.trials import Trial, Trials
+from search.budget import SOFT, extended
+from search.rules import Rules
+from search.sampler import Sampler
 from spaces.experiment import Budget, Experiment
 from spaces.problems import InputError, unknown_name
-from spaces.seeds import derive_seed
 
 
 class Coordinator:
-    """All decisions of a search, in either transport.
+    """Hands out the trials of a search and takes their reports, in either transport.
 
-    Every event is written to the journal before it is acted on, and a run is resumed by taking
-    the same events in again.
+    What follows from what is in ``rules``; here every event is written to the journal before it is
+    acted on, and a run is resumed by taking the same events in again.
 
     Args:
         experiment: the search.
@@ -43,9 +41,7 @@ class Coordinator:
 
     def __init__(self, experiment: Experiment, journal: Journal) -> None:
         self.experiment = experiment
-        self.trials = Trials()
-        self.rungs = Rungs(experiment.scheduler, experiment.metric)
-        self.budget = experiment.budget
+        self.rules = Rules(experiment)
         self.is_interrupted = False
         self.projections: Sequence[Projection] = ()  # are given every event from now on
         self._sampler = Sampler(experiment)
@@ -54,42 +50,51 @@ class Coordinator:
         self._is_exhausted = False
         self._end_reason: str | None = None
 
+    @property
+    def trials(self) -> Trials:
+        """How the run stands."""
+        return self.rules.trials
+
+    @property
+    def budget(self) -> Budget:
+        """The limits that hold now."""
+        return self.rules.budget
+
     def start(self, started: Started) -> None:
         """Begin a new run."""
         self._write(started)
 
-    def resume(self, events: Iterable[Event], trials: int = 0, hours: float = 0.0) -> None:
-        """Take the events of a run in and go on where they end.
+    def resume(self, trials: int = 0, hours: float = 0.0) -> None:
+        """Take the events of the journal in and go on where they end.
 
         Args:
-            events: the journal's.
             trials: so many more than the budget has.
             hours: so many more than the budget has.
 
         Raises:
-            InputError: when the budget is spent and nothing was added.
+            InputError: when the budget is spent and nothing was added, or the journal is damaged.
         """
-        for event in events:
-            self._replay(event)
+        replay(self._journal.path, self._replay)
+        budget = self._resumed_budget(trials, hours)
+        self._write(Resumed(budget=budget.model_dump(exclude_none=True)))
+        for number, state in list(self.rules.ending.items()):  # stopped as the process died
+            self._finish(self.trials.by_number[number], state, None)
+        self._unfinished = list(self.trials.running.values())
+
+    def _resumed_budget(self, trials: int, hours: float) -> Budget:
         seconds = self.trials.seconds()
-        spent = spent_limits(self.budget, self.experiment.metric, self.trials, seconds)
-        self._unfinished = [trial for trial in self.trials if trial.state == "running"]
+        spent = self.rules.spent(seconds)
         if self.trials.ended is not None and self.trials.ended.reason == "space":
             raise InputError("the run is finished: every combination of its grid was tried")
         if trials or hours:
-            so_far = len(self.trials), seconds / 3600
-            self.budget = extended(self.budget, spent, *so_far, trials, hours)
-        elif spent and (not self._unfinished or set(spent) - set(SOFT)):
+            return extended(self.budget, spent, len(self.trials), seconds / 3600, trials, hours)
+        if spent and (not self.trials.running or set(spent) - set(SOFT)):
             limits = ", ".join(f"{name} ({getattr(self.budget, name)})" for name in spent)
             raise InputError(
                 f"the run is finished, its budget is spent: {limits}; "
                 "--trials or --hours extends it"
             )
-        self._write(Resumed(budget=self.budget.model_dump(exclude_none=True)))
-        for trial in list(self._unfinished):  # stopped as the process died, not finished yet
-            if trial.reports and trial.reports[-1].decision == "stop":
-                self._finish(trial, self._state_after(trial.reports[-1]), None)
-                self._unfinished.remove(trial)
+        return self.budget
 
     def next_trial(self) -> Trial | None:
         """The next configuration to train: unfinished ones first, then a new one.
@@ -97,7 +102,7 @@ class Coordinator:
         Returns None when there is none for now, because the budget is spent or the search is being
         interrupted; ``is_over`` says whether there will be none any more.
         """
-        if self.is_interrupted or self._hard_limit() is not None:
+        if self.must_stop_now:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
@@ -108,8 +113,7 @@ class Coordinator:
         if params is None:
             self._is_exhausted = True
             return None
-        seed = derive_seed(self.experiment.seed, "trial", number)
-        self._write(Created(trial=number, params=params, seed=seed))
+        self._write(Created(trial=number, params=params, seed=self.rules.seed(number)))
         return self.trials.by_number[number]
 
     def report(
@@ -134,17 +138,16 @@ class Coordinator:
         """
         trial = self.trials.by_number[number]
         if epoch <= trial.epoch:
-            return trial.reports[epoch - trial.reports[0].epoch].decision
+            return trial.reports[epoch - 1].decision
         name = self.experiment.metric.name
         if name not in metrics:
             raise InputError(f"metric.name: {unknown_name('metric', name, metrics)}")
-        decision = self._decide(trial, epoch, metrics)
-        report = Report(
-            trial=number, epoch=epoch, metrics=metrics, decision=decision, steps=list(steps)
+        decision = self.rules.judge(number, epoch, metrics)
+        self._write(
+            Report(trial=number, epoch=epoch, metrics=metrics, decision=decision, steps=list(steps))
         )
-        self._write(report)
         if decision == "stop":
-            self._finish(trial, self._state_after(report), None)
+            self._finish(trial, self.rules.ending[number], None)
         return decision
 
     def checkpoint(self, number: int, epoch: int, path: str) -> None:
@@ -154,6 +157,10 @@ class Coordinator:
     def attempt(self, number: int, reason: str) -> None:
         """Note that a trial's process died and is started again."""
         self._write(Attempt(trial=number, reason=reason))
+
+    def attempts_left(self, number: int) -> int:
+        """How often a trial whose process dies may still be started again."""
+        return self.experiment.max_failures - self.trials.by_number[number].attempts
 
     def end(self, number: int, state: State, reason: str | None = None) -> None:
         """Note that a trial ended in a way that no report tells."""
@@ -180,101 +187,46 @@ class Coordinator:
     @property
     def is_over(self) -> bool:
         """Whether no further trial will be handed out."""
-        if self.is_interrupted or self._hard_limit() is not None:
-            return True
-        return not self._unfinished and (self._is_exhausted or self._is_spent())
+        return self.must_stop_now or (
+            not self._unfinished and (self._is_exhausted or self._is_spent())
+        )
 
     @property
     def is_finished(self) -> bool:
         """Whether every trial has ended and none will come."""
-        return self.is_over and self.trials.counts()["running"] == 0
+        return not self.trials.running and self.is_over
 
     @property
     def must_stop_now(self) -> bool:
         """Whether running trials shall stop where they are."""
-        return self.is_interrupted or self._hard_limit() is not None
-
-    def _decide(self, trial: Trial, epoch: int, metrics: dict[str, float]) -> Decision:
-        if _is_diverged(metrics, self.experiment.metric.name):
-            self.rungs.arrive(trial.number, epoch, math.nan)
-            return "stop"
-        value = self._value_so_far(trial, metrics)
-        decision = self.rungs.arrive(trial.number, epoch, value)
-        if epoch >= self.experiment.scheduler.max_epochs:
-            return "stop"
-        is_baseline = trial.number == 0 and self.experiment.baseline is not None
-        return "continue" if is_baseline else decision
-
-    def _value_so_far(self, trial: Trial, metrics: dict[str, float]) -> float:
-        metric = self.experiment.metric
-        value = metrics[metric.name]
-        best = trial.scored(metric)
-        if metric.scope == "best" and best is not None:
-            before = best.metrics[metric.name]
-            return before if metric.better(before, value) else value
-        return value
-
-    def _state_after(self, report: Report) -> State:
-        """The state of a trial whose last report is this one, with decision stop."""
-        if _is_diverged(report.metrics, self.experiment.metric.name):
-            return "diverged"
-        return "completed" if report.epoch >= self.experiment.scheduler.max_epochs else "stopped"
+        return self.is_interrupted or any(limit not in SOFT for limit in self._spent())
 
     def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
         assert state != "running"
         self._write(Finished(trial=trial.number, state=state, epoch=trial.epoch, reason=reason))
-        self._tell(trial)
-
-    def _tell(self, trial: Trial) -> None:
-        metric = self.experiment.metric
-        values = finite_values({r.epoch: r.metrics[metric.name] for r in trial.reports})
-        if metric.scope == "best":
-            values = _best_so_far(values, metric.mode == "min")
-        worst = self.trials.worst(metric)
-        self._sampler.tell(trial.number, trial.state, values, worst)
+        self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
 
     def _replay(self, event: Event) -> None:
         """Take an event of the journal in, as if it were happening now."""
-        match event:
-            case Created():
-                self._sampler.restore(event.trial, event.params)
-            case Report():
-                self._decide(self.trials.by_number[event.trial], event.epoch, event.metrics)
-            case Resumed():
-                self.budget = Budget.model_validate(event.budget)
-        self.trials.apply(event)
-        if isinstance(event, Finished):
-            self._tell(self.trials.by_number[event.trial])
+        self.rules.replay(event)
+        if isinstance(event, Created):
+            self._sampler.restore(event.trial, event.params)
+        elif isinstance(event, Finished):
+            trial = self.trials.by_number[event.trial]
+            self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
 
     def _write(self, event: Event) -> None:
         written = self._journal.append(event)
-        self.trials.apply(written)
+        self.rules.apply(written)
         for projection in self.projections:
             projection.write(written, self.trials)
 
     def _spent(self) -> list[str]:
         """The limits reached now; the first ever reached is why the search ends."""
-        seconds = self.trials.seconds(time.time())
-        spent = spent_limits(self.budget, self.experiment.metric, self.trials, seconds)
+        spent = self.rules.spent(self.trials.seconds(time.time()))
         if spent and self._end_reason is None:
             self._end_reason = spent[0]
         return spent
 
     def _is_spent(self) -> bool:
         return self._end_reason is not None or bool(self._spent())
-
-    def _hard_limit(self) -> str | None:
-        return next((limit for limit in self._spent() if limit not in SOFT), None)
-
-
-def _is_diverged(metrics: dict[str, float], name: str) -> bool:
-    watched = (value for key, value in metrics.items() if key == name or key.endswith("loss"))
-    return not all(map(math.isfinite, watched))
-
-
-def _best_so_far(values: dict[int, float], is_min: bool) -> dict[int, float]:
-    best: dict[int, float] = {}
-    for epoch, value in values.items():
-        previous = list(best.values())[-1:]
-        best[epoch] = (min if is_min else max)([value, *previous])
-    return best

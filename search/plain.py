@@ -6,13 +6,16 @@ import tempfile
 from typing import Any, Protocol
 
 from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from analysis.run import RunFolder, Trial
+from analysis.run import RunFolder
+from analysis.trials import Trial
 from search.cluster import Slots
 from search.coordinator import Coordinator
+from spaces.problems import RunError
 from trainables.checkpoints import Checkpoints
 from trainables.config import resolve
 from trainables.data import Data
@@ -75,6 +78,8 @@ class _Link:
         """Hand an outcome to the coordinator; returns Tune's word for the decision."""
         if outcome.printed:
             self._log(number, outcome.printed)
+        if outcome.fault is not None:
+            raise RunError(f"trial {number}: {outcome.fault}")
         if outcome.error is not None:
             self.fail(number, outcome.error)
         elif outcome.report is None:
@@ -174,6 +179,12 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         link.is_waiting = link.slots.count() == 0
         link.view.update()
 
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        left = self._link.coordinator.attempts_left(_number(trial))
+        trial.max_failures = trial.num_failures + left  # Tune knows of this session's only
+
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
@@ -209,8 +220,11 @@ def _number(trial: TuneTrial) -> int:
 
 
 def _reason(trial: TuneTrial) -> str:
+    """Why a process died, in a line."""
     error = trial.get_error()
     lines = str(error).strip().splitlines() or ["its process died"]
+    if isinstance(error, RayTaskError):
+        return lines[-1]
     return f"{type(error).__name__}: {lines[0]}"
 
 
@@ -228,6 +242,8 @@ def run_plain(
 
     Raises:
         InputError: when the trainable does not report the metric of the search.
+        RunError: when a worker can't write its checkpoints.
+        OSError: when the run's files can't be written.
     """
     experiment = coordinator.experiment
     if experiment.trainable is not None:

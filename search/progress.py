@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from analysis.run import RunFolder, Trial
+from analysis.run import RunFolder
 from analysis.tables import show_params
+from analysis.trials import Trial
 from search.coordinator import Coordinator
 
 LIVE_SECONDS = 0.25
@@ -108,7 +109,7 @@ class Progress:
         head.append(f"   {self._time_left()}", style="dim")
         facts = Table.grid(padding=(0, 2))
         facts.add_row(Text("trials", style="dim"), self._counts())
-        if self._coordinator.rungs.by_epoch:
+        if self._coordinator.rules.rungs.by_epoch:
             facts.add_row(Text("rungs", style="dim"), self._rungs())
         best = self._best()
         if best is not None:
@@ -131,12 +132,11 @@ class Progress:
         return f"{total}{of}: {', '.join(shown) or 'none yet'}"
 
     def _rungs(self) -> str:
-        rungs = self._coordinator.rungs.by_epoch.values()
+        rungs = self._coordinator.rules.rungs.by_epoch.values()
         return "   ".join(f"epoch {r.epoch}: {r.passed}/{r.entered} passed" for r in rungs)
 
     def _best(self) -> Trial | None:
-        ranked = self._coordinator.trials.ranked(self._coordinator.experiment.metric)
-        return next(iter(ranked), None)
+        return self._coordinator.trials.best(self._coordinator.experiment.metric)
 
     def _value(self, trial: Trial) -> str:
         value = trial.value(self._coordinator.experiment.metric)
@@ -157,11 +157,12 @@ class Progress:
     def _time_left(self) -> str:
         """A guess: the remaining trials cost as many epochs as those that ended did."""
         limit = self._coordinator.budget.trials
-        ended = [t for t in self._coordinator.trials if t.state != "running"]
-        speed = self._epochs_per_second()
+        trials, speed = self._coordinator.trials, self._epochs_per_second()
+        ended = len(trials) - len(trials.running)
         if limit is None or not ended or not speed or self._coordinator.is_finished:
             return ""
-        per_trial = sum(trial.epoch for trial in ended) / len(ended)
-        seconds = max(0.0, (limit - len(ended)) * per_trial / speed)
+        running_epochs = sum(trial.epoch for trial in trials.running.values())
+        per_trial = (trials.epochs - running_epochs) / ended
+        seconds = max(0.0, (limit - ended) * per_trial / speed)
         minutes, seconds = divmod(round(seconds), 60)
         return f"about {minutes} min {seconds} s left" if minutes else f"about {seconds} s left"

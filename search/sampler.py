@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -13,6 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from analysis.events import State
+from analysis.trials import Trial
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.seeds import derive_seed
@@ -65,26 +65,39 @@ class Sampler:
         is_new = self._remember(params)
         return params if is_new or self._name != "grid" else None
 
-    def tell(self, number: int, state: State, values: Mapping[int, float], worst: float) -> None:
+    def tell(self, trial: Trial, worst: float) -> None:
         """Take the end of a trial in.
 
-        stopped is PRUNED with its values; diverged is PRUNED with one value, ``worst``, at
-        epoch 0, so that a sampler ranks it behind all others; failed is FAIL. The
-        Gaussian process looks at COMPLETE trials only: for it, stopped and diverged ones are that.
+        stopped is PRUNED with its values (with ``metric.scope: best`` the best so far, epoch by
+        epoch); diverged is PRUNED with one value, ``worst``, at epoch 0, so that a sampler ranks it
+        behind all others; failed is FAIL. The Gaussian process looks at COMPLETE trials
+        only: for it, stopped and diverged ones are that.
 
         Args:
-            number: the trial's.
-            state: how it ended.
-            values: its finite values by epoch.
+            trial: how it ended.
             worst: the worst finite value of the run so far.
         """
-        if state == "diverged":
-            values = {0: worst}
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        values = {0: worst} if trial.state == "diverged" else self._values(trial)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+            self._study_id, trial.number
+        )
         for epoch, value in values.items():
             self._storage.set_trial_intermediate_value(trial_id, epoch, value)
-        last = [values[max(values)]] if values and state != "failed" else None
-        self._storage.set_trial_state_values(trial_id, self._optuna_state(state), last)
+        last = [values[max(values)]] if values and trial.state != "failed" else None
+        self._storage.set_trial_state_values(trial_id, self._optuna_state(trial.state), last)
+
+    def _values(self, trial: Trial) -> dict[int, float]:
+        """The finite values of a trial by epoch."""
+        values: dict[int, float] = {}
+        best: float | None = None
+        for report in trial.reports:
+            value = report.metrics[self._metric.name]
+            if not math.isfinite(value):
+                continue
+            if best is None or self._metric.better(value, best):
+                best = value
+            values[report.epoch] = best if self._metric.scope == "best" else value
+        return values
 
     def restore(self, number: int, params: Params) -> None:
         """Take in that this trial was proposed before; restores come in the journal's order.
@@ -154,8 +167,3 @@ class Sampler:
                     independent_sampler=independent,
                     warn_independent_sampling=False,
                 )
-
-
-def finite_values(values: Mapping[int, float]) -> dict[int, float]:
-    """The finite ones among values by epoch."""
-    return {epoch: value for epoch, value in values.items() if math.isfinite(value)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -18,27 +17,25 @@ from typing import Any
 import ray
 
 from analysis.events import Started
-from analysis.journal import Journal, read_journal
-from analysis.lock import RunLock
-from analysis.optuna_log import OptunaLog
-from analysis.projection import project
-from analysis.run import RunFolder, open_run
-from analysis.tensorboard import TensorBoardFiles
-from search.cluster import Slots, connect, slots_for
+from analysis.journal import Journal
+from analysis.lock import locked
+from analysis.projection import open_projections
+from analysis.run import RunFolder, experiment_of
+from search.cluster import Slots, code_folder, connect, slots_for
 from search.coordinator import Coordinator
 from search.plain import run_plain
 from search.progress import Progress
+from search.versions import versions
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
-from spaces.problems import InputError, Problem
+from spaces.problems import InputError, Problem, RunError
 from trainables.checkpoints import Checkpoints
 from trainables.config import TrainConfig, resolve
 from trainables.data import Data, load_data
 from trainables.models import build_model
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
-_PACKAGES = ("shoal", "ray", "optuna", "torch", "torchvision", "numpy", "scikit-learn")
 
 
 def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
@@ -92,11 +89,21 @@ def start_search(
 
     Raises:
         InputError: when something that the experiment needs is not there.
+        RunError: when the run's disk or its storage failed.
     """
     data = prepare(experiment)
-    _check_storage(experiment, folder)
-    with _made(folder.path), _cluster(experiment, address, verbose) as slots, _locked(folder):
+    if experiment.storage is not None and not _try_storage(experiment, folder):
+        place = folder.checkpoints(experiment.storage)
+        message = f"{place} holds checkpoints of another run; name this one otherwise with --run"
+        raise InputError([Problem("storage", message)])
+    with (
+        _faults_told(folder),
+        _made(folder.path),
+        _cluster(experiment, address, verbose) as slots,
+        locked(folder.path),
+    ):
         save_experiment(experiment, folder.experiment_file)
+        _try_storage(experiment, folder)
         with closing(Journal(folder.journal_file)) as journal:
             coordinator = Coordinator(experiment, journal)
             coordinator.start(
@@ -127,32 +134,27 @@ def resume_search(
 
     Raises:
         InputError: when the run is finished and nothing was added, or its files are damaged.
+        RunError: when its disk or its storage failed.
     """
-    _, experiment, _ = open_run(folder.path)
-    experiment = parse_experiment(experiment.plain())
+    experiment = parse_experiment(experiment_of(folder).plain())
     data = prepare(experiment)
-    with _locked(folder), _cluster(experiment, address, verbose) as slots:
-        events = read_journal(folder.journal_file)
+    with _faults_told(folder), locked(folder.path), _cluster(experiment, address, verbose) as slots:
+        _try_storage(experiment, folder)
         with closing(Journal(folder.journal_file)) as journal:
             coordinator = Coordinator(experiment, journal)
-            coordinator.resume(events, trials, hours)
+            coordinator.resume(trials, hours)
             _search(coordinator, folder, slots, data)
     return coordinator
 
 
-def _check_storage(experiment: Experiment, folder: RunFolder) -> None:
-    """See that checkpoints can be written, and that no other run's lie there already."""
-    if experiment.storage is None:
-        return
+def _try_storage(experiment: Experiment, folder: RunFolder) -> bool:
+    """Make the place for checkpoints, and say whether it is empty."""
     place = folder.checkpoints(experiment.storage)
     try:
-        is_empty = Checkpoints(place, 0).try_root()
+        return Checkpoints(place, 0).try_root()
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError([Problem("storage", f"{place} can't be written: {reason}")]) from None
-    if not is_empty:
-        message = f"{place} holds checkpoints of another run; name this one otherwise with --run"
-        raise InputError([Problem("storage", message)])
 
 
 @contextmanager
@@ -169,46 +171,37 @@ def _made(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def _search(coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None) -> None:
-    experiment = coordinator.experiment
-    coordinator.projections = [
-        TensorBoardFiles(folder.tensorboard, experiment),
-        OptunaLog(folder.optuna_log, experiment),
-    ]
-    project(read_journal(folder.journal_file), coordinator.projections)
     progress = Progress(coordinator, folder)
-    with _interruptible(coordinator, folder), progress:
+    with _interruptible(coordinator, folder):
         try:
-            run_plain(coordinator, folder, slots, data, progress)
+            coordinator.projections = open_projections(folder, coordinator.experiment)
+            with progress:
+                run_plain(coordinator, folder, slots, data, progress)
         except BaseException:
-            coordinator.close(reason="error")
+            with suppress(OSError):  # where the disk is full, the journal just ends
+                coordinator.close(reason="error")
             raise
         coordinator.close()
 
 
 @contextmanager
-def _locked(folder: RunFolder) -> Iterator[None]:
-    lock = RunLock(folder.path)
+def _faults_told(folder: RunFolder) -> Iterator[None]:
+    """Tell in a line what the search can't go on without, and how it goes on once that is back."""
     try:
         yield
-    finally:
-        lock.release()
+    except (OSError, RunError) as error:
+        what = str(error)
+        if isinstance(error, OSError):
+            what = f"{error.filename or folder.path} can't be written: {error.strerror or error}"
+        if folder.journal_file.exists():
+            what += f"\nonce that is mended, go on with: shoal resume {folder.path}"
+        raise RunError(what) from None
 
 
 @contextmanager
 def _cluster(experiment: Experiment, address: str | None, verbose: bool) -> Iterator[Slots]:
-    is_ours = connect(address, verbose)
+    is_ours = connect(address, verbose, code_folder(experiment))
     try:
         yield slots_for(experiment.resources, may_wait=address is not None)
     finally:

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from analysis.bundle import Bundle, read_bundle, write_bundle
-from analysis.run import RunFolder, Trial, open_run
-from search.session import versions
+from analysis.run import RunFolder, open_run
+from analysis.trials import Trial
+from search.versions import versions
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.problems import InputError, unknown_name

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from analysis.bundle import check_target
-from analysis.run import RunFolder, Trials, best_of
+from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
+from analysis.trials import Trials
 from spaces.experiment import Experiment
 
 

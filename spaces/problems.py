@@ -42,6 +42,13 @@ class InputError(ValueError):
         return f"{self.source}: {len(lines)} mistakes\n" + "\n".join(f"  {line}" for line in lines)
 
 
+class RunError(Exception):
+    """What a search can't go on without has failed: a disk, a storage; exit code 1, no traceback.
+
+    Nothing is lost: the run can be resumed once that is mended.
+    """
+
+
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> str:
     """The message for an unknown name: what was received, the nearest valid one, all valid ones."""
     valid = sorted(valid)

@@ -12,7 +12,7 @@ import optuna
 import pytest
 import ray
 
-from search.cluster import prepare_environment
+from search.environment import prepare_environment
 
 # CI tries the same examples each time; a developer's run goes on looking for new ones
 hypothesis.settings.register_profile("ci", derandomize=True)

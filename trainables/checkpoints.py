@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,22 @@ from pyarrow import fs
 
 KEPT_WHILE_RUNNING = 2
 _DIGEST_BYTES = 32
+
+
+def filesystem(root: str) -> tuple[fs.FileSystem, str]:
+    """The filesystem of a folder or a URI, and its path there.
+
+    Raises:
+        ValueError: when the URI is none that pyarrow knows.
+    """
+    if "://" in root:
+        files, path = fs.FileSystem.from_uri(root)
+        return files, path.rstrip("/")
+    return fs.LocalFileSystem(), str(Path(root).absolute())
+
+
+class StorageError(Exception):
+    """A checkpoint can't be written, which is no fault of the trial."""
 
 
 class Checkpoints:
@@ -29,23 +46,28 @@ class Checkpoints:
     """
 
     def __init__(self, root: str, trial: int) -> None:
-        if "://" in root:
-            self._fs, path = fs.FileSystem.from_uri(root)
-        else:
-            self._fs, path = fs.LocalFileSystem(), str(Path(root).absolute())
-        self._folder = f"{path}/{trial}"
+        self._fs, self._root = filesystem(root)
+        self._folder = f"{self._root}/{trial}"
 
     def save(self, epoch: int, state: dict[str, Any]) -> str:
-        """Write the state after ``epoch`` and drop all but the last two; returns the path."""
+        """Write the state after ``epoch`` and drop all but the last two; returns the path.
+
+        Raises:
+            StorageError: when it can't be written, for a full disk or a storage that is gone.
+        """
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getbuffer()
-        self._fs.create_dir(self._folder, recursive=True)
         path = f"{self._folder}/epoch-{epoch:06d}.pt"
-        with self._fs.open_output_stream(path) as stream:
-            stream.write(hashlib.sha256(payload).digest())
-            stream.write(payload)
-        self.keep_last(KEPT_WHILE_RUNNING)
+        try:
+            self._fs.create_dir(self._folder, recursive=True)
+            with self._fs.open_output_stream(path) as stream:
+                stream.write(hashlib.sha256(payload).digest())
+                stream.write(payload)
+            self.keep_last(KEPT_WHILE_RUNNING)
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise StorageError(f"checkpoint {path} can't be written: {reason}") from None
         return path
 
     def keep_last(self, count: int) -> None:
@@ -70,9 +92,28 @@ class Checkpoints:
         Raises:
             OSError: when it can't be made.
         """
-        root = self._folder.rpartition("/")[0]
-        self._fs.create_dir(root, recursive=True)
-        return not self._fs.get_file_info(fs.FileSelector(root))
+        self._fs.create_dir(self._root, recursive=True)
+        return not self._fs.get_file_info(fs.FileSelector(self._root))
+
+    def check_root(self) -> None:
+        """See that the root, which the driver made, is seen on this machine, too.
+
+        Raises:
+            StorageError: when it is not. (An object store has no folders: it is not asked.)
+        """
+        if isinstance(self._fs, fs.LocalFileSystem) and not Path(self._root).is_dir():
+            raise StorageError(
+                f"{platform.node()} does not see {self._root}; set storage: to a folder that every "
+                "node sees, or to an object store"
+            )
+
+    def delete(self) -> int:
+        """Delete all checkpoints of the trial; returns how many bytes they took."""
+        freed = 0
+        for _, path in self._files():
+            freed += self._fs.get_file_info(path).size or 0
+            self._fs.delete_file(path)
+        return freed
 
     def _files(self) -> list[tuple[int, str]]:
         """(epoch, path) of every checkpoint, the newest first."""

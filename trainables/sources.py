@@ -42,7 +42,7 @@ class Source:
 
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
-    read: Callable[[Path, bool], Split]
+    read: Callable[[Path, bool, bool], Split]
 
 
 def data_root(settings: Dataset) -> Path:
@@ -50,12 +50,13 @@ def data_root(settings: Dataset) -> Path:
     return Path(settings.root or os.environ.get("SHOAL_DATA") or "data")
 
 
-def read(settings: Dataset, part: str) -> tuple[Split, tuple[str, ...]]:
+def read(settings: Dataset, part: str, download: bool = True) -> tuple[Split, tuple[str, ...]]:
     """Read one part of a dataset, only the chosen classes of it.
 
     Args:
         settings: which data.
         part: ``train``, ``test``, or (for image_folder) ``val``.
+        download: whether to fetch what is not there.
 
     Returns:
         The samples and the class names, which are empty for a regression.
@@ -68,7 +69,7 @@ def read(settings: Dataset, part: str) -> tuple[Split, tuple[str, ...]]:
 
         return _keep_classes(*read_image_folder(settings, part), settings)
     source = SOURCES[settings.name]
-    whole = source.read(data_root(settings), part == "train")
+    whole = source.read(data_root(settings), part == "train", download)
     return _keep_classes(whole, source.class_names, settings)
 
 
@@ -105,7 +106,7 @@ def _float32(values: Any) -> Array:
     return np.asarray(values, dtype=np.float32)
 
 
-def _read_digits(root: Path, train: bool) -> Split:
+def _read_digits(root: Path, train: bool, download: bool) -> Split:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -113,7 +114,7 @@ def _read_digits(root: Path, train: bool) -> Split:
     return _every_fifth_is_test(images, bunch.target.astype(np.int64), train)
 
 
-def _read_diabetes(root: Path, train: bool) -> Split:
+def _read_diabetes(root: Path, train: bool, download: bool) -> Split:
     """Targets are scaled to mean 0 and deviation 1 over the training split."""
     from sklearn.datasets import load_diabetes
 
@@ -124,7 +125,7 @@ def _read_diabetes(root: Path, train: bool) -> Split:
     return _every_fifth_is_test(inputs, targets, train)
 
 
-def _read_linear(root: Path, train: bool) -> Split:
+def _read_linear(root: Path, train: bool, download: bool) -> Split:
     """30 points on the noisy line y = 2 x + 10 with x in [0, 100); the test split has 30 more."""
     generator = np.random.default_rng(0 if train else 1)
     x = generator.uniform(0.0, 100.0, size=(30, 1))
@@ -139,13 +140,13 @@ def _every_fifth_is_test(inputs: Array, targets: Array, train: bool) -> Split:
     return Split(inputs[rows], targets[rows])
 
 
-def _torchvision(name: str) -> Callable[[Path, bool], Split]:
-    def read(root: Path, train: bool) -> Split:
+def _torchvision(name: str) -> Callable[[Path, bool, bool], Split]:
+    def read(root: Path, train: bool, download: bool) -> Split:
         import torchvision
 
         kind = getattr(torchvision.datasets, name)
         try:
-            dataset = _open_or_download(kind, root, train)
+            dataset = _open_or_download(kind, root, train, download)
         except Exception as error:
             reason = " ".join(str(error).split())
             message = f"{name} is not in {root.resolve()} and cannot be downloaded: {reason}"
@@ -157,10 +158,12 @@ def _torchvision(name: str) -> Callable[[Path, bool], Split]:
     return read
 
 
-def _open_or_download(kind: Any, root: Path, train: bool) -> Any:
+def _open_or_download(kind: Any, root: Path, train: bool, download: bool) -> Any:
     try:
         return kind(root, train=train)
     except RuntimeError:
+        if not download:
+            raise
         return kind(root, train=train, download=True)
 
 

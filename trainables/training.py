@@ -15,6 +15,7 @@ from spaces.seeds import derive_seed
 from spaces.settings import Schedule, Train
 from trainables.config import TrainConfig
 from trainables.data import Data, DeviceSplit, to_device
+from trainables.divergence import has_exploded
 from trainables.models import build_model
 
 STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
@@ -63,6 +64,7 @@ class Training:
         self.model: nn.Module = model.to(device)
         self.optimizer = make_optimizer(config.train, self.model)
         self._is_classification = bool(data.class_names)
+        self._first_loss: float | None = None  # that of the first batch
         self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
     def __iter__(self) -> Iterator[EpochReport]:
@@ -87,7 +89,8 @@ class Training:
     def _train_epoch(self) -> tuple[float, list[tuple[int, float]], float, float]:
         """Train one epoch; returns mean loss, losses by step, share of hits, gradient norm.
 
-        A loss that is no longer finite ends the epoch at the next look, every 50 steps.
+        A loss that is no longer finite, or has exploded, ends the epoch at the next look, every
+        50 steps; the mean is then infinite or NaN.
         """
         self.model.train()
         batches = self._batches()
@@ -114,7 +117,10 @@ class Training:
             if number % STEPS_PER_LOSS == 0 or is_last:
                 window = losses[(number - 1) // STEPS_PER_LOSS * STEPS_PER_LOSS : number]
                 steps.append((self.step, window.mean().item()))
-                if not math.isfinite(steps[-1][1]):
+                if self._first_loss is None:
+                    self._first_loss = losses[0].item()
+                if has_exploded(steps[-1][1], self._first_loss):
+                    losses[0] = math.inf
                     break
         seen = sum(len(rows) for rows in batches)
         mean = losses[:number].mean().item()
@@ -191,6 +197,7 @@ class Training:
         return {
             "epoch": self.epoch,
             "step": self.step,
+            "first_loss": self._first_loss,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "kept": self._kept,
@@ -199,6 +206,7 @@ class Training:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that ``state_dict`` gave for the same configuration."""
         self.epoch, self.step = state["epoch"], state["step"]
+        self._first_loss = state["first_loss"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._kept = state["kept"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import io
 import traceback
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,12 +17,14 @@ import ray
 import torch
 from ray import tune
 
-from trainables.checkpoints import Checkpoints
+from spaces.code import absolute_reference
+from trainables.checkpoints import Checkpoints, StorageError
 from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.own_code import CodeTraining
 from trainables.training import EpochReport, Training
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
 
 
@@ -46,13 +50,15 @@ class Outcome:
     """What a worker answers after each epoch.
 
     ``report`` is None when the training had ended before; ``error`` is the traceback of an
-    exception in it; ``printed`` is what the code printed meanwhile, unless it is in the log.
+    exception in it; ``fault`` is what the whole search can't go on without: a storage, room on a
+    disk. ``printed`` is what the code printed meanwhile, unless it is in the log.
     """
 
     report: EpochReport | None
     checkpoint: str | None
     printed: str
     error: str | None = None
+    fault: str | None = None
 
 
 class PlainWorker(tune.Trainable):  # type: ignore[misc]
@@ -94,30 +100,48 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         self._reports: list[EpochReport] = []
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch, or hand in again a report that may have been lost on its way."""
-        report = checkpoint = error = None
-        with self._open_log() as log:
-            is_file = not isinstance(log, io.StringIO)
-            timeout = self._assignment.epoch_timeout_seconds
-            if timeout is not None:
-                file = log.fileno() if is_file else _STDERR
-                faulthandler.dump_traceback_later(timeout, exit=True, file=file)
-            try:
-                with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                    report, checkpoint = self._next_report()
-            except (Exception, SystemExit):  # a trial's code may call sys.exit
-                error = traceback.format_exc()
-            finally:
-                faulthandler.cancel_dump_traceback_later()
-            printed = log.getvalue() if isinstance(log, io.StringIO) else ""
-        return {"outcome": Outcome(report, checkpoint, printed, error)}
+        """Train one epoch, or hand in again a report that may have been lost on its way.
+
+        What an exception says comes back in the outcome; but one for want of memory is let out,
+        so that Tune starts the trial again in a fresh process.
+        """
+        report = checkpoint = error = fault = None
+        log = self._open_log()
+        try:
+            with self._watched(log):
+                report, checkpoint = self._next_report()
+        except StorageError as no_storage:
+            fault = str(no_storage)
+        except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
+            if is_out_of_memory(exception):
+                raise
+            if isinstance(exception, OSError) and exception.errno in _FULL:
+                fault = str(exception)
+            error = traceback.format_exc()
+        printed = log.getvalue() if isinstance(log, io.StringIO) else ""
+        with contextlib.suppress(OSError):  # the disk is full: that was told above
+            log.close()
+        return {"outcome": Outcome(report, checkpoint, printed, error, fault)}
+
+    @contextlib.contextmanager
+    def _watched(self, log: TextIO) -> Iterator[None]:
+        """What is printed goes to the log; an epoch that takes too long ends the process."""
+        timeout = self._assignment.epoch_timeout_seconds
+        if timeout is not None:
+            file = _STDERR if isinstance(log, io.StringIO) else log.fileno()
+            faulthandler.dump_traceback_later(timeout, exit=True, file=file)
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def _open_log(self) -> TextIO:
-        """The trial's log, line by line; or a buffer where its folder can't be reached."""
-        log_file = Path(self._assignment.log_file)
-        if log_file.parent.is_dir():
-            return log_file.open("a", buffering=1, encoding="utf-8")
-        return io.StringIO()
+        """The trial's log, line by line; or a buffer where it can't be written from here."""
+        try:
+            return open(self._assignment.log_file, "a", buffering=1, encoding="utf-8")
+        except OSError:
+            return io.StringIO()
 
     def _next_report(self) -> tuple[EpochReport | None, str | None]:
         """The next report, or None at the end, and the path of its checkpoint."""
@@ -139,7 +163,10 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def _start(self) -> None:
         """Set the process up for this trial and go on from its newest checkpoint, if any."""
         config = parse_config(self._assignment.config)
+        if isinstance(config, CodeConfig):
+            config = config.model_copy(update={"trainable": code_here(config.trainable)})
         torch.set_num_threads(config.threads)
+        self._checkpoints.check_root()
         self._training = make_training(config, self._data, *_device_of_this_process(config))
         saved = self._checkpoints.load()
         if saved is None:
@@ -163,6 +190,24 @@ def make_training(
         return CodeTraining(config, device, gpu_ids)
     assert data is not None
     return Training(config, data, device)
+
+
+def code_here(reference: str) -> str:
+    """Where the user's code lies in this process: Ray ships it to the workers of a cluster.
+
+    Args:
+        reference: ``/path/on/the/driver.py:function``.
+    """
+    if not ray.get_runtime_context().runtime_env.get("working_dir"):
+        return reference
+    return absolute_reference(Path(reference).name, Path.cwd())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the machine or its GPU had no memory left (a CPU's allocator has no type for it)."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _device_of_this_process(config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:

@@ -59,7 +59,8 @@ def test_a_torn_last_line_is_left_out_with_a_warning(tmp_path: Path) -> None:
 def test_appending_after_a_torn_line_cuts_it_off(tmp_path: Path) -> None:
     file = written(tmp_path)
     file.write_bytes(file.read_bytes()[:-9])
-    journal = Journal(file)
+    with pytest.warns(UserWarning, match="last line is torn and cut off"):
+        journal = Journal(file)
     journal.append(FINISHED)
     journal.close()
     assert [event.event for event in read_journal(file)] == ["created", "report", "finished"]

@@ -18,9 +18,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from analysis.journal import read_journal
-from analysis.optuna_log import OptunaLog
-from analysis.projection import project
+from analysis.projection import open_projections
+from analysis.run import RunFolder
 from analysis.tensorboard import TensorBoardFiles, best_view
 from search.coordinator import Coordinator
 from tests import made
@@ -30,11 +29,7 @@ def searched(folder: Path) -> Coordinator:
     """A run of your own code in every state: completed, stopped, diverged, failed and running."""
     coordinator = made.coordinator(folder, budget={"trials": 8}, scheduler={"max_epochs": 3})
     experiment = coordinator.experiment
-    coordinator.projections = [
-        TensorBoardFiles(folder / "tensorboard", experiment),
-        OptunaLog(folder / "optuna.log", experiment),
-    ]
-    project(read_journal(folder / "journal.jsonl"), coordinator.projections)
+    coordinator.projections = open_projections(RunFolder(folder), experiment)
     for _ in range(6):
         coordinator.next_trial()
     coordinator.end(4, "failed", "Traceback")
@@ -160,9 +155,7 @@ def test_a_trial_is_in_its_file_as_soon_as_it_is_created(tmp_path: Path) -> None
 def test_choices_of_any_types_can_be_shown(choices: list[Any], tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def train(config, context):\n    yield {'score': 1.0}\n")
     coordinator = made.own_code_coordinator(tmp_path, space={"x": choices})
-    board = TensorBoardFiles(tmp_path / "board", coordinator.experiment)
-    coordinator.projections = [board]
-    project(read_journal(tmp_path / "journal.jsonl"), coordinator.projections)
+    coordinator.projections = open_projections(RunFolder(tmp_path), coordinator.experiment)
     for _ in range(3):
         assert coordinator.next_trial() is not None
     coordinator.close()

@@ -17,9 +17,8 @@ BASELINE = {"lr": 0.001, "activation": "relu"}
 
 def resumed(folder: Path, trials: int = 0, hours: float = 0.0, **changes: Any) -> Coordinator:
     """A coordinator that goes on with the run in ``folder``."""
-    events = read_journal(folder / "journal.jsonl")
     coordinator = Coordinator(made.experiment(**changes), Journal(folder / "journal.jsonl"))
-    coordinator.resume(events, trials, hours)
+    coordinator.resume(trials, hours)
     return coordinator
 
 
@@ -141,7 +140,7 @@ def test_with_scope_best_a_trial_is_worth_its_best_epoch(tmp_path: Path) -> None
         made.report(coordinator, 0, epoch, value)
     trial = coordinator.trials.by_number[0]
     assert trial.value(coordinator.experiment.metric) == 0.8
-    assert coordinator.rungs.by_epoch[3].ranked == [(-0.8, 0)]
+    assert coordinator.rules.rungs.by_epoch[3].ranked == [(-0.8, 0)]
 
 
 def test_a_spent_trial_budget_lets_running_trials_end(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import safetensors.torch
 import yaml
 
 from analysis.journal import read_journal
-from analysis.run import Trials, open_run
+from analysis.run import open_run
+from analysis.trials import Trials
 from search.cli import main
 from spaces.files import load_experiment
 from tests import made

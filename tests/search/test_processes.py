@@ -16,7 +16,7 @@ import yaml
 
 from analysis.events import Report
 from analysis.journal import read_journal
-from analysis.run import Trials
+from analysis.trials import Trials
 from tests import made
 
 ROOT = Path(__file__).parents[2]

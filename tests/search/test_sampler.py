@@ -6,6 +6,8 @@ from typing import Any
 import optuna
 import pytest
 
+from analysis.events import Report, State
+from analysis.trials import Trial
 from search.sampler import Sampler
 from spaces.experiment import Experiment
 from tests import made
@@ -23,11 +25,27 @@ def experiment(name: str, **changes: Any) -> Experiment:
     return made.experiment(**{"space": SPACE, "sampler": {"name": name}, **changes})
 
 
-def ended(number: int) -> tuple[str, dict[int, float]]:
+STATES: tuple[State, ...] = (
+    "completed",
+    "stopped",
+    "stopped",
+    "diverged",
+    "completed",
+    "failed",
+)
+
+
+def ended(number: int) -> Trial:
     """A made end for each trial: some completed, some stopped, diverged and failed."""
-    values = {epoch: made.accuracy(number, epoch) for epoch in (1, 2, 3)}
-    state = ("completed", "stopped", "stopped", "diverged", "completed", "failed")[number % 6]
-    return state, values
+    return trial(number, STATES[number % 6], [made.accuracy(number, n) for n in (1, 2, 3)])
+
+
+def trial(number: int, state: State, values: list[float]) -> Trial:
+    reports = [
+        Report(trial=number, epoch=epoch, metrics={"val_accuracy": v}, decision="continue")
+        for epoch, v in enumerate(values, start=1)
+    ]
+    return Trial(number, {}, seed=0, state=state, reports=reports)
 
 
 def count(name: str) -> int:
@@ -41,8 +59,7 @@ def propose(sampler: Sampler, numbers: range) -> list[Any]:
     for number in numbers:
         proposals.append(sampler.ask(number))
         if number >= 2:
-            state, values = ended(number - 2)
-            sampler.tell(number - 2, state, values, worst=0.0)  # type: ignore[arg-type]
+            sampler.tell(ended(number - 2), worst=0.0)
     return proposals
 
 
@@ -68,8 +85,7 @@ def test_a_sampler_rebuilt_from_the_journal_goes_on_as_if_nothing_had_happened(n
     for number in range(cut):
         rebuilt.restore(number, whole[number])
         if number >= 2:
-            state, values = ended(number - 2)
-            rebuilt.tell(number - 2, state, values, worst=0.0)  # type: ignore[arg-type]
+            rebuilt.tell(ended(number - 2), worst=0.0)
     assert propose(rebuilt, range(cut, count(name))) == whole[cut:]
 
 
@@ -107,8 +123,8 @@ def test_a_sampler_stays_away_from_where_trials_diverge(name: str) -> None:
         assert params is not None
         is_high = float(params["lr"]) > 0.1  # type: ignore[arg-type]
         high += is_high and number >= trials // 2
-        state = "diverged" if is_high else "completed"
-        sampler.tell(number, state, {} if is_high else {9: 0.5 + number % 5 / 100}, worst=0.1)  # type: ignore[arg-type]
+        values = [] if is_high else [0.5 + number % 5 / 100]
+        sampler.tell(trial(number, "diverged" if is_high else "completed", values), worst=0.1)
     assert high <= trials / 8  # a quarter of all by chance
 
 

@@ -1,0 +1,237 @@
+"""What a journal says: trials, their reports, their states, the best."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from analysis.events import (
+    STATES,
+    Attempt,
+    CheckpointSaved,
+    Created,
+    Ended,
+    Event,
+    Finished,
+    Report,
+    Resumed,
+    Started,
+    State,
+)
+from spaces.experiment import Metric
+from spaces.parameters import Params
+from spaces.problems import InputError
+
+_UNSEEN = 1e6
+
+
+@dataclass
+class Trial:
+    """One configuration and all that the journal says of it.
+
+    ``reports`` come without their ``steps``, which would take most of the memory. ``attempts``: how
+    often its process died and was started again.
+    """
+
+    number: int
+    params: Params
+    seed: int
+    state: State = "running"
+    reports: list[Report] = field(default_factory=list)
+    reason: str | None = None
+    started: float = 0.0
+    ended: float | None = None
+    attempts: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done so far."""
+        return self.reports[-1].epoch if self.reports else 0
+
+    def scored(self, metric: Metric) -> Report | None:
+        """The report whose value counts: the last, or with ``scope: best`` the best one."""
+        if metric.scope == "last":
+            return self.reports[-1] if self.reports else None
+        best = None
+        for report in self.reports:
+            value = report.metrics[metric.name]
+            if math.isfinite(value) and (
+                best is None or metric.better(value, best.metrics[metric.name])
+            ):
+                best = report
+        return best
+
+    def value(self, metric: Metric) -> float | None:
+        """The trial's value, None where it has no finite one."""
+        report = self.scored(metric)
+        value = math.nan if report is None else report.metrics[metric.name]
+        return value if math.isfinite(value) and self.state not in ("diverged", "failed") else None
+
+
+class Trials:
+    """The state of a run: a projection of its events.
+
+    Feed it events in their order; every attribute then says how things stood after the last.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.by_number: dict[int, Trial] = {}
+        self.running: dict[int, Trial] = {}
+        self.start: Started | None = None
+        self._metric_name: str | None = None
+        self.ended: Ended | None = None
+        self.epochs = 0
+        self._finished: list[Trial] = []  # in the order of their ends
+        self._counts: dict[State, int] = dict.fromkeys(STATES, 0)
+        self._leaders: dict[Metric, tuple[int, Trial | None]] = {}
+        self._extremes: dict[str, tuple[float, float]] = {}  # (lowest, highest) by metric
+        self._session_began = 0.0
+        self._seconds_before = 0.0
+        self._last_time = 0.0
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take one event in.
+
+        Raises:
+            InputError: when it does not fit what came before; nothing is changed then.
+        """
+        match event:
+            case Started():
+                if self.start is not None:
+                    raise InputError("the run begins a second time")
+                self.start = event
+                self._session_began = event.time
+                metric = event.spec.get("metric")
+                self._metric_name = metric.get("name") if isinstance(metric, dict) else None
+            case Resumed():
+                self.ended = None
+                self._seconds_before += self._last_time - self._session_began
+                self._session_began = event.time
+            case Created():
+                self._create(event)
+            case Report():
+                self._report(event)
+            case CheckpointSaved():
+                self._known(event.trial)
+            case Attempt():
+                self._known(event.trial).attempts += 1
+            case Finished():
+                self._finish(event)
+            case Ended():
+                self.ended = event
+        self._last_time = max(self._last_time, event.time)
+
+    def _known(self, number: int) -> Trial:
+        trial = self.by_number.get(number)
+        if trial is None:
+            raise InputError(f"trial {number} was never created")
+        return trial
+
+    def _running(self, number: int) -> Trial:
+        trial = self._known(number)
+        if trial.state != "running":
+            raise InputError(f"trial {number} has {trial.state} already")
+        return trial
+
+    def _create(self, event: Created) -> None:
+        if event.trial != len(self.by_number):
+            raise InputError(f"trial {event.trial} is created as number {len(self.by_number)}")
+        trial = Trial(event.trial, event.params, event.seed, started=event.time)
+        self.by_number[event.trial] = self.running[event.trial] = trial
+        self._counts["running"] += 1
+
+    def reporting(self, event: Report) -> Trial:
+        """The trial whose next report this is.
+
+        Raises:
+            InputError: when no trial waits for such a report.
+        """
+        trial = self._running(event.trial)
+        if event.epoch != trial.epoch + 1:
+            raise InputError(
+                f"trial {event.trial} reports epoch {event.epoch} after epoch {trial.epoch}"
+            )
+        if self._metric_name is not None and self._metric_name not in event.metrics:
+            raise InputError(f"trial {event.trial} reports no {self._metric_name}")
+        return trial
+
+    def _report(self, event: Report) -> None:
+        trial = self.reporting(event)
+        trial.reports.append(event.model_copy(update={"steps": []}) if event.steps else event)
+        self.epochs += 1
+        self._note_extremes(event.metrics)
+
+    def _finish(self, event: Finished) -> None:
+        trial = self._running(event.trial)
+        trial.state, trial.reason, trial.ended = event.state, event.reason, event.time
+        del self.running[event.trial]
+        self._finished.append(trial)
+        self._counts["running"] -= 1
+        self._counts[event.state] += 1
+
+    def _note_extremes(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            if math.isfinite(value):
+                low, high = self._extremes.get(name, (value, value))
+                self._extremes[name] = (min(low, value), max(high, value))
+
+    def worst(self, metric: Metric) -> float:
+        """The worst finite value of the metric so far; a very bad one where there is none yet."""
+        low, high = self._extremes.get(metric.name, (-_UNSEEN, _UNSEEN))
+        return high if metric.mode == "min" else low
+
+    def __len__(self) -> int:
+        return len(self.by_number)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.by_number.values())
+
+    def seconds(self, now: float | None = None) -> float:
+        """Time spent searching, over all sessions, up to ``now`` (left out: the last event)."""
+        latest = self._last_time if now is None else now
+        return self._seconds_before + latest - self._session_began
+
+    def counts(self) -> dict[State, int]:
+        """How many trials are in each state, zeros too."""
+        return dict(self._counts)
+
+    def ended_since(self, seconds: float) -> int:
+        """How many trials ended after a time (in seconds since 1970)."""
+        return len(self._finished) - bisect_right(
+            self._finished, seconds, key=lambda trial: trial.ended or 0.0
+        )
+
+    def best(self, metric: Metric) -> Trial | None:
+        """The first of ``ranked``, found without looking at all trials again."""
+        seen, leader = self._leaders.get(metric, (0, None))
+        ended = [] if leader is None else [leader]
+        leader = min(
+            (t for t in (*ended, *self._finished[seen:]) if t.value(metric) is not None),
+            key=lambda trial: _rank(trial, metric),
+            default=None,
+        )
+        self._leaders[metric] = len(self._finished), leader
+        candidates = [*self.running.values(), *([] if leader is None else [leader])]
+        return min(
+            (t for t in candidates if t.value(metric) is not None),
+            key=lambda trial: _rank(trial, metric),
+            default=None,
+        )
+
+    def ranked(self, metric: Metric) -> list[Trial]:
+        """The trials that have a value, the best first; ties go to the lower number.
+
+        Diverged and failed trials have none, running ones that of their latest report.
+        """
+        valued = (trial for trial in self if trial.value(metric) is not None)
+        return sorted(valued, key=lambda trial: _rank(trial, metric))
+
+
+def _rank(trial: Trial, metric: Metric) -> tuple[float, int]:
+    value = trial.value(metric)
+    assert value is not None
+    return (value if metric.mode == "min" else -value, trial.number)

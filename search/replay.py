@@ -1,0 +1,104 @@
+"""``shoal replay``: a journal's decisions made once more, and compared with the recorded ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.events import Created, Event, Finished, Report, State
+from analysis.journal import replay
+from analysis.run import RunFolder
+from search.rules import Rules
+from search.sampler import Sampler
+from spaces.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """``decisions``: how many are the same; ``difference``: the first that is not, if any."""
+
+    decisions: int
+    difference: str | None
+
+
+class _DifferenceError(Exception):
+    """A decision is another one now."""
+
+
+def replay_run(folder: RunFolder, experiment: Experiment, proposals: bool = False) -> Replayed:
+    """Run the events of a journal through the rules again.
+
+    Compared are each trial's seed, each report's decision, each state that follows from one, and
+    that no trial was begun once a budget was spent (hours excepted, which only a clock can tell).
+
+    Args:
+        folder: the run.
+        experiment: its experiment.
+        proposals: whether the sampler shall propose every configuration again, too; exact with the
+            versions of Optuna and NumPy that the run was made with.
+
+    Raises:
+        InputError: when the journal is damaged.
+    """
+    again = _Replay(experiment, proposals)
+    try:
+        replay(folder.journal_file, again.take)
+    except _DifferenceError as difference:
+        return Replayed(again.decisions, str(difference))
+    return Replayed(again.decisions, None)
+
+
+class _Replay:
+    def __init__(self, experiment: Experiment, proposals: bool) -> None:
+        self.decisions = 0
+        self._line = 0
+        self._rules = Rules(experiment)
+        self._sampler = Sampler(experiment) if proposals else None
+
+    def take(self, event: Event) -> None:
+        """Take an event in.
+
+        Raises:
+            _DifferenceError: when what it says is decided otherwise now.
+        """
+        self._line += 1
+        match event:
+            case Created():
+                spent = self._rules.spent(seconds=0.0)
+                self._compare(f"limits spent before trial {event.trial}", [], spent)
+                seed = self._rules.seed(event.trial)
+                self._compare(f"the seed of trial {event.trial}", event.seed, seed)
+                self._rules.replay(event)
+                self._propose(event)
+            case Report():
+                decision = self._rules.replay(event)
+                place = f"the decision on trial {event.trial} at epoch {event.epoch}"
+                self._compare(place, event.decision, decision)
+            case Finished():
+                state = self._rules.ending.get(event.trial) or self._state_without_decision(event)
+                self._compare(f"the state of trial {event.trial}", event.state, state)
+                self._rules.replay(event)
+                self._tell(event)
+            case _:
+                self._rules.replay(event)
+
+    def _state_without_decision(self, event: Finished) -> State:
+        """A trial that no report ended: its process died, or its code returned early."""
+        return "completed" if event.state == "completed" and event.epoch else "failed"
+
+    def _propose(self, event: Created) -> None:
+        if self._sampler is not None:
+            params = self._sampler.ask(event.trial)
+            self._compare(f"the configuration of trial {event.trial}", event.params, params)
+
+    def _tell(self, event: Finished) -> None:
+        if self._sampler is not None:
+            trials = self._rules.trials
+            worst = trials.worst(self._rules.experiment.metric)
+            self._sampler.tell(trials.by_number[event.trial], worst)
+
+    def _compare(self, what: str, recorded: object, now: object) -> None:
+        if recorded != now:
+            raise _DifferenceError(
+                f"line {self._line}: {what} was {recorded!r}, and is {now!r} by the rules"
+            )
+        self.decisions += 1

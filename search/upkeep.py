@@ -1,0 +1,93 @@
+"""The commands that look after runs and machines: rebuild, replay, clean, doctor."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from search.environment import prepare_environment
+from search.options import Address, Json, Run, Set, opened_run, print_json
+from spaces.files import load_experiment
+
+app = typer.Typer(rich_markup_mode=None)
+_out = Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def rebuild(run: Run = None) -> None:
+    """Write optuna.log and tensorboard/ of a run again, from its journal."""
+    from analysis.lock import locked
+    from analysis.projection import open_projections
+
+    folder, experiment, trials = opened_run(run)
+    with locked(folder.path):
+        for projection in open_projections(folder, experiment):
+            projection.close()
+    _out.print(f"{folder.path}: optuna.log and tensorboard/ of {len(trials)} trials written again")
+
+
+@app.command()
+def replay(
+    run: Run = None,
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Let the sampler propose anew, too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the decisions of a run again, from its journal, and compare."""
+    from search.replay import replay_run
+
+    folder, experiment, _ = opened_run(run)
+    replayed = replay_run(folder, experiment, proposals)
+    if as_json:
+        print_json(dataclasses.asdict(replayed))
+    elif replayed.difference is None:
+        _out.print(f"{folder.path}: all {replayed.decisions} decisions are the same")
+    else:
+        _out.print(f"{folder.path}: {replayed.difference}")
+    raise typer.Exit(0 if replayed.difference is None else 1)
+
+
+@app.command()
+def clean(
+    run: Run = None,
+    top: Annotated[int, typer.Option(min=1, help="Keep the weights of so many best.")] = 5,
+) -> None:
+    """Remove the checkpoints of a run that nothing needs any more."""
+    from analysis.lock import locked
+    from search.clean import clean_checkpoints
+
+    folder, experiment, trials = opened_run(run)
+    with locked(folder.path):
+        cleaned = clean_checkpoints(folder, experiment, trials, top)
+    _out.print(
+        f"{folder.path}: removed {cleaned.megabytes:.1f} MB, the checkpoints of {cleaned.removed} "
+        f"trials; kept those of {cleaned.kept} (the best {top}, and unfinished ones)"
+    )
+
+
+@app.command()
+def doctor(
+    spec: Annotated[
+        str | None, typer.Argument(help="Check what this experiment needs, too.")
+    ] = None,
+    set_: Set = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Check this machine or a cluster: versions, GPUs, nodes, folders, storage, code, data."""
+    prepare_environment(address)
+    experiment = None if spec is None else load_experiment(spec, set_ or [])
+    from search.doctor import examine
+
+    findings = []
+    for finding in examine(experiment, address):
+        findings.append(finding)
+        if not as_json:
+            _out.print(f"{finding.verdict:<8} {finding.what}: {finding.message}", markup=False)
+    if as_json:
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    raise typer.Exit(int(any(finding.verdict == "fault" for finding in findings)))
