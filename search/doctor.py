@@ -103,9 +103,9 @@ def _speed(what: str, seconds: float, more: str, is_scarce: bool = False) -> Fin
     rate = _PROBE_BYTES / 1e6 / seconds
     message = f"writes {rate:.0f} MB/s, {more}"
     if is_scarce:
-        return Finding("warning", what, f"{message}; make room, checkpoints go here, too")
+        return Finding("warning", what, f"{message}; make room")
     if rate < _SLOW_MB_PER_SECOND:
-        return Finding("warning", what, f"{message}: slow; a local disk would be better")
+        return Finding("warning", what, f"{message}: slow, every epoch writes a checkpoint")
     return Finding("ok", what, message)
 
 
@@ -160,7 +160,7 @@ def _write_probe(place: str, shown: str) -> tuple[str, Finding]:
     began = time.perf_counter()
     with files.open_output_stream(f"{folder}/{token}") as stream:
         stream.write(os.urandom(_PROBE_BYTES))
-    return token, _speed(shown, time.perf_counter() - began, "checkpoints go here")
+    return token, _speed(shown, time.perf_counter() - began, "for checkpoints")
 
 
 def _node(node: dict[str, Any], place: str, token: str, code: str | None) -> Iterator[Finding]:

@@ -12,7 +12,9 @@ import optuna
 import pytest
 import ray
 
+from analysis.run import RunFolder, experiment_of
 from search.environment import prepare_environment
+from search.replay import replay_run
 
 # CI tries the same examples each time; a developer's run goes on looking for new ones
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -23,6 +25,20 @@ if os.environ.get("CI"):
 @pytest.fixture(autouse=True, scope="session")
 def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def every_run_replays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: the decisions of every run that it made are made again, and are the same."""
+    yield
+    folder = request.node.funcargs.get("tmp_path")
+    if folder is None or request.node.get_closest_marker("edits_journals"):
+        return
+    for file in folder.rglob("journal.jsonl"):
+        run = RunFolder(file.parent)
+        experiment = experiment_of(run)
+        replayed = replay_run(run, experiment, proposals=experiment.sampler.name != "gp")
+        assert replayed.difference is None, f"{run.path}: {replayed.difference}"
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from analysis.events import Started
+from analysis.events import Created, Started
 from analysis.journal import Journal
 from search.coordinator import Coordinator
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
+from spaces.parameters import Params
+from spaces.seeds import derive_seed
 
 SPACE = {"lr": {"low": 1e-4, "high": 1.0, "log": True}, "activation": ["tanh", "relu"]}
 
@@ -39,8 +41,23 @@ def coordinator(folder: Path, **changes: Any) -> Coordinator:
     return coordinator
 
 
+def created_line(trial: int) -> str:
+    """A line of a journal: a trial is created, as the small experiment would."""
+    params: Params = {"lr": 0.01, "activation": "relu"}
+    seed = derive_seed(0, "trial", trial)
+    return Created(trial=trial, params=params, seed=seed).model_dump_json() + "\n"
+
+
 def own_code_coordinator(folder: Path, **changes: Any) -> Coordinator:
     """A coordinator whose experiment trains ``own.py:train`` in ``folder``."""
+    made = own_code_experiment(folder, **changes)
+    coordinator = Coordinator(made, Journal(folder / "journal.jsonl"))
+    coordinator.start(started(made))
+    return coordinator
+
+
+def own_code_experiment(folder: Path, **changes: Any) -> Experiment:
+    """An experiment that trains ``own.py:train`` in ``folder``."""
     data = {
         "name": "own",
         "trainable": f"{folder}/own.py:train",
@@ -48,10 +65,7 @@ def own_code_coordinator(folder: Path, **changes: Any) -> Coordinator:
         "metric": {"name": "score"},
         "budget": {"trials": 12},
     }
-    made = parse_experiment({**data, **changes})
-    coordinator = Coordinator(made, Journal(folder / "journal.jsonl"))
-    coordinator.start(started(made))
-    return coordinator
+    return parse_experiment({**data, **changes})
 
 
 def accuracy(trial: int, epoch: int) -> float:

@@ -48,6 +48,7 @@ class Checkpoints:
     def __init__(self, root: str, trial: int) -> None:
         self._fs, self._root = filesystem(root)
         self._folder = f"{self._root}/{trial}"
+        self._is_made = False
 
     def save(self, epoch: int, state: dict[str, Any]) -> str:
         """Write the state after ``epoch`` and drop all but the last two; returns the path.
@@ -60,7 +61,9 @@ class Checkpoints:
         payload = buffer.getbuffer()
         path = f"{self._folder}/epoch-{epoch:06d}.pt"
         try:
-            self._fs.create_dir(self._folder, recursive=True)
+            if not self._is_made:
+                self._fs.create_dir(self._folder, recursive=True)
+                self._is_made = True
             with self._fs.open_output_stream(path) as stream:
                 stream.write(hashlib.sha256(payload).digest())
                 stream.write(payload)

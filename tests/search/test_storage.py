@@ -1,0 +1,139 @@
+"""Checkpoints in an object store, code and sockets of a search: what leaves the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import psutil
+import pytest
+import yaml
+from moto.server import ThreadedMotoServer
+
+from analysis.events import Attempt
+from analysis.journal import read_journal
+from analysis.run import open_run
+from search.cli import main
+from tests import made
+from tests.search.test_processes import shoal, slow_file, wait_for_epochs
+from trainables.checkpoints import Checkpoints
+
+DIES_ONCE = """
+import os, pathlib, torch
+
+def train(config, context):
+    total = torch.zeros(1) if context.state is None else context.state
+    for epoch in range(context.epoch, context.max_epochs):
+        mark = pathlib.Path(config["folder"]) / f"began-{config['x']}-{epoch}"
+        if epoch == 2 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), 9)
+        mark.touch()
+        total = total + config["x"]
+        context.save(total)
+        yield {"score": total, "began_at": context.epoch}
+"""
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[tuple[str, boto3.client]]:
+    """A URI on a real S3 server of this machine, and a client that looks into its bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    )
+    client.create_bucket(Bucket="bucket")
+    options = f"scheme=http&endpoint_override={host}:{port}&region=us-east-1"
+    yield f"s3://key:secret@bucket/searches?{options}", client
+    server.stop()
+
+
+def keys(client: boto3.client, prefix: str) -> list[str]:
+    found = client.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])
+    return [item["Key"] for item in found if item["Key"].endswith(".pt")]
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint_in_an_object_store(
+    tmp_path: Path, bucket: tuple[str, boto3.client]
+) -> None:
+    uri, client = bucket
+    (tmp_path / "own.py").write_text(DIES_ONCE)
+    experiment = made.own_code_experiment(
+        tmp_path,
+        train={"folder": str(tmp_path)},
+        scheduler={"name": "none", "max_epochs": 4},
+        budget={"trials": 2},
+        storage=uri,
+    )
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(experiment.plain()))
+    run = tmp_path / "run"
+    assert main(["search", str(tmp_path / "own.yaml"), "--run", str(run)]) == 0
+    _, _, trials = open_run(run)
+    events = read_journal(run / "journal.jsonl")
+    assert sorted(e.trial for e in events if isinstance(e, Attempt)) == [0, 1]
+    for trial in trials:
+        assert trial.state == "completed"
+        assert [report.metrics["began_at"] for report in trial.reports] == [0, 1, 2, 3]
+        assert trial.reports[-1].metrics["score"] == pytest.approx(
+            4 * float(trial.params["x"] or 0)
+        )
+    assert not list((run / "checkpoints").rglob("*")) if (run / "checkpoints").exists() else True
+    assert len(keys(client, "searches/run/")) == 2
+
+
+def test_checkpoints_in_an_object_store_are_kept_dropped_and_read_back(
+    bucket: tuple[str, boto3.client],
+) -> None:
+    uri, client = bucket
+    checkpoints = Checkpoints(uri, 7)
+    for epoch in (1, 2, 3):
+        checkpoints.save(epoch, {"epoch": epoch})
+    assert [key.rpartition("/")[2] for key in keys(client, "searches/7/")] == [
+        "epoch-000002.pt",
+        "epoch-000003.pt",
+    ]
+    client.put_object(Bucket="bucket", Key="searches/7/epoch-000003.pt", Body=b"damaged")
+    assert checkpoints.load() == {"epoch": 2}
+    assert checkpoints.delete() > 0
+    assert checkpoints.load() is None
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_bucket_that_is_not_there_is_one_message_before_anything_starts(
+    tmp_path: Path, bucket: tuple[str, boto3.client], capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = bucket[0].replace("@bucket", "@nobody")
+    arguments = ["--run", str(tmp_path / "run"), "--set", f"storage={uri}"]
+    assert main(["search", "quickstart", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert "storage: s3://" in error
+    assert "can't be written" in error
+    assert "secret" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_listens_on_no_outside_address(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = shoal("search", slow_file(tmp_path), "--run", str(run))
+    wait_for_epochs(run, 2, process)
+    parent = psutil.Process(process.pid)
+    listening = {
+        connection.laddr.ip
+        for member in (parent, *parent.children(recursive=True))
+        for connection in member.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    process.kill()
+    process.communicate()
+    assert listening
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
