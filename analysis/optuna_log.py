@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class OptunaLog:
 
     def write(self, event: Event, trials: Trials) -> None:
         """Take one event in."""
+        self._file.seconds = event.time
         match event:
             case Created():
                 trial = self._running_trial(event)
@@ -101,6 +102,7 @@ class _OneWriterFile(BaseJournalBackend):
     """
 
     def __init__(self, path: Path) -> None:
+        self.seconds = 0.0  # the time of what is written now; Optuna would stamp its own
         self._stream = path.open("wb", buffering=0)
         self._unread: list[dict[str, Any]] = []
         self._read_count = 0
@@ -114,6 +116,9 @@ class _OneWriterFile(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write logs, one JSON object a line."""
+        for log in logs:
+            if "datetime_complete" in log:
+                log["datetime_complete"] = datetime.fromtimestamp(self.seconds, UTC).isoformat()
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         self._stream.write("".join(lines).encode())
         self._unread.extend(json.loads(line) for line in lines)

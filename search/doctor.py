@@ -23,7 +23,7 @@ from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment
 from spaces.problems import InputError
-from trainables.checkpoints import Checkpoints, filesystem
+from trainables.checkpoints import Checkpoints, filesystem, shown
 from trainables.sources import data_root, read
 
 NODE_SECONDS = 120.0  # a node may have to start a process and import torch
@@ -147,7 +147,7 @@ def _cluster(experiment: Experiment | None, address: str | None) -> Iterator[Fin
 def _place(experiment: Experiment | None) -> tuple[str, str]:
     """Where checkpoints go: the storage, or the runs' own folder; and how to call it."""
     if experiment is not None and experiment.storage is not None:
-        return experiment.storage, f"storage {experiment.storage.partition('?')[0]}"
+        return experiment.storage, f"storage {shown(experiment.storage)}"
     nearest = next(path for path in (Path("runs"), Path.cwd()) if path.is_dir())
     return str(nearest.resolve()), f"storage {nearest.resolve()} (none is set)"
 
@@ -213,7 +213,7 @@ def look_around(place: str, token: str, code: str | None) -> dict[str, Any]:
     except OSError as error:
         reason = " ".join(str(error).split())
         faults.append(
-            f"does not see {place.partition('?')[0]} ({reason}): set storage: to a folder that "
+            f"does not see {shown(place)} ({reason}): set storage: to a folder that "
             "every node sees, or to an object store"
         )
     if code is not None:

@@ -30,7 +30,7 @@ from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
 from spaces.problems import InputError, Problem, RunError
-from trainables.checkpoints import Checkpoints
+from trainables.checkpoints import Checkpoints, shown
 from trainables.config import TrainConfig, resolve
 from trainables.data import Data, load_data
 from trainables.models import build_model
@@ -94,7 +94,7 @@ def start_search(
     data = prepare(experiment)
     if experiment.storage is not None and not _try_storage(experiment, folder):
         place = folder.checkpoints(experiment.storage)
-        message = f"{place} holds checkpoints of another run; name this one otherwise with --run"
+        message = f"{shown(place)} holds checkpoints of another run; name this one otherwise with --run"
         raise InputError([Problem("storage", message)])
     with (
         _faults_told(folder),
@@ -154,7 +154,7 @@ def _try_storage(experiment: Experiment, folder: RunFolder) -> bool:
         return Checkpoints(place, 0).try_root()
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError([Problem("storage", f"{place} can't be written: {reason}")]) from None
+        raise InputError([Problem("storage", f"{shown(place)} can't be written: {reason}")]) from None
 
 
 @contextmanager

@@ -30,6 +30,14 @@ def filesystem(root: str) -> tuple[fs.FileSystem, str]:
     return fs.LocalFileSystem(), str(Path(root).absolute())
 
 
+def shown(root: str) -> str:
+    """A folder or a URI as it may be printed: without keys and options."""
+    if "://" not in root:
+        return root
+    scheme, _, place = root.partition("?")[0].partition("://")
+    return f"{scheme}://{place.rpartition('@')[2]}"
+
+
 class StorageError(Exception):
     """A checkpoint can't be written, which is no fault of the trial."""
 

@@ -11,6 +11,8 @@ from analysis.journal import Journal, read_journal
 from analysis.lock import RunLock, is_locked
 from spaces.problems import InputError
 
+pytestmark = pytest.mark.edits_journals
+
 CREATED = Created(trial=0, params={"lr": 0.1, "norm": None, "deep": True}, seed=7)
 REPORT = Report(
     trial=0, epoch=1, metrics={"loss": math.nan}, decision="stop", steps=[(50, math.inf)]

@@ -152,6 +152,7 @@ def test_a_mistake_in_a_command_is_one_clear_message(
     assert told in message(capsys, *arguments)
 
 
+@pytest.mark.edits_journals
 def test_a_folder_that_holds_a_run_is_not_searched_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

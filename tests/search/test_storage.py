@@ -122,6 +122,32 @@ def test_a_bucket_that_is_not_there_is_one_message_before_anything_starts(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
+def test_the_nodes_of_a_cluster_get_the_code_and_are_looked_at_by_the_doctor(
+    tmp_path: Path,
+) -> None:
+    """The workers' copy of the code lies elsewhere than the driver's, its neighbour beside it."""
+    file = Path(slow_file(tmp_path, trials=3))
+    (tmp_path / "neighbour.py").write_text("PLACE = __file__\n")
+    code = (tmp_path / "own.py").read_text().replace("    total =", "    print(neighbour.PLACE)\n    total =", 1)
+    (tmp_path / "own.py").write_text("import neighbour\n" + code)
+    with cluster() as (address, command):
+        command("join")
+        command("join")
+        doctor = shoal("doctor", str(file), "--address", address)
+        out, error = doctor.communicate(timeout=120)
+        assert doctor.returncode in (0, 1), error
+        assert out.count("ok       node") == 3
+        assert "fault" not in out.replace("sees none of its 1 GPUs", "")
+        run = tmp_path / "run"
+        search = shoal("search", str(file), "--run", str(run), "--address", address)
+        _, error = search.communicate(timeout=120)
+        assert search.returncode == 0, error
+    (place,) = set((run / "logs" / "0.txt").read_text().split())
+    assert "working_dir_files" in place
+    assert not place.startswith(str(tmp_path))
+
+
 def test_a_search_listens_on_no_outside_address(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = shoal("search", slow_file(tmp_path), "--run", str(run))

