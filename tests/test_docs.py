@@ -32,7 +32,9 @@ def blocks(page: Path, language: str) -> list[str]:
 def commands(page: Path) -> list[list[str]]:
     """Every shoal command with a flag or an argument that a page shows, as words."""
     text = page.read_text()
-    found = re.findall(r"(?:^|[\s`'\"(])(shoal (?!shoal\b)[a-z]+[^`\n#'\";…|]*)", text, flags=re.MULTILINE)
+    found = re.findall(
+        r"(?:^|[\s`'\"(])(shoal (?!shoal\b)[a-z]+[^`\n#'\";…|]*)", text, flags=re.MULTILINE
+    )
     return [shlex.split(command, comments=True) for command in found]
 
 

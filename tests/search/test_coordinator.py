@@ -269,3 +269,54 @@ def test_any_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
     coordinator.next_trial()
     assert coordinator.report(0, 1, {"val_accuracy": 0.5, "loss": math.nan}) == "stop"
     assert coordinator.trials.by_number[0].state == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("budget", "values", "more"),
+    [
+        ({"trials": 2}, [0.5, 0.6], {"trials": 3}),
+        ({"hours": 1e-9}, [], {"hours": 1.0}),
+        ({"epochs": 4}, [0.5, 0.6], {"trials": 3}),
+        ({"target": 0.55}, [0.5, 0.6], {"trials": 3}),
+        ({"patience": 2}, [0.9, 0.5, 0.6], {"hours": 1.0}),
+    ],
+)
+def test_every_limit_ends_a_run_with_true_states_and_can_be_extended(
+    budget: dict[str, float], values: list[float], more: dict[str, Any], tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {
+        "budget": budget,
+        "scheduler": {"name": "none", "max_epochs": 2},
+    }
+    coordinator = made.coordinator(tmp_path, **changes)
+    for number, value in enumerate(values):
+        assert coordinator.next_trial() is not None
+        for epoch in (1, 2):
+            made.report(coordinator, number, epoch, value)
+    assert coordinator.next_trial() is None
+    assert coordinator.is_over
+    coordinator.close()
+    (limit,) = budget
+    assert read_journal(tmp_path / "journal.jsonl")[-1].reason == limit  # type: ignore[union-attr]
+    assert coordinator.trials.counts()["completed"] == len(values)
+    with pytest.raises(InputError, match=f"its budget is spent: {limit}"):
+        resumed(tmp_path, **changes)
+    assert resumed(tmp_path, **more, **changes).next_trial() is not None
+
+
+def test_a_loss_that_explodes_is_divergence_even_while_it_is_finite(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    for epoch, loss in ((1, 2.3), (2, 90.0)):
+        assert coordinator.report(0, epoch, {"val_accuracy": 0.5, "train_loss": loss}) == "continue"
+    assert coordinator.report(0, 3, {"val_accuracy": 0.5, "train_loss": 1e5}) == "stop"
+    assert coordinator.trials.by_number[0].state == "diverged"
+    assert coordinator.rules.rungs.by_epoch[3].ranked == [(math.inf, 0)]
+
+
+def test_restarts_are_counted_over_a_resume(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path, max_failures=3)
+    coordinator.next_trial()
+    coordinator.attempt(0, "killed")
+    assert coordinator.attempts_left(0) == 2
+    assert resumed(tmp_path, max_failures=3).attempts_left(0) == 2

@@ -211,3 +211,14 @@ def test_a_model_that_does_not_fit_the_data_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="a convnet needs images"):
         Training(tiny_config(model=MODELS["convnet"]), flat, CPU)
+
+
+def test_a_loss_that_explodes_ends_the_epoch_at_once_though_it_is_finite() -> None:
+    training = tiny_training(
+        regression=True, train={"lr": 30.0, "optimizer": "sgd", "batch_size": 8}
+    )
+    report = next(training)
+    assert math.isfinite(report.steps[0][1])
+    assert report.steps[0][1] > 1e4
+    assert report.metrics["train_loss"] == math.inf
+    assert math.isnan(report.metrics["val_loss"])

@@ -1,0 +1,113 @@
+"""Ctrl-C and SIGTERM in the midst of long epochs; locks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from analysis.journal import read_journal
+from analysis.lock import RunLock
+from analysis.run import RunFolder, open_run, status_of
+from tests.processes import code_file, python, shoal, trials_in, wait_for_epochs
+from trainables.checkpoints import Checkpoints
+
+TWO_SHORT_EPOCHS_THEN_LONG_ONES = """
+import pathlib, time
+
+def train(config, context):
+    total = context.state or 0.0
+    for epoch in range(context.epoch, context.max_epochs):
+        if epoch == 2 and not pathlib.Path(config["go"]).exists():
+            time.sleep(300)
+        total += config["step"]
+        context.save(total)
+        yield {"score": total}
+"""
+
+
+def long_file(folder: Path) -> str:
+    return code_file(
+        folder,
+        TWO_SHORT_EPOCHS_THEN_LONG_ONES,
+        train={"go": str(folder / "go")},
+        scheduler={"name": "none", "max_epochs": 4},
+        budget={"trials": 2},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_trial_in_mid_epoch_is_left_within_ten_seconds_and_keeps_its_last_checkpoint(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = shoal("search", long_file(tmp_path), "--run", str(run))
+    wait_for_epochs(run, 4, process)
+    time.sleep(0.5)
+    began = time.monotonic()
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130
+    assert f"interrupted; go on with: shoal resume {run}" in out
+    folder, experiment, trials = open_run(run)
+    assert trials.counts()["running"] == 2
+    assert status_of(folder, experiment, trials, live=False)["state"] == "interrupted"
+    for trial in trials:
+        saved = Checkpoints(str(run / "checkpoints"), trial.number).load()
+        assert saved is not None
+        assert saved["training"]["epoch"] == 2
+    (tmp_path / "go").touch()
+    resumed = shoal("resume", str(run))
+    _, error = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, error
+    assert trials_in(run).counts()["completed"] == 2
+
+
+def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = shoal("search", long_file(tmp_path), "--run", str(run))
+    wait_for_epochs(run, 4, process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 2
+    assert process.returncode == 130
+    assert "go on with: shoal resume" in out
+    assert trials_in(run).counts()["running"] == 2
+
+
+def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
+    holder = python(
+        "-c",
+        "import sys, time; from pathlib import Path; from analysis.lock import RunLock\n"
+        f"lock = RunLock(Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(600)",
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(
+        ValueError, match=f"is being searched by pid {holder.pid} on {os.uname()[1]}"
+    ):
+        RunLock(tmp_path)
+    holder.kill()
+    holder.communicate()
+    RunLock(tmp_path).release()
+
+
+def test_a_second_driver_is_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = shoal("search", long_file(tmp_path), "--run", str(run))
+    wait_for_epochs(run, 4, first)
+    before = read_journal(RunFolder(run).journal_file)
+    second = shoal("resume", str(run))
+    _, error = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert f"is being searched by pid {first.pid} on {os.uname()[1]}" in error
+    assert read_journal(RunFolder(run).journal_file) == before
+    first.kill()
+    first.communicate()
