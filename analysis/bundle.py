@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,8 @@ import torch
 
 from analysis.tables import show_value
 from spaces.code import absolute_reference
-from spaces.files import dump_yaml, read_mapping
 from spaces.problems import InputError
+from spaces.text import dump_yaml, read_mapping, read_text
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,15 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     """Write a bundle into a new or empty folder.
 
     Raises:
-        InputError: when the folder holds something already.
+        InputError: when the folder holds something already, or the user's code is gone.
     """
     check_target(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     config = dict(bundle.config)
-    if "trainable" in config:
-        code, _, function = config["trainable"].rpartition(":")
+    code, _, function = config.get("trainable", "").rpartition(":")
+    if code and not (code.endswith(".py") and os.path.isfile(code)):
+        raise InputError(f"there is no file {code}", source="trainable")
+    folder.mkdir(parents=True, exist_ok=True)
+    if code:
         shutil.copy(code, folder)
         config["trainable"] = f"{Path(code).name}:{function}"
     (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
@@ -72,23 +76,43 @@ def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         InputError: when a file is missing or damaged.
     """
-    config = read_mapping(folder / "config.yaml")
+    config = read_mapping(bundle_file(folder, "config.yaml"))
     if isinstance(config.get("trainable"), str):
         config["trainable"] = absolute_reference(config["trainable"], folder)
-    file = folder / "metrics.json"
+    file = bundle_file(folder, "metrics.json")
     try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("there is no such file", source=str(file)) from None
-    except (OSError, ValueError) as error:
+        metrics = json.loads(read_text(file))
+    except InputError as error:
+        raise InputError(error.problems, source=str(file)) from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is no JSON: {error}", source=str(file)) from None
-    if not isinstance(metrics, dict) or not isinstance(metrics.get("value"), float | int):
-        raise InputError("must hold metric, value and epoch", source=str(file))
+    if not isinstance(metrics, dict) or not _is_number(metrics.get("value")):
+        raise InputError(
+            "must hold metric, value and epoch; value is a finite number", source=str(file)
+        )
     return config, metrics
+
+
+def bundle_file(folder: Path, name: str) -> Path:
+    """A file of a bundle.
+
+    Raises:
+        InputError: when there is none of that name; opening a pipe, say, would never end.
+    """
+    file = folder / name
+    if not os.path.isfile(file):  # Path.is_file fails for a name that is too long
+        raise InputError("there is no such file", source=str(file))
+    return file
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, float | int) and not isinstance(value, bool)
+    return is_real and abs(value) <= sys.float_info.max
 
 
 def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
     metrics = bundle.metrics
+    shown_value = "diverged" if metrics["value"] is None else f"{metrics['value']:.4f}"
     scores = [f"| {name} | {show_value(value)} |" for name, value in metrics["metrics"].items()]
     numbers = f"{sum(tensor.numel() for tensor in weights.values()):,}"
     files = [
@@ -102,7 +126,7 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
         files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
     return "\n".join(
         [
-            f"# {metrics['metric']} {metrics['value']:.4f}\n\n{bundle.origin}\n",
+            f"# {metrics['metric']} {shown_value}\n\n{bundle.origin}\n",
             f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
             *scores,
             "\n| file | what it holds |\n|---|---|",

@@ -6,7 +6,13 @@ import math
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, TypeAdapter
-from pydantic_core.core_schema import no_info_after_validator_function
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import (
+    no_info_after_validator_function,
+    none_schema,
+    simple_ser_schema,
+    union_schema,
+)
 
 from spaces.parameters import Params
 
@@ -14,34 +20,24 @@ State: TypeAlias = Literal["running", "completed", "stopped", "diverged", "faile
 STATES: tuple[State, ...] = ("running", "completed", "stopped", "diverged", "failed")
 Decision: TypeAlias = Literal["continue", "stop"]
 
-
-def _nan_for_null(metrics: dict[str, float | None]) -> dict[str, float | None]:
-    if None not in metrics.values():
-        return metrics
-    return {name: math.nan if value is None else value for name, value in metrics.items()}
+_LATEST = 1e11  # seconds since 1970: before the year 5139, which every calendar can tell
 
 
-def _nan_for_null_steps(steps: list[tuple[int, float | None]]) -> list[tuple[int, float | None]]:
-    return [(step, math.nan if loss is None else loss) for step, loss in steps]
+def _number_schema(float_schema: CoreSchema) -> CoreSchema:
+    """A float for which null stands where it is NaN; no Python code runs for any other value."""
+    nan = no_info_after_validator_function(lambda _: math.nan, none_schema())
+    return union_schema(
+        [float_schema, nan],
+        mode="left_to_right",
+        custom_error_type="float_type",
+        serialization=simple_ser_schema("float"),
+    )
 
 
-# null is NaN; one call for a whole mapping or list: a journal holds millions of numbers
-Metrics: TypeAlias = Annotated[
-    dict[str, float],
-    GetPydanticSchema(
-        lambda _, schema_of: no_info_after_validator_function(
-            _nan_for_null, schema_of(dict[str, float | None])
-        )
-    ),
+Number: TypeAlias = Annotated[
+    float, GetPydanticSchema(lambda _, schema_of: _number_schema(schema_of(float)))
 ]
-Steps: TypeAlias = Annotated[
-    list[tuple[int, float]],
-    GetPydanticSchema(
-        lambda _, schema_of: no_info_after_validator_function(
-            _nan_for_null_steps, schema_of(list[tuple[int, float | None]])
-        )
-    ),
-]
+Step: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 TrialNumber: TypeAlias = Annotated[int, Field(ge=0)]
 Epoch: TypeAlias = Annotated[int, Field(ge=0)]
 
@@ -51,7 +47,7 @@ class BaseEvent(BaseModel):
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
 
-    time: float = 0.0
+    time: Annotated[float, Field(ge=0, le=_LATEST)] = 0.0
 
 
 class Started(BaseEvent):
@@ -69,7 +65,9 @@ class Created(BaseEvent):
     event: Literal["created"] = "created"
     trial: TrialNumber
     params: Params
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Report(BaseEvent):
@@ -81,9 +79,9 @@ class Report(BaseEvent):
     event: Literal["report"] = "report"
     trial: TrialNumber
     epoch: Annotated[int, Field(ge=1)]
-    metrics: Metrics
+    metrics: dict[str, Number]
     decision: Decision
-    steps: Steps = []
+    steps: list[tuple[Step, Number]] = []
 
 
 class CheckpointSaved(BaseEvent):

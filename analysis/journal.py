@@ -37,7 +37,7 @@ class Journal:
         self.path = path
         _cut_torn_line(path)
         self._file = path.open("ab", buffering=0)
-        self._sync_error: OSError | None = None
+        self._error: OSError | None = None
         self._dirty = threading.Event()
         self._closing = threading.Event()
         self._syncer = threading.Thread(target=self._sync_in_groups, daemon=True)
@@ -47,18 +47,25 @@ class Journal:
         """Write an event, stamped with the time; returns it as it was written.
 
         Raises:
-            OSError: when the disk is full or fails; the file then ends with the event before.
+            OSError: when the disk is full or fails; the file then ends with the event before, and
+                takes no other: what was decided since is not in it.
         """
-        if self._sync_error is not None:
-            raise self._sync_error
+        if self._error is not None:
+            raise self._error
         stamped = event.model_copy(update={"time": time.time()})
-        line = stamped.model_dump_json().encode() + b"\n"
+        try:
+            self._write_whole(stamped.model_dump_json().encode() + b"\n")
+        except OSError as error:
+            self._error = OSError(error.errno, error.strerror, str(self.path))
+            raise self._error from None
+        self._dirty.set()
+        return stamped
+
+    def _write_whole(self, line: bytes) -> None:
         written = self._file.write(line) or 0
         if written < len(line):
             os.truncate(self.path, self._file.seek(0, os.SEEK_END) - written)
-            raise OSError(errno.ENOSPC, "the journal can't be written", str(self.path))
-        self._dirty.set()
-        return stamped
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Bring everything to the disk and close the file."""
@@ -77,7 +84,7 @@ class Journal:
             try:
                 os.fsync(self._file.fileno())
             except OSError as error:  # told by the next append
-                self._sync_error = error
+                self._error = error
             self._closing.wait(FSYNC_SECONDS)
 
 

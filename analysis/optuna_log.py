@@ -19,6 +19,7 @@ from analysis.events import Created, Event, Finished, Report
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _STATES = {
     "completed": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
@@ -119,7 +120,7 @@ class _OneWriterFile(BaseJournalBackend):
         for log in logs:
             if "datetime_complete" in log:
                 log["datetime_complete"] = datetime.fromtimestamp(self.seconds, UTC).isoformat()
-        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
+        lines = [_encode(log) + "\n" for log in logs]
         self._stream.write("".join(lines).encode())
         self._unread.extend(json.loads(line) for line in lines)
 

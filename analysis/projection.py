@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from analysis.events import Event
+from analysis.events import Created, Event
 from analysis.journal import replay
 from analysis.optuna_log import OptunaLog
 from analysis.run import RunFolder
@@ -36,7 +36,12 @@ def open_projections(folder: RunFolder, experiment: Experiment) -> list[Projecti
         OptunaLog(folder.optuna_log, experiment),
     ]
     trials = Trials()
-    replay(folder.journal_file, trials.apply, _written_on(projections, trials))
+
+    def check(event: Event) -> None:
+        if isinstance(event, Created):
+            experiment.search_space.check(event.trial, event.params)
+
+    replay(folder.journal_file, trials.apply, check, _written_on(projections, trials))
     return projections
 
 

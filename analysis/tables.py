@@ -7,16 +7,19 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
+
+from spaces.problems import printable
 
 
 def show_value(value: object) -> str:
-    """A number to four digits, anything else as it is."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A number to four digits, anything else as a terminal can print it."""
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def show_params(params: Mapping[str, object]) -> str:
     """``lr=0.001 activation=relu``."""
-    return " ".join(f"{name}={show_value(value)}" for name, value in params.items())
+    return " ".join(f"{printable(name)}={show_value(value)}" for name, value in params.items())
 
 
 def best_table(best: Sequence[dict[str, Any]]) -> Table:
@@ -43,10 +46,10 @@ def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Tabl
     """A plain table; its last column wraps where the terminal is narrow."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns[:-1]:
-        table.add_column(column, no_wrap=True)
+        table.add_column(Text(printable(column)), no_wrap=True)
     table.add_column(columns[-1], overflow="fold")
     for row in rows:
-        table.add_row(*map(show_value, row))
+        table.add_row(*(Text(show_value(cell)) for cell in row))  # no text is markup
     return table
 
 

@@ -20,9 +20,9 @@ from tensorboard.compat.proto.event_pb2 import Event as RecordedEvent
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 from tensorboard.plugins.text.summary_v2 import text_pb
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from analysis.events import Created, Event, Finished, Report, Started
+from analysis.records import frame
 from analysis.trials import Trials
 from spaces.experiment import Experiment
 
@@ -76,9 +76,10 @@ class TensorBoardFiles:
         writer = self._writers[event.trial]
         scalars = [Summary.Value(tag=tag, simple_value=v) for tag, v in event.metrics.items()]
         writer.add(event.time, Summary(value=scalars), event.epoch)
-        for step, loss in event.steps:
-            value = Summary.Value(tag="steps/train_loss", simple_value=loss)
-            writer.add(event.time, Summary(value=[value]), step)
+        record = RecordedEvent(wall_time=event.time)  # filled anew for each step, that is faster
+        value = record.summary.value.add(tag="steps/train_loss")
+        for record.step, value.simple_value in event.steps:
+            writer.add_record(record)
         writer.flush()
 
     def close(self) -> None:
@@ -102,23 +103,28 @@ class _EventFile:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
         self._stream = (folder / name).open("wb")
-        self._records = RecordWriter(self._stream)
-        self._write(RecordedEvent(wall_time=time.time(), file_version="brain.Event:2"))
+        self._unwritten: list[bytes] = []
+        self.add_record(RecordedEvent(wall_time=time.time(), file_version="brain.Event:2"))
 
     def add(self, seconds: float, summary: Summary, step: int = 0) -> None:
         """Append a summary with its time and step."""
-        self._write(RecordedEvent(wall_time=seconds, step=step, summary=summary))
+        self.add_record(RecordedEvent(wall_time=seconds, step=step, summary=summary))
 
-    def _write(self, event: RecordedEvent) -> None:
-        self._records.write(event.SerializeToString())
+    def add_record(self, record: RecordedEvent) -> None:
+        """Append a record, as it is now."""
+        self._unwritten.append(record.SerializeToString())
 
     def flush(self) -> None:
         """Let TensorBoard see what was added."""
-        self._records.flush()
+        if self._unwritten:
+            self._stream.write(frame(self._unwritten))
+            self._unwritten.clear()
+        self._stream.flush()
 
     def close(self) -> None:
-        """Write out what is buffered."""
-        self._records.close()
+        """Write out what was added."""
+        self.flush()
+        self._stream.close()
 
 
 def _experiment_summary(experiment: Experiment, created: float) -> Any:

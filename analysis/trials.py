@@ -6,12 +6,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from analysis.events import (
     STATES,
     Attempt,
     CheckpointSaved,
     Created,
+    Decision,
     Ended,
     Event,
     Finished,
@@ -20,26 +22,35 @@ from analysis.events import (
     Started,
     State,
 )
-from spaces.experiment import Metric
+from spaces.experiment import Experiment, Metric
 from spaces.parameters import Params
 from spaces.problems import InputError
+from spaces.sections import parse_section
 
 _UNSEEN = 1e6
+
+
+class Reported(NamedTuple):
+    """What is kept of a report; its ``steps`` and the rest of the event would fill the memory."""
+
+    epoch: int
+    metrics: dict[str, float]
+    decision: Decision
+    time: float
 
 
 @dataclass
 class Trial:
     """One configuration and all that the journal says of it.
 
-    ``reports`` come without their ``steps``, which would take most of the memory. ``attempts``: how
-    often its process died and was started again.
+    ``attempts``: how often its process died and was started again.
     """
 
     number: int
     params: Params
     seed: int
     state: State = "running"
-    reports: list[Report] = field(default_factory=list)
+    reports: list[Reported] = field(default_factory=list)
     reason: str | None = None
     started: float = 0.0
     ended: float | None = None
@@ -50,7 +61,7 @@ class Trial:
         """Epochs done so far."""
         return self.reports[-1].epoch if self.reports else 0
 
-    def scored(self, metric: Metric) -> Report | None:
+    def scored(self, metric: Metric) -> Reported | None:
         """The report whose value counts: the last, or with ``scope: best`` the best one."""
         if metric.scope == "last":
             return self.reports[-1] if self.reports else None
@@ -86,7 +97,8 @@ class Trials:
         self._finished: list[Trial] = []  # in the order of their ends
         self._counts: dict[State, int] = dict.fromkeys(STATES, 0)
         self._leaders: dict[Metric, tuple[int, Trial | None]] = {}
-        self._extremes: dict[str, tuple[float, float]] = {}  # (lowest, highest) by metric
+        self._lowest: dict[str, float] = {}  # finite value, by metric
+        self._highest: dict[str, float] = {}
         self._session_began = 0.0
         self._seconds_before = 0.0
         self._last_time = 0.0
@@ -99,24 +111,24 @@ class Trials:
         Raises:
             InputError: when it does not fit what came before; nothing is changed then.
         """
-        match event:
+        match event:  # most are reports and checkpoints
+            case Report():
+                self._report(event)
+            case CheckpointSaved():
+                self._known(event.trial)
             case Started():
                 if self.start is not None:
                     raise InputError("the run begins a second time")
+                experiment = parse_section(Experiment, event.spec, ("experiment", "spec"))
+                self._metric_name = experiment.metric.name
                 self.start = event
                 self._session_began = event.time
-                metric = event.spec.get("metric")
-                self._metric_name = metric.get("name") if isinstance(metric, dict) else None
             case Resumed():
                 self.ended = None
                 self._seconds_before += self._last_time - self._session_began
                 self._session_began = event.time
             case Created():
                 self._create(event)
-            case Report():
-                self._report(event)
-            case CheckpointSaved():
-                self._known(event.trial)
             case Attempt():
                 self._known(event.trial).attempts += 1
             case Finished():
@@ -161,7 +173,7 @@ class Trials:
 
     def _report(self, event: Report) -> None:
         trial = self.reporting(event)
-        trial.reports.append(event.model_copy(update={"steps": []}) if event.steps else event)
+        trial.reports.append(Reported(event.epoch, event.metrics, event.decision, event.time))
         self.epochs += 1
         self._note_extremes(event.metrics)
 
@@ -176,13 +188,16 @@ class Trials:
     def _note_extremes(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
             if math.isfinite(value):
-                low, high = self._extremes.get(name, (value, value))
-                self._extremes[name] = (min(low, value), max(high, value))
+                if value < self._lowest.get(name, math.inf):
+                    self._lowest[name] = value
+                if value > self._highest.get(name, -math.inf):
+                    self._highest[name] = value
 
     def worst(self, metric: Metric) -> float:
         """The worst finite value of the metric so far; a very bad one where there is none yet."""
-        low, high = self._extremes.get(metric.name, (-_UNSEEN, _UNSEEN))
-        return high if metric.mode == "min" else low
+        if metric.mode == "min":
+            return self._highest.get(metric.name, _UNSEEN)
+        return self._lowest.get(metric.name, -_UNSEEN)
 
     def __len__(self) -> int:
         return len(self.by_number)
@@ -193,7 +208,7 @@ class Trials:
     def seconds(self, now: float | None = None) -> float:
         """Time spent searching, over all sessions, up to ``now`` (left out: the last event)."""
         latest = self._last_time if now is None else now
-        return self._seconds_before + latest - self._session_began
+        return max(0.0, self._seconds_before + latest - self._session_began)
 
     def counts(self) -> dict[State, int]:
         """How many trials are in each state, zeros too."""

@@ -2,8 +2,8 @@
 
 Journal, coordinator and projections are the real ones, as in ``search/session.py``. A report is
 timed with the ``checkpoint`` event that goes before it. Process time is counted, which includes the
-thread of the journal. Targets at 500 trials: 3 ms for a report, 60 ms
-for a suggestion.
+journal's thread. Targets at 500 trials: 3 ms for a report, 60 ms for a suggestion; ``scale.py``
+looks at 10,000.
 
     python benchmarks/driver.py --trials 500 --sampler tpe
 """

@@ -88,7 +88,9 @@ class Coordinator:
             raise InputError("the run is finished: every combination of its grid was tried")
         if trials or hours:
             return extended(self.budget, spent, len(self.trials), seconds / 3600, trials, hours)
-        if spent and (not self.trials.running or set(spent) - set(SOFT)):
+        ended = self.trials.ended
+        is_done = ended is not None and ended.reason not in ("interrupted", "error")
+        if is_done and spent and (not self.trials.running or set(spent) - set(SOFT)):
             limits = ", ".join(f"{name} ({getattr(self.budget, name)})" for name in spent)
             raise InputError(
                 f"the run is finished, its budget is spent: {limits}; "
@@ -161,6 +163,10 @@ class Coordinator:
     def attempts_left(self, number: int) -> int:
         """How often a trial whose process dies may still be started again."""
         return self.experiment.max_failures - self.trials.by_number[number].attempts
+
+    def hand_back(self, number: int) -> None:
+        """Take back a trial that could not be started; ``next_trial`` hands it out again."""
+        self._unfinished.insert(0, self.trials.by_number[number])
 
     def end(self, number: int, state: State, reason: str | None = None) -> None:
         """Note that a trial ended in a way that no report tells."""

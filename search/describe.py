@@ -14,7 +14,7 @@ from spaces.parameters import Choice, Params, describe
 from spaces.problems import InputError
 from trainables.config import TrainConfig, resolve
 from trainables.data import load_data, shape_of
-from trainables.models import build_model, count_parameters
+from trainables.models import count_parameters, empty_model
 
 IMAGES = 25
 
@@ -91,7 +91,7 @@ def _network(experiment: Experiment, params: Params) -> dict[str, Any]:
     assert isinstance(config, TrainConfig)
     input_shape, outputs = shape_of(config.dataset)
     try:
-        model, _ = build_model(config.model, input_shape, outputs, seed=0)
+        model = empty_model(config.model, input_shape, outputs, seed=0)
     except ValueError as error:
         raise InputError(f"model: {error}") from None
     layers = [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
-from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -51,16 +53,29 @@ class _Link:
         self.slots = slots
         self.view = view
         self.placed: dict[str, int] = {}  # Tune's trial id to our number, until the trial ends
+        self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
         self.fault: Exception | None = None
         self.is_waiting = False
-        storage = coordinator.experiment.storage
-        self.checkpoints = folder.checkpoints(storage)
+        self.checkpoints = folder.checkpoints(coordinator.experiment.storage)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Link:
         return self
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         return type(None), ()
+
+    @contextmanager
+    def keeping_fault(self) -> Iterator[None]:
+        """Keep an exception, which Tune would swallow or wrap, until Tune has stopped."""
+        try:
+            yield
+        except Exception as error:
+            self.fault = self.fault or error
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether running trials shall stop where they are."""
+        return self.fault is not None or self.coordinator.must_stop_now
 
     def assignment(self, trial: Trial) -> Assignment:
         experiment = self.coordinator.experiment
@@ -82,7 +97,8 @@ class _Link:
             raise RunError(f"trial {number}: {outcome.fault}")
         if outcome.error is not None:
             self.fail(number, outcome.error)
-        elif outcome.report is None:
+            return _STOP
+        if outcome.report is None:
             self.coordinator.end_early(number)
         else:
             report = outcome.report
@@ -94,9 +110,28 @@ class _Link:
         Checkpoints(self.checkpoints, number).keep_last(1)
         return _STOP
 
+    def take_death(self, trial: TuneTrial, starts_again: bool) -> None:
+        """Note that a trial's process died, and whether Tune starts it again.
+
+        Of a process that dies between two trials Tune tells twice, and gives the second one up:
+        that one is handed out anew.
+        """
+        number, error = _number(trial), _last_error(trial)
+        if self.is_stopping:  # processes that end now died of no fault of theirs
+            return
+        if starts_again:
+            self.deaths[trial.trial_id] = error
+            self.coordinator.attempt(number, _reason(error))
+            self.view.note(f"trial {number} starts again: {_reason(error)}")
+        elif self.deaths.get(trial.trial_id) == error:
+            self.coordinator.hand_back(number)
+        else:
+            self.fail(number, _reason(error))
+
     def fail(self, number: int, reason: str) -> None:
         """Note that a trial failed, and say so."""
         self.coordinator.end(number, "failed", reason)
+        Checkpoints(self.checkpoints, number).keep_last(1)
         self._log(number, f"{reason.rstrip()}\n")
         self.view.note(f"trial {number} failed: {reason.strip().splitlines()[-1]}")
 
@@ -114,19 +149,15 @@ class _Searcher(Searcher):  # type: ignore[misc]
         self._link = link
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        try:
+        with self._link.keeping_fault():
             return self._suggest(trial_id)
-        except Exception as error:  # Tune would swallow it and go on
-            self._link.fault = error
-            return _FINISHED
+        return _FINISHED
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         link = self._link
-        if link.fault is not None or link.coordinator.is_over:
-            return _FINISHED
         if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
-        while (trial := link.coordinator.next_trial()) is not None:
+        while not link.is_stopping and (trial := link.coordinator.next_trial()) is not None:
             try:
                 assignment = link.assignment(trial)
             except ValueError as error:  # values that are valid alone, but not together
@@ -134,7 +165,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
                 continue
             link.placed[trial_id] = trial.number
             return {"assignment": assignment}
-        return _FINISHED
+        return None if link.placed else _FINISHED  # one that is placed may be handed back
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -156,11 +187,10 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
         self._link = link
 
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        try:
-            return self._link.take(_number(trial), result["outcome"])
-        except Exception as error:  # Tune would swallow it and go on
-            self._link.fault = error
-            return _STOP
+        if self._link.fault is None:
+            with self._link.keeping_fault():
+                return self._link.take(_number(trial), result["outcome"])
+        return _STOP
 
 
 class _Callback(tune.Callback):  # type: ignore[misc]
@@ -169,38 +199,25 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     def __init__(self, link: _Link) -> None:
         self._link = link
 
-    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        link = self._link
-        if link.slots.count() == 0 and not link.is_waiting:
-            link.view.note(
-                f"waiting: no node of the cluster has the {link.slots.cpus:g} CPUs and "
-                f"{link.slots.gpus:g} GPUs that a trial needs"
-            )
-        link.is_waiting = link.slots.count() == 0
+    def on_step_end(self, **info: Any) -> None:
+        link, slots = self._link, self._link.slots
+        if slots.count() == 0 and not link.is_waiting:
+            asked = f"{slots.cpus:g} CPUs and {slots.gpus:g} GPUs"
+            link.view.note(f"waiting: no node of the cluster has the {asked} that a trial needs")
+        link.is_waiting = slots.count() == 0
         link.view.update()
 
-    def on_trial_start(
-        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
-    ) -> None:
+    def on_trial_start(self, trial: TuneTrial, **info: Any) -> None:
         left = self._link.coordinator.attempts_left(_number(trial))
         trial.max_failures = trial.num_failures + left  # Tune knows of this session's only
 
-    def on_trial_recover(
-        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
-    ) -> None:
-        link = self._link
-        if not link.coordinator.is_interrupted:
-            reason = _reason(trial)
-            link.coordinator.attempt(_number(trial), reason)
-            link.view.note(f"trial {_number(trial)} starts again: {reason}")
+    def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:
+        with self._link.keeping_fault():
+            self._link.take_death(trial, starts_again=True)
 
-    def on_trial_error(
-        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
-    ) -> None:
-        link = self._link
-        if not link.coordinator.is_interrupted:
-            link.fail(_number(trial), _reason(trial))
-            Checkpoints(link.checkpoints, _number(trial)).keep_last(1)
+    def on_trial_error(self, trial: TuneTrial, **info: Any) -> None:
+        with self._link.keeping_fault():
+            self._link.take_death(trial, starts_again=False)
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]
@@ -211,7 +228,7 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._link.fault is not None or self._link.coordinator.must_stop_now
+        return self._link.is_stopping
 
 
 def _number(trial: TuneTrial) -> int:
@@ -219,13 +236,17 @@ def _number(trial: TuneTrial) -> int:
     return assignment.trial
 
 
-def _reason(trial: TuneTrial) -> str:
-    """Why a process died, in a line."""
-    error = trial.get_error()
-    lines = str(error).strip().splitlines() or ["its process died"]
-    if isinstance(error, RayTaskError):
-        return lines[-1]
-    return f"{type(error).__name__}: {lines[0]}"
+def _last_error(trial: TuneTrial) -> str:
+    """What Ray said when a trial's process died; Tune appends it to a file."""
+    file = Path(trial.error_file or "")
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return text.rpartition("Failure # ")[2].partition("\n")[2].strip()
+
+
+def _reason(error: str) -> str:
+    """Why a process died, in a line: the last one of a traceback, or the first."""
+    lines = error.splitlines() or ["its process died"]
+    return lines[-1 if "ray::" in lines[0] else 0].strip()
 
 
 def run_plain(

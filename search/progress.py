@@ -50,7 +50,7 @@ class Progress:
             self._live = Live(get_renderable=self.render, console=self._console, auto_refresh=False)
             self._live.start(refresh=True)
         else:
-            self._console.print(f"{self._folder.path}", soft_wrap=True)
+            self._console.print(f"{self._folder.path}", soft_wrap=True, markup=False)
         return self
 
     def __exit__(

@@ -9,6 +9,7 @@ from analysis.journal import replay
 from analysis.run import RunFolder
 from search.rules import Rules
 from search.sampler import Sampler
+from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 
 
@@ -52,7 +53,9 @@ class _Replay:
         self.decisions = 0
         self._line = 0
         self._rules = Rules(experiment)
-        self._sampler = Sampler(experiment) if proposals else None
+        self._sampler = None
+        if proposals:  # which takes an experiment that is sound as a whole
+            self._sampler = Sampler(parse_experiment(experiment.plain()))
 
     def take(self, event: Event) -> None:
         """Take an event in.

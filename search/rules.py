@@ -10,7 +10,6 @@ from analysis.trials import Trial, Trials
 from search.budget import spent_limits
 from search.rungs import Rungs
 from spaces.experiment import Budget, Experiment
-from spaces.problems import InputError
 from spaces.sections import parse_section
 from spaces.seeds import derive_seed
 from trainables.divergence import has_exploded
@@ -80,10 +79,8 @@ class Rules:
         if isinstance(event, Report):
             self.trials.reporting(event)
             decision = self.judge(event.trial, event.epoch, event.metrics)
-        elif isinstance(event, Created) and (
-            problems := self.experiment.search_space.problems_with(event.params)
-        ):
-            raise InputError(f"trial {event.trial}: " + "; ".join(map(str, problems)))
+        elif isinstance(event, Created):
+            self.experiment.search_space.check(event.trial, event.params)
         self.apply(event)
         return decision
 

@@ -13,9 +13,12 @@ from optuna.trial import TrialState
 
 from analysis.events import State
 from analysis.trials import Trial
+from search.history import History
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.seeds import derive_seed
+
+_MOST_SHOWN = 2000  # to TPE, whose time grows with every trial that it looks at
 
 
 class Sampler:
@@ -23,7 +26,8 @@ class Sampler:
 
     Each proposal is made by a sampler built anew, with a seed of its own: one that lived on would,
     once rebuilt after a crash, propose again what it proposed before. The study is in memory only,
-    so an ``ask`` that dies leaves nothing behind.
+    so an ``ask`` that dies leaves nothing behind. Beyond 2,000 ended trials TPE is shown a part of
+    them, see ``History``.
 
     Args:
         experiment: gives space, sampler, seed, direction and baseline.
@@ -33,7 +37,7 @@ class Sampler:
         self._experiment = experiment
         self._name = experiment.sampler.name
         self._metric = experiment.metric
-        self._storage = optuna.storages.InMemoryStorage()
+        self._storage = History(self._metric, _MOST_SHOWN if self._name == "tpe" else None)
         self._idle = optuna.samplers.RandomSampler(seed=0)  # told trials need no sampler
         self._study = optuna.create_study(
             storage=self._storage,
@@ -68,36 +72,33 @@ class Sampler:
     def tell(self, trial: Trial, worst: float) -> None:
         """Take the end of a trial in.
 
-        stopped is PRUNED with its values (with ``metric.scope: best`` the best so far, epoch by
-        epoch); diverged is PRUNED with one value, ``worst``, at epoch 0, so that a sampler ranks it
-        behind all others; failed is FAIL. The Gaussian process looks at COMPLETE trials
-        only: for it, stopped and diverged ones are that.
+        stopped is PRUNED with its last value (with ``metric.scope: best`` the best so far), which
+        is all that a sampler looks at; diverged is PRUNED with one value, ``worst``, at epoch 0, so
+        that a sampler ranks it behind all others; failed is FAIL. The Gaussian process looks at
+        COMPLETE trials only: for it, stopped and diverged ones are that.
 
         Args:
             trial: how it ended.
             worst: the worst finite value of the run so far.
         """
-        values = {0: worst} if trial.state == "diverged" else self._values(trial)
+        last = (0, worst) if trial.state == "diverged" else self._last_value(trial)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
             self._study_id, trial.number
         )
-        for epoch, value in values.items():
-            self._storage.set_trial_intermediate_value(trial_id, epoch, value)
-        last = [values[max(values)]] if values and trial.state != "failed" else None
-        self._storage.set_trial_state_values(trial_id, self._optuna_state(trial.state), last)
+        values = None
+        if last is not None:
+            self._storage.set_trial_intermediate_value(trial_id, *last)
+            values = [last[1]] if trial.state != "failed" else None
+        self._storage.set_trial_state_values(trial_id, self._optuna_state(trial.state), values)
 
-    def _values(self, trial: Trial) -> dict[int, float]:
-        """The finite values of a trial by epoch."""
-        values: dict[int, float] = {}
-        best: float | None = None
-        for report in trial.reports:
-            value = report.metrics[self._metric.name]
-            if not math.isfinite(value):
-                continue
-            if best is None or self._metric.better(value, best):
-                best = value
-            values[report.epoch] = best if self._metric.scope == "best" else value
-        return values
+    def _last_value(self, trial: Trial) -> tuple[int, float] | None:
+        """(epoch, value) of the last report whose value is finite."""
+        values = ((report.epoch, report.metrics[self._metric.name]) for report in trial.reports)
+        finite = [(epoch, value) for epoch, value in values if math.isfinite(value)]
+        if not finite or self._metric.scope == "last":
+            return finite[-1] if finite else None
+        best = min if self._metric.mode == "min" else max
+        return finite[-1][0], best(value for _, value in finite)
 
     def restore(self, number: int, params: Params) -> None:
         """Take in that this trial was proposed before; restores come in the journal's order.
@@ -116,13 +117,10 @@ class Sampler:
             return
         fixed = optuna.trial.FixedTrial(params, number=number)
         self._experiment.search_space.suggest(fixed)  # type: ignore[arg-type]
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=TrialState.RUNNING,
-                params=fixed.params,
-                distributions=fixed.distributions,
-            )
-        )
+        trial_id = self._storage.create_new_trial(self._study_id)
+        for name, distribution in fixed.distributions.items():
+            value = distribution.to_internal_repr(fixed.params[name])
+            self._storage.set_trial_param(trial_id, name, value, distribution)
         self._remember(params)
 
     def _remember(self, params: Params) -> bool:

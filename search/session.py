@@ -33,7 +33,7 @@ from spaces.problems import InputError, Problem, RunError
 from trainables.checkpoints import Checkpoints, shown
 from trainables.config import TrainConfig, resolve
 from trainables.data import Data, load_data
-from trainables.models import build_model
+from trainables.models import empty_model
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
 
@@ -46,11 +46,17 @@ def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
     """
     if path is None:
         path = Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    if (path / "journal.jsonl").exists():
+    if _has_begun(path):
         raise InputError(f"{path} already holds a run; go on with: shoal resume {path}", "--run")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} is not an empty folder", source="--run")
     return RunFolder(path)
+
+
+def _has_begun(path: Path) -> bool:
+    """Whether a folder holds a run; a journal without any event, left by a full disk, is none."""
+    journal = RunFolder(path).journal_file
+    return journal.exists() and journal.stat().st_size > 0
 
 
 def prepare(experiment: Experiment) -> Data | None:
@@ -67,7 +73,7 @@ def prepare(experiment: Experiment) -> Data | None:
         config = resolve(experiment, params, seed=0)
         assert isinstance(config, TrainConfig)
         try:
-            build_model(config.model, data.input_shape, data.outputs, seed=0)
+            empty_model(config.model, data.input_shape, data.outputs, seed=0)
         except ValueError as error:
             raise InputError([Problem("model", str(error))]) from None
     return data
@@ -94,7 +100,9 @@ def start_search(
     data = prepare(experiment)
     if experiment.storage is not None and not _try_storage(experiment, folder):
         place = folder.checkpoints(experiment.storage)
-        message = f"{shown(place)} holds checkpoints of another run; name this one otherwise with --run"
+        message = (
+            f"{shown(place)} holds checkpoints of another run; name this one otherwise with --run"
+        )
         raise InputError([Problem("storage", message)])
     with (
         _faults_told(folder),
@@ -154,7 +162,9 @@ def _try_storage(experiment: Experiment, folder: RunFolder) -> bool:
         return Checkpoints(place, 0).try_root()
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError([Problem("storage", f"{shown(place)} can't be written: {reason}")]) from None
+        raise InputError(
+            [Problem("storage", f"{shown(place)} can't be written: {reason}")]
+        ) from None
 
 
 @contextmanager
@@ -194,7 +204,7 @@ def _faults_told(folder: RunFolder) -> Iterator[None]:
         what = str(error)
         if isinstance(error, OSError):
             what = f"{error.filename or folder.path} can't be written: {error.strerror or error}"
-        if folder.journal_file.exists():
+        if _has_begun(folder.path):
             what += f"\nonce that is mended, go on with: shoal resume {folder.path}"
         raise RunError(what) from None
 

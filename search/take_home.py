@@ -9,19 +9,22 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from pydantic import ValidationError
 from torch import nn
 
-from analysis.bundle import Bundle, read_bundle, write_bundle
+from analysis.bundle import Bundle, bundle_file, read_bundle, write_bundle
 from analysis.run import RunFolder, open_run
 from analysis.trials import Trial
 from search.versions import versions
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
-from spaces.problems import InputError, unknown_name
+from spaces.problems import InputError, Problem, shown, unknown_name
+from spaces.sections import problems_of
 from trainables.checkpoints import Checkpoints
+from trainables.checkpoints import shown as shown_place
 from trainables.config import AnyConfig, CodeConfig, TrainConfig, parse_config, resolve
 from trainables.data import load_data, shape_of
-from trainables.models import build_model
+from trainables.models import empty_model
 from trainables.own_code import CodeTraining, state_at
 from trainables.training import EpochReport, Training
 from trainables.tune_plain import make_training
@@ -44,9 +47,7 @@ def export_best(run: Path, target: Path) -> Bundle:
     trial = ranked[0]
     report = trial.scored(experiment.metric)
     assert report is not None
-    config = resolve(experiment, trial.params, trial.seed).model_copy(
-        update={"epochs": report.epoch}
-    )
+    config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
     weights = _weights_of(folder, experiment, trial, config, report.epoch)
     assert trials.start is not None
     bundle = Bundle(
@@ -60,27 +61,55 @@ def export_best(run: Path, target: Path) -> Bundle:
     return bundle
 
 
+def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
+    """What a trial trained; a journal that somebody edited may hold what nothing can train."""
+    space = experiment.search_space
+    if space.parameters:
+        space.check(trial.number, trial.params)
+    try:
+        return resolve(experiment, trial.params, trial.seed)
+    except ValidationError as error:
+        raise InputError(problems_of(error), source=f"trial {trial.number}") from None
+    except ValueError as error:
+        raise InputError(str(error), source=f"trial {trial.number}") from None
+
+
 def _weights_of(
     folder: RunFolder, experiment: Experiment, trial: Trial, config: AnyConfig, epoch: int
 ) -> Mapping[str, torch.Tensor]:
     """The weights that scored: those of exactly that epoch."""
-    for saved in Checkpoints(folder.checkpoints(experiment.storage), trial.number).load_all():
-        state = saved["training"]
-        if isinstance(config, CodeConfig):
-            if (kept := state_at(state, epoch)) is not None:
-                return _tensors_in(kept)
-        elif state["kept"] is not None and state["kept"]["epoch"] == epoch:
-            return _weights(state["kept"]["weights"])
-        elif state["kept"] is None and state["epoch"] == epoch:
-            return _weights(state["model"])
-    if isinstance(config, CodeConfig):
+    is_own_code = isinstance(config, CodeConfig)
+    place = folder.checkpoints(experiment.storage)
+    try:
+        saved = list(Checkpoints(place, trial.number).load_all())
+    except (OSError, ValueError, NotImplementedError) as error:
+        reason = f"{shown_place(place)} can't be read: {error}"
+        raise InputError(reason, source="storage") from None
+    for state in saved:
+        try:
+            weights = _weights_in(state["training"], is_own_code, epoch)
+        except (LookupError, TypeError, ValueError, RuntimeError):  # no state of a training
+            continue
+        if weights is not None:
+            return weights
+    if is_own_code:
         return {}
     raise InputError(f"trial {trial.number} has no whole checkpoint of epoch {epoch} any more")
 
 
-def _weights(state: Any) -> Mapping[str, torch.Tensor]:
-    weights: Mapping[str, torch.Tensor] = state
-    return weights
+def _weights_in(
+    state: dict[str, Any], is_own_code: bool, epoch: int
+) -> Mapping[str, torch.Tensor] | None:
+    """The weights of an epoch, if the saved state of a training has them."""
+    if is_own_code:
+        kept = state_at(state, epoch)
+        return None if kept is None else _tensors_in(kept)
+    held = state if state["kept"] is None else state["kept"]
+    if held["epoch"] != epoch:
+        return None
+    weights = held["model"] if state["kept"] is None else held["weights"]
+    are_tensors = all(isinstance(tensor, torch.Tensor) for tensor in dict(weights).values())
+    return weights if are_tensors else None
 
 
 def _tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:
@@ -117,13 +146,41 @@ def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
     if not isinstance(config, TrainConfig):
         raise InputError(f"{folder} holds the result of your own code, which has no built-in model")
     input_shape, outputs = shape_of(config.dataset)
-    model, _ = build_model(config.model, input_shape, outputs, config.seed)
-    file = Path(folder) / "model.safetensors"
     try:
-        model.load_state_dict(safetensors.torch.load_file(file))
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        model = empty_model(config.model, input_shape, outputs, config.seed)
+    except ValueError as error:
+        raise InputError([Problem("model", str(error))], str(folder)) from None
+    file = bundle_file(Path(folder), "model.safetensors")
+    try:
+        _check_shapes(file, model.state_dict())
+        weights = safetensors.torch.load_file(file)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise InputError(f"does not hold this model's weights: {error}", str(file)) from None
+    model.load_state_dict(weights, assign=True)
     return model.eval(), config
+
+
+def _check_shapes(file: Path, expected: Mapping[str, torch.Tensor]) -> None:
+    """See, before any memory is taken, that a file holds the tensors of a model.
+
+    Raises:
+        ValueError: naming the first that it holds otherwise.
+    """
+    with safetensors.safe_open(file, framework="pt") as held:
+        names = set(held.keys())
+        if names != expected.keys():
+            name = min(names ^ expected.keys())
+            fault = "not in the model" if name in names else "missing"
+            raise ValueError(f"{shown(name)} is {fault}")
+        for name, tensor in expected.items():
+            found = held.get_slice(name)
+            shape, kind = found.get_shape(), found.get_dtype()
+            if shape != list(tensor.shape) or kind != _DTYPES[tensor.dtype]:
+                wanted = f"{_DTYPES[tensor.dtype]} {list(tensor.shape)}"
+                raise ValueError(f"{name} must be {wanted}, got {kind} {shown(shape)}")
+
+
+_DTYPES = {torch.float32: "F32", torch.int64: "I64"}
 
 
 def read_config(spec: Path, changes: list[str]) -> tuple[AnyConfig, dict[str, Any] | None]:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.markup import escape
 
 from analysis.bundle import check_target
 from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
 from spaces.experiment import Experiment
+from spaces.problems import printable
 
 
 def print_plan(experiment: Experiment, out: Console) -> None:
@@ -26,7 +28,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     out.print(space_table(describe_space(experiment)))
     out.print("ten configurations, drawn at random:")
     for params in experiment.search_space.samples(10, experiment.seed):
-        out.print(f"  {show_params(params)}", soft_wrap=True)
+        out.print(f"  {show_params(params)}", soft_wrap=True, markup=False)
     most, usual = most_epochs(experiment), usual_epochs(experiment)
     cost = "no bound on epochs" if most is None else f"at most {most} epochs"
     if usual is not None and most is not None:
@@ -40,8 +42,9 @@ def print_plan(experiment: Experiment, out: Console) -> None:
 def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
     """After a search: the best configurations and what to do next; returns the exit code."""
     trials, experiment = coordinator.trials, coordinator.experiment
+    shown_path = escape(str(path))
     if coordinator.is_interrupted:
-        out.print(f"interrupted; go on with: shoal resume {path}", soft_wrap=True)
+        out.print(f"interrupted; go on with: shoal resume {shown_path}", soft_wrap=True)
         return 130
     counts = trials.counts()
     if not len(trials):
@@ -55,9 +58,9 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
     out.print(best_table(rows))
     _print_gain(trials, experiment, rows, out)
     for command, purpose in (
-        (f"shoal tensorboard {path}", "look at every trial"),
-        (f"shoal export {path} -o bundle", "take the best home, with its weights"),
-        (f"shoal resume {path} --trials 20", "search on"),
+        (f"shoal tensorboard {shown_path}", "look at every trial"),
+        (f"shoal export {shown_path} -o bundle", "take the best home, with its weights"),
+        (f"shoal resume {shown_path} --trials 20", "search on"),
     ):
         out.print(f"  {command:<58} [dim]{purpose}[/dim]", soft_wrap=True)
     return 0
@@ -80,7 +83,7 @@ def _print_gain(
 
 def print_status(status: dict[str, Any], out: Console) -> None:
     """What ``shoal status`` prints."""
-    out.print(f"{status['run']}: {status['state']}", soft_wrap=True)
+    out.print(f"{status['run']}: {status['state']}", soft_wrap=True, markup=False)
     counts = ", ".join(f"{count} {state}" for state, count in status["trials"].items())
     out.print(f"trials: {counts}; {status['epochs']} epochs")
     if status["best"] is not None:
@@ -92,7 +95,7 @@ def print_description(found: dict[str, Any], out: Console) -> None:
     experiment = found["experiment"]
     out.print(experiment["name"], style="bold")
     if experiment.get("question"):
-        out.print(experiment["question"])
+        out.print(printable(experiment["question"]), markup=False)
     if found["layers"]:
         layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
         table = rows_table(("layer", "parameters"), layers)
@@ -101,12 +104,17 @@ def print_description(found: dict[str, Any], out: Console) -> None:
         table.add_row("in all (baseline)", f"{found['parameters']:,}")
         out.print(table)
     if found["variants"]:
-        rows = [(row["name"], f"{row['parameters']:,}") for row in found["variants"]]
-        out.print(rows_table(("variant", "parameters"), rows))
+        rows = [(row["name"], row["parameters"]) for row in found["variants"]]
+        out.print(rows_table(("variant", "parameters"), [_counted(*row) for row in rows]))
     out.print(space_table(found["space"]))
     budget = {name: value for name, value in found["budget"].items() if value is not None}
     limits = ", ".join(f"{name.replace('_', ' ')} {show_value(v)}" for name, v in budget.items())
     out.print(f"budget: {limits}")
+
+
+def _counted(name: str, parameters: int | None) -> tuple[str, str]:
+    """A variant's row; the networks of the user's own code are not ours to count."""
+    return name, "" if parameters is None else f"{parameters:,}"
 
 
 def train_and_compare(
@@ -132,7 +140,7 @@ def train_and_compare(
     def print_epoch(report: Any) -> None:
         if out is not None:
             shown = "  ".join(f"{name} {value:.4g}" for name, value in report.metrics.items())
-            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True)
+            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True, markup=False)
 
     report, training = train_here(config, print_epoch)
     value = report.metrics[config.metric.name]
@@ -145,7 +153,8 @@ def train_and_compare(
     if out is not None:
         out.print(
             f"{config.metric.name}: recorded {recorded['value']!r}, retrained {value!r}, "
-            f"difference {difference:g}"
+            f"difference {difference:g}",
+            markup=False,
         )
     return {
         "metric": config.metric.name,

@@ -13,7 +13,7 @@ from search.options import Address, Json, Run, Set, opened_run, print_json
 from spaces.files import load_experiment
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, soft_wrap=True)
+_out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from spaces.code import load_function
 from spaces.experiment import Budget, Experiment
-from spaces.parameters import Choice, Float, Int, Parameter, Params
+from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
 from spaces.problems import InputError, Problem
 from spaces.sections import problems_of
 from spaces.space import condition_problems
@@ -117,12 +117,7 @@ def _space_problems(experiment: Experiment) -> Iterator[Problem]:
         yield from problems or _drawing_problems(experiment)
         return
     problems = condition_problems(experiment.space)
-    if experiment.sampler.name == "grid":
-        for name, parameter in experiment.space.items():
-            if isinstance(parameter, Float | Int) and parameter.log:
-                problems.append(Problem(name, "a grid needs choices or a step, not log"))
-            elif isinstance(parameter, Float) and parameter.step is None:
-                problems.append(Problem(name, "a grid needs choices or a step"))
+    problems.extend(_listing_problems(experiment.sampler.name, experiment.space))
     is_circle = any(problem.path == "" for problem in problems)
     if experiment.trainable is None and not is_circle:
         faulty = {problem.path.split(".when")[0] for problem in problems}
@@ -133,6 +128,20 @@ def _space_problems(experiment: Experiment) -> Iterator[Problem]:
         yield Problem(f"space.{problem.path}".rstrip("."), problem.message)
     if not problems:
         yield from _drawing_problems(experiment)
+
+
+def _listing_problems(sampler: str, space: Mapping[str, Parameter]) -> Iterator[Problem]:
+    """What keeps a sampler that lists all values of a range, in memory, from doing so."""
+    for name, parameter in space.items():
+        if isinstance(parameter, Choice) or sampler not in ("grid", "gp"):
+            continue
+        if sampler == "grid" and parameter.log:
+            yield Problem(name, "a grid needs choices or a step, not log")
+        elif sampler == "grid" and isinstance(parameter, Float) and parameter.step is None:
+            yield Problem(name, "a grid needs choices or a step")
+        elif parameter.count > MOST_LISTED:
+            message = f"{sampler} takes at most {MOST_LISTED} values, got {parameter.count:.0f}"
+            yield Problem(name, f"{message}; a larger step makes them fewer")
 
 
 def _field_problems(
@@ -161,9 +170,12 @@ def _field_problems(
 def _enabling(space: Mapping[str, Parameter], name: str) -> Params:
     """Values of the other parameters for which the conditions of ``name`` hold."""
     params: Params = {}
-    for other, values in (space[name].when or {}).items():
-        if other in space:
-            params |= {**_enabling(space, other), other: values[0]}
+    waiting = [name]
+    while waiting:
+        for other, values in (space[waiting.pop()].when or {}).items():
+            if other in space and other not in params:
+                params[other] = values[0]
+                waiting.append(other)
     return params
 
 

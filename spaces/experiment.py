@@ -16,10 +16,25 @@ from pydantic import (
 )
 
 from spaces.code import load_function
-from spaces.parameters import Parameter, Value, as_float, dump
+from spaces.parameters import Parameter, Value, as_float, check_plain, dump
+from spaces.problems import shown
 from spaces.sections import Section
-from spaces.settings import MODELS, Dataset, Mlp, Model, Size, Train, is_float_field, set_fields
+from spaces.settings import (
+    MODELS,
+    Dataset,
+    Location,
+    Mlp,
+    Model,
+    Size,
+    Train,
+    is_float_field,
+    set_fields,
+)
 from spaces.space import SearchSpace
+
+MOST_THREADS = 1024
+_MOST_PARAMETERS = 200
+_LONGEST_NAME = 100
 
 
 class Metric(Section):
@@ -81,9 +96,9 @@ def _parse_gpus(value: Any) -> Literal["auto"] | float:
     if value == "auto":
         return "auto"
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ValueError(f"must be auto or a number from 0 to 1, got {value!r}")
+        raise ValueError(f"must be auto or a number from 0 to 1, got {shown(value)}")
     if value > 1:
-        raise ValueError(f"more than one GPU per trial is not supported yet, got {value}")
+        raise ValueError(f"more than one GPU per trial is not supported yet, got {shown(value)}")
     return float(value)
 
 
@@ -93,7 +108,7 @@ class Resources(Section):
     Fractions let trials share a CPU or a GPU. A trial uses one thread per whole CPU, at least one.
     """
 
-    cpus: Annotated[float, Field(gt=0)] = 1
+    cpus: Annotated[float, Field(gt=0, le=MOST_THREADS)] = 1
     gpus: Annotated[Literal["auto"] | float, PlainValidator(_parse_gpus)] = "auto"
 
 
@@ -102,7 +117,8 @@ def _parse_train(value: Any, info: ValidationInfo) -> Train | dict[str, Any]:
     if info.data.get("trainable") is None:
         return Train.model_validate(value)
     if not isinstance(value, dict):
-        raise ValueError(f"must be a mapping, got {value!r}")
+        raise ValueError(f"must be a mapping, got {shown(value)}")
+    check_plain(value)
     return value
 
 
@@ -114,6 +130,12 @@ def _parse_space(value: Any, info: ValidationInfo) -> dict[str, Parameter] | str
     if isinstance(value, str):
         return value
     parameters = _PARAMETERS.validate_python(value)
+    if len(parameters) > _MOST_PARAMETERS:
+        raise ValueError(f"takes at most {_MOST_PARAMETERS} parameters, got {len(parameters)}")
+    for name in parameters:
+        if not 0 < len(name) <= _LONGEST_NAME:
+            rule = f"the name of a parameter has 1 to {_LONGEST_NAME} characters"
+            raise ValueError(f"{rule}, got {shown(name)}")
     if info.data.get("trainable") is not None:
         return parameters
     return {name: as_float(p) if is_float_field(name) else p for name, p in parameters.items()}
@@ -152,9 +174,9 @@ class Experiment(Section):
     scheduler: Scheduler = Scheduler()
     budget: Budget = Budget()
     resources: Resources = Resources()
-    storage: str | None = None
+    storage: Location | None = None
     max_failures: Annotated[int, Field(ge=0)] = 2
-    epoch_timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    epoch_timeout_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None
     engine: Literal["auto", "plain"] = "auto"
 
     @functools.cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -13,19 +14,27 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
+from spaces.problems import shortened, shown
 from spaces.sections import Section
+from spaces.text import MOST_LEVELS
 
 Scalar: TypeAlias = str | bool | int | float | None
 Params: TypeAlias = dict[str, Scalar]
 
+MOST_CHOICES = 1000
+MOST_LISTED = 100_000  # values of a range, for samplers that list them
+EXACT = 2**53  # whole numbers up to here survive Optuna, which holds every range in floats
+
 
 def _check_scalar(value: Any) -> Scalar:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"must be a finite number, got {value}")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise ValueError(
-        f"must be a text, a number, true, false or null, got {value!r}; "
+        f"must be a text, a number, true, false or null, got {shown(value)}; "
         "to choose among settings, map names to them: {small: {hidden: [64]}, …}"
     )
 
@@ -33,12 +42,44 @@ def _check_scalar(value: Any) -> Scalar:
 Value: TypeAlias = Annotated[Scalar, PlainValidator(_check_scalar)]
 
 
+def check_plain(value: Any, levels: int = MOST_LEVELS) -> None:
+    """See that a value is one that files and journals can hold.
+
+    Args:
+        value: free settings, for code of the user's own.
+        levels: how deep it may be nested.
+
+    Raises:
+        ValueError: when it holds anything but texts, finite numbers, lists and mappings.
+    """
+    if levels == 0:
+        raise ValueError(f"is nested in more than {MOST_LEVELS} levels")
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"the keys of a mapping must be texts, got {shown(key)}")
+    if isinstance(value, dict | list):
+        for held in value.values() if isinstance(value, dict) else value:
+            check_plain(held, levels - 1)
+    else:
+        _check_scalar(value)
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    check_plain(settings)
+    return settings
+
+
+Settings: TypeAlias = Annotated[dict[str, Any], AfterValidator(_plain)]
+
+
 def _check_condition(value: Any) -> dict[str, list[Scalar]]:
     if not isinstance(value, dict) or not value:
-        raise ValueError(f"must map a parameter to a value or to a list of values, got {value!r}")
+        rule = "must map a parameter to a value or to a list of values"
+        raise ValueError(f"{rule}, got {shown(value)}")
     lists = {name: held if isinstance(held, list) else [held] for name, held in value.items()}
     if not all(lists.values()):
-        raise ValueError(f"must name at least one value of each parameter, got {value!r}")
+        raise ValueError(f"must name at least one value of each parameter, got {shown(value)}")
     return {str(name): [_check_scalar(v) for v in held] for name, held in lists.items()}
 
 
@@ -56,8 +97,6 @@ class _Range(Section):
 
     @model_validator(mode="after")
     def _check_rules(self) -> _Range:
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ValueError(f"low and high must be finite, got {self.low} and {self.high}")
         if self.low > self.high:
             raise ValueError(f"low <= high must hold, got low={self.low} and high={self.high}")
         if self.log and self.low <= 0:
@@ -66,7 +105,19 @@ class _Range(Section):
             raise ValueError(f"step must be above 0, got {self.step}")
         if self.log and self.step is not None:
             raise ValueError("log and step exclude each other")
+        if isinstance(self, Int) and max(-self.low, self.high) > EXACT:
+            raise ValueError(f"must lie within ±2**53, got low={self.low} and high={self.high}")
+        if not self.high - self.low <= sys.float_info.max:
+            raise ValueError(f"high - low must be finite, got low={self.low} and high={self.high}")
+        if isinstance(self, Float) and self.count > EXACT:
+            raise ValueError(f"there must be at most 2**53 steps, got step={self.step}")
         return self
+
+    @property
+    def count(self) -> float:
+        """About how many values there are; 0 for a range without steps."""
+        step = self.step or (1 if isinstance(self, Int) else math.inf)
+        return (self.high - self.low) / step
 
     @property
     def last(self) -> float:
@@ -81,13 +132,13 @@ class _Range(Section):
         whole = isinstance(self, Int)
         kind = "a whole number" if whole else "a number"
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-            return f"must be {kind} in [{self.low}, {self.high}], got {value!r}"
+            return f"must be {kind} in [{self.low}, {self.high}], got {shown(value)}"
         if not self.low <= value <= self.high:
-            return f"must be in [{self.low}, {self.high}], got {value!r}"
+            return f"must be in [{self.low}, {self.high}], got {shown(value)}"
         if self.step is not None:
             steps = (value - self.low) / self.step
             if abs(steps - round(steps)) > 1e-8:
-                return f"must be {self.low} plus a multiple of {self.step}, got {value!r}"
+                return f"must be {self.low} plus a multiple of {self.step}, got {shown(value)}"
         return None
 
 
@@ -125,15 +176,15 @@ class Choice(Section):
     choices, and ``settings`` holds what each name sets.
     """
 
-    choices: list[Value] = Field(min_length=1)
-    settings: dict[str, dict[str, Any]] | None = None
+    choices: list[Value] = Field(min_length=1, max_length=MOST_CHOICES)
+    settings: dict[str, Settings] | None = None
     when: Condition | None = None
 
     @model_validator(mode="after")
     def _check_rules(self) -> Choice:
         for choice in self.choices:  # Optuna tells them apart by ==, so 1, 1.0 and true are one
             if self.choices.count(choice) > 1:
-                raise ValueError(f"choices must differ, got {choice!r} more than once")
+                raise ValueError(f"choices must differ, got {shown(choice)} more than once")
         return self
 
     def distribution(self) -> CategoricalDistribution:
@@ -146,7 +197,7 @@ class Choice(Section):
         """Why ``value`` is none of the choices, or None when it is one."""
         if any(type(choice) is type(value) and choice == value for choice in self.choices):
             return None
-        return f"must be one of {', '.join(map(repr, self.choices))}, got {value!r}"
+        return f"must be one of {', '.join(map(shown, self.choices))}, got {shown(value)}"
 
 
 def _parse(value: Any) -> Float | Int | Choice:
@@ -157,8 +208,8 @@ def _parse(value: Any) -> Float | Int | Choice:
         return Choice.model_validate({"choices": value})
     if not isinstance(value, dict):
         raise ValueError(
-            f"must be a list of choices or a range like {{low: 0.1, high: 1.0}}, got {value!r}; "
-            "a fixed value stands under train or model"
+            "must be a list of choices or a range like {low: 0.1, high: 1.0}, "
+            f"got {shown(value)}; a fixed value stands under train or model"
         )
     if "choices" in value:
         if isinstance(value["choices"], dict):
@@ -173,7 +224,7 @@ def _parse(value: Any) -> Float | Int | Choice:
         return section.model_validate(value)
     raise ValueError(
         "must have low and high, or choices, or map names to settings; "
-        f"got the keys {', '.join(map(str, value))}"
+        f"got the keys {shortened(', '.join(map(str, value)), 150)}"
     )
 
 

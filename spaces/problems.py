@@ -6,6 +6,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+_LONGEST_VALUE = 150
+_LONGEST_PROBLEM = 1500
+_LONGEST_LIST = 3000  # of problems, all together
+_MOST_COMPARED = 100
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -15,7 +20,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        return shortened(printable(text), _LONGEST_PROBLEM)
 
 
 class InputError(ValueError):
@@ -34,12 +40,22 @@ class InputError(ValueError):
         super().__init__(self.problems, source)
 
     def __str__(self) -> str:
-        lines = [str(problem) for problem in self.problems]
+        lines = self._lines()
         if self.source is None:
             return "\n".join(lines)
-        if len(lines) == 1:
-            return f"{self.source}: {lines[0]}"
-        return f"{self.source}: {len(lines)} mistakes\n" + "\n".join(f"  {line}" for line in lines)
+        source = shortened(printable(self.source), _LONGEST_VALUE)
+        if len(self.problems) == 1:
+            return f"{source}: {lines[0]}"
+        return f"{source}: {len(self.problems)} mistakes\n" + "\n".join(f"  {x}" for x in lines)
+
+    def _lines(self) -> list[str]:
+        """A line a problem, and a last one for those that are too many to read."""
+        lines: list[str] = []
+        for problem in self.problems:
+            lines.append(str(problem))
+            if sum(map(len, lines)) > _LONGEST_LIST and len(lines) > 1:
+                return [*lines[:-1], f"and {len(self.problems) - len(lines) + 1} more"]
+        return lines
 
 
 class RunError(Exception):
@@ -49,9 +65,25 @@ class RunError(Exception):
     """
 
 
+def shown(value: object) -> str:
+    """A received value, as a message shows it: as Python writes it, shortened."""
+    return shortened(repr(value), _LONGEST_VALUE)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning and how long it is."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """The text with its control characters written out, so that a terminal obeys none of them."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> str:
     """The message for an unknown name: what was received, the nearest valid one, all valid ones."""
     valid = sorted(valid)
-    close = difflib.get_close_matches(str(name), valid, n=1)
+    compared = valid if len(valid) <= _MOST_COMPARED else []
+    close = difflib.get_close_matches(str(name)[:_LONGEST_VALUE], compared, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown {kind} {name!r}{hint}; valid: {', '.join(valid)}"
+    return f"unknown {kind} {shown(name)}{hint}; valid: {', '.join(valid)}"

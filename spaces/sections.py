@@ -14,13 +14,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from spaces.problems import InputError, Problem, unknown_name
+from spaces.problems import InputError, Problem, shown, unknown_name
 
 
 class Section(BaseModel):
     """A mapping in an experiment file: immutable, strictly typed, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -43,9 +43,9 @@ def _reworded(error: ErrorDetails, section: type[Section]) -> InitErrorDetails:
         message = unknown_name("key", location[0], section.model_fields)
     elif error["type"] in ("model_type", "model_attributes_type"):
         keys = ", ".join(section.model_fields)
-        message = f"must be a mapping with some of the keys {keys}, got {received!r}"
+        message = f"must be a mapping with some of the keys {keys}, got {shown(received)}"
     elif error["type"] in _RULES:
-        message = _RULES[error["type"]].format(received=received, **error.get("ctx", {}))
+        message = _RULES[error["type"]].format(received=shown(received), **error.get("ctx", {}))
     else:
         message = error["msg"]
     kind = PydanticCustomError("rule", "{message}", {"message": message})
@@ -54,21 +54,24 @@ def _reworded(error: ErrorDetails, section: type[Section]) -> InitErrorDetails:
 
 _RULES = {
     "missing": "is required",
-    "string_type": "must be a text, got {received!r}",
-    "int_type": "must be a whole number, got {received!r}",
-    "int_from_float": "must be a whole number, got {received!r}",
-    "float_type": "must be a number, got {received!r}",
-    "bool_type": "must be true or false, got {received!r}",
-    "list_type": "must be a list, got {received!r}",
-    "dict_type": "must be a mapping, got {received!r}",
-    "finite_number": "must be a finite number, got {received!r}",
-    "greater_than": "must be above {gt}, got {received!r}",
-    "greater_than_equal": "must be at least {ge}, got {received!r}",
-    "less_than": "must be below {lt}, got {received!r}",
-    "less_than_equal": "must be at most {le}, got {received!r}",
-    "literal_error": "must be {expected}, got {received!r}",
-    "too_short": "needs at least {min_length}, got {received!r}",
-    "string_pattern_mismatch": "must match {pattern}, got {received!r}",
+    "string_type": "must be a text, got {received}",
+    "int_type": "must be a whole number, got {received}",
+    "int_from_float": "must be a whole number, got {received}",
+    "float_type": "must be a number, got {received}",
+    "bool_type": "must be true or false, got {received}",
+    "list_type": "must be a list, got {received}",
+    "dict_type": "must be a mapping, got {received}",
+    "finite_number": "must be a finite number, got {received}",
+    "greater_than": "must be above {gt}, got {received}",
+    "greater_than_equal": "must be at least {ge}, got {received}",
+    "less_than": "must be below {lt}, got {received}",
+    "less_than_equal": "must be at most {le}, got {received}",
+    "literal_error": "must be {expected}, got {received}",
+    "too_short": "needs at least {min_length}, got {received}",
+    "too_long": "takes at most {max_length}, got {actual_length}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters, got {received}",
+    "string_pattern_mismatch": "must match {pattern}, got {received}",
     "value_error": "{error}",
 }
 

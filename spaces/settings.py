@@ -12,15 +12,18 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny, model_validator
 
-from spaces.problems import unknown_name
+from spaces.problems import shown, unknown_name
 from spaces.sections import Section
+
+MOST_LAYERS = 100
 
 Activation: TypeAlias = Literal[
     "none", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"
 ]
 Norm: TypeAlias = Literal["none", "batch", "layer", "group"]
 Rate: TypeAlias = Annotated[float, Field(ge=0.0, lt=1.0)]
-Size: TypeAlias = Annotated[int, Field(ge=1)]
+Size: TypeAlias = Annotated[int, Field(ge=1, le=10**9)]
+Location: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]  # a folder or a URI
 
 
 def _named(value: Any) -> Any:
@@ -50,7 +53,8 @@ def _parse_normalize(value: Any) -> Any:
     if isinstance(value, dict | PixelScale):
         return PixelScale.model_validate(value)
     if value not in ("none", "signed", "standard"):
-        raise ValueError(f"must be none, signed, standard or {{mean: …, std: …}}, got {value!r}")
+        rule = "must be none, signed, standard or {mean: …, std: …}"
+        raise ValueError(f"{rule}, got {shown(value)}")
     return value
 
 
@@ -74,13 +78,13 @@ class Dataset(Section):
         "linear",
         "diabetes",
     ]
-    root: str | None = None
+    root: Location | None = None
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     subset: Size | None = None
     classes: Annotated[list[str], BeforeValidator(_texts), Field(min_length=2)] | None = None
-    image_size: Size | None = None
+    image_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
     normalize: Annotated[
-        Literal["none", "signed", "standard"] | PixelScale, PlainValidator(_parse_normalize)
+        Literal["none", "signed", "standard"] | PixelScale, BeforeValidator(_parse_normalize)
     ] = "none"
 
     @model_validator(mode="after")
@@ -118,7 +122,7 @@ class Mlp(Section):
     """
 
     family: Literal["mlp"] = "mlp"
-    hidden: list[Size] = Field(default=[512])
+    hidden: list[Size] = Field(default=[512], max_length=MOST_LAYERS)
     activation: Activation = "relu"
     init: Annotated[Init, BeforeValidator(_named)] = Init()
     norm: Norm = "none"
@@ -135,7 +139,7 @@ class Block(Section):
 
     channels: Size
     kernel: Size = 3
-    padding: Annotated[int, Field(ge=0)] = 1
+    padding: Annotated[int, Field(ge=0, le=10**9)] = 1
     bias: bool = True
     pool: Size = 1
     norm: Norm | None = None
@@ -150,8 +154,10 @@ class Convnet(Mlp):
     """
 
     family: Literal["convnet"] = "convnet"  # type: ignore[assignment]
-    blocks: list[Block] = Field(default=[Block(channels=32, pool=2)], min_length=1)
-    hidden: list[Size] = Field(default=[128])
+    blocks: list[Block] = Field(
+        default=[Block(channels=32, pool=2)], min_length=1, max_length=MOST_LAYERS
+    )
+    hidden: list[Size] = Field(default=[128], max_length=MOST_LAYERS)
     block_norm: Norm = "none"
     block_dropout: Rate = 0.0
 
@@ -267,7 +273,7 @@ def _descend(place: Any, path: tuple[str, ...], value: Any) -> None:
         else:
             place[index] = value
     elif not isinstance(place, dict):
-        raise ValueError(f"{place!r} has no field {key!r}")
+        raise ValueError(f"{shown(place)} has no field {shown(key)}")
     elif not rest:
         place[key] = value
     else:

@@ -11,7 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from spaces.parameters import Choice, Parameter, Params
-from spaces.problems import Problem, unknown_name
+from spaces.problems import InputError, Problem, unknown_name
 
 
 class SearchSpace:
@@ -59,6 +59,15 @@ class SearchSpace:
             elif active and name not in params:
                 problems.append(Problem(name, "is missing"))
         return problems
+
+    def check(self, trial: int, params: Mapping[str, Any]) -> None:
+        """See that a trial that a journal holds is a point of this space.
+
+        Raises:
+            InputError: when it is none.
+        """
+        if problems := self.problems_with(params):
+            raise InputError(f"trial {trial}: " + "; ".join(map(str, problems)))
 
     def _problems_by_definition(self, params: Mapping[str, Any]) -> list[Problem]:
         fixed = optuna.trial.FixedTrial(dict(params))
@@ -113,18 +122,15 @@ def is_active(parameter: Parameter, params: Mapping[str, Any]) -> bool:
 
 def _by_condition(parameters: Mapping[str, Parameter]) -> list[str]:
     """The names in file order, but each after those that its ``when`` asks about."""
-    order: list[str] = []
-    while len(order) < len(parameters):
-        ready = [
-            name
-            for name, parameter in parameters.items()
-            if name not in order and set(parameter.when or {}) <= set(order)
-        ]
-        if not ready:
-            stuck = sorted(parameters.keys() - set(order))
-            raise ValueError(f"the conditions of {', '.join(stuck)} form a circle")
-        order.append(ready[0])
-    return order
+    order: dict[str, None] = {}
+    waiting = {name: (parameter.when or {}).keys() for name, parameter in parameters.items()}
+    while waiting:
+        ready = next((name for name, asked in waiting.items() if asked <= order.keys()), None)
+        if ready is None:
+            raise InputError(f"the conditions of {', '.join(sorted(waiting))} form a circle")
+        order[ready] = None
+        del waiting[ready]
+    return list(order)
 
 
 def condition_problems(parameters: Mapping[str, Parameter]) -> list[Problem]:

@@ -87,7 +87,7 @@ class RayCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate("end\n", timeout=DEADLINE_SECONDS)
+        self.shut_down()
 
     def join(self) -> str:
         """Let a node join; returns its id."""
@@ -96,6 +96,10 @@ class RayCluster:
     def lose(self) -> str:
         """Kill the processes of the node that joined first; returns its id."""
         return self._do("lose")
+
+    def shut_down(self) -> None:
+        """End all of its processes."""
+        self._process.communicate("end\n", timeout=DEADLINE_SECONDS)
 
     def _do(self, command: str) -> str:
         assert self._process.stdin is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import platform
 import re
 from collections.abc import Iterator
@@ -134,19 +133,20 @@ class Checkpoints:
         return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        """What one file holds; None when its digest does not fit, or it holds anything else."""
+        """What one file holds; None when its digest does not fit, or it holds anything else.
+
+        A digest fits whatever somebody computed it for, so it says nothing of who wrote the file.
+        """
         with self._fs.open_input_stream(path) as stream:
             content = stream.read()
         digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(payload).digest() != digest:
             return None
         try:
-            state: dict[str, Any] = torch.load(
-                io.BytesIO(payload), map_location="cpu", weights_only=True
-            )
-        except pickle.UnpicklingError:
+            state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        except Exception:  # UnpicklingError for a forbidden object; on other bytes, nearly any
             return None
-        return state
+        return state if isinstance(state, dict) else None
 
 
 def check_savable(state: Any) -> None:

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import MOST_THREADS, Experiment, Metric
+from spaces.parameters import Settings
 from spaces.sections import Section, parse_section
-from spaces.settings import Dataset, Model, Train
+from spaces.settings import Dataset, Model, Size, Train
 
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["cpu", "auto"]
 
 
@@ -29,11 +30,11 @@ class TrainConfig(Section):
     model: Model
     train: Train
     metric: Metric
-    epochs: Count
-    max_epochs: Count
+    epochs: Size
+    max_epochs: Size
     seed: Seed
     split_seed: Seed
-    threads: Count
+    threads: Threads
     device: Device = "auto"
 
 
@@ -41,12 +42,12 @@ class CodeConfig(Section):
     """One run of the user's own training code, ``trainable`` (``file.py:function``)."""
 
     trainable: str
-    settings: dict[str, Any]
+    settings: Settings
     metric: Metric
-    epochs: Count
-    max_epochs: Count
+    epochs: Size
+    max_epochs: Size
     seed: Seed
-    threads: Count
+    threads: Threads
     device: Device = "auto"
 
 

@@ -11,11 +11,15 @@ from spaces.seeds import derive_seed
 from spaces.settings import Block, Convnet, Mlp
 from trainables.layers import ACTIVATIONS, Dropout, Noise, init_weights, make_norm
 
+MOST_WEIGHTS = 10**10
+
 
 def build_model(
     settings: Mlp, input_shape: tuple[int, ...], outputs: int, seed: int
 ) -> tuple[nn.Sequential, Noise]:
     """Make a model with its weights drawn from ``seed``, without touching any global state.
+
+    A model that may not fit the machine's memory is looked at with ``empty_model`` first.
 
     Args:
         settings: the family and its fields.
@@ -32,16 +36,35 @@ def build_model(
     noise = Noise(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
-        model = nn.Sequential()
-        features = math.prod(input_shape)
-        if isinstance(settings, Convnet):
-            features = _add_blocks(model, settings, input_shape, noise)
-        elif len(input_shape) > 1:
-            model.append(nn.Flatten())
-        _add_head(model, settings, features, outputs, noise)
+        model = _assemble(settings, input_shape, outputs, noise)
         generator = torch.Generator().manual_seed(derive_seed(seed, "init"))
         init_weights(model, settings.init, generator)
     return model, noise
+
+
+def empty_model(
+    settings: Mlp, input_shape: tuple[int, ...], outputs: int, seed: int
+) -> nn.Sequential:
+    """The model of ``build_model`` on the meta device: its weights have shapes, and no memory.
+
+    Raises:
+        ValueError: when the blocks do not fit the input, or a layer is too large.
+    """
+    with torch.device("meta"):
+        return _assemble(settings, input_shape, outputs, Noise(seed))
+
+
+def _assemble(
+    settings: Mlp, input_shape: tuple[int, ...], outputs: int, noise: Noise
+) -> nn.Sequential:
+    model = nn.Sequential()
+    features = math.prod(input_shape)
+    if isinstance(settings, Convnet):
+        features = _add_blocks(model, settings, input_shape, noise)
+    elif len(input_shape) > 1:
+        model.append(nn.Flatten())
+    _add_head(model, settings, features, outputs, noise)
+    return model
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -63,6 +86,7 @@ def _add_blocks(
                 f"blocks.{number}: kernel {block.kernel} and pool {block.pool} "
                 "leave nothing of the image"
             )
+        _check_size(channels, block.channels, block.kernel, block.kernel)
         model.append(
             nn.Conv2d(
                 channels, block.channels, block.kernel, padding=block.padding, bias=block.bias
@@ -90,13 +114,21 @@ def _add_head(
 ) -> None:
     """Append the hidden linear layers, each with norm, activation and dropout, and the output."""
     for size in settings.hidden:
+        _check_size(features, size)
         model.append(nn.Linear(features, size))
         _append(model, make_norm(settings.norm, size, settings.norm_groups, spatial=False))
         model.append(ACTIVATIONS[settings.activation]())
         if settings.dropout > 0:
             model.append(Dropout(settings.dropout, noise, layer=len(model)))
         features = size
+    _check_size(features, outputs)
     model.append(nn.Linear(features, outputs))
+
+
+def _check_size(*sizes: int) -> None:
+    if math.prod(sizes) > MOST_WEIGHTS:
+        shape = " x ".join(map(str, sizes))
+        raise ValueError(f"a layer has at most {MOST_WEIGHTS} weights, got {shape}")
 
 
 def _append(model: nn.Sequential, layer: nn.Module | None) -> None:

@@ -116,7 +116,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             if is_out_of_memory(exception):
                 raise
             if isinstance(exception, OSError) and exception.errno in _FULL:
-                fault = str(exception)
+                what = exception.filename or "its log or a file of its code"
+                fault = f"{what} can't be written: {exception.strerror}"
             error = traceback.format_exc()
         printed = log.getvalue() if isinstance(log, io.StringIO) else ""
         with contextlib.suppress(OSError):  # the disk is full: that was told above

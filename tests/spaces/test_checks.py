@@ -50,7 +50,7 @@ def mistakes(**sections: Any) -> list[str]:
         ),
         (
             {"space": {"lr": {**LR, "high": float("inf")}}},
-            "space.lr: low and high must be finite, got 0.1 and inf",
+            "space.lr.high: must be a finite number, got inf",
         ),
         ({"space": {"activation": []}}, "space.activation.choices: needs at least 1, got []"),
         (

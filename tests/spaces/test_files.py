@@ -69,8 +69,8 @@ def test_a_change_replaces_what_the_file_says(tmp_path: Path) -> None:
     [
         ("seed", "--set: must look like a.b=value, got 'seed'"),
         ("=4", "--set: must look like a.b=value, got '=4'"),
-        ("seed=[", "--set: the value of seed is no YAML: '['"),
-        ("seed=2024-13-45", "--set: the value of seed is no YAML: '2024-13-45'"),
+        ("seed=[", "--set: the value of seed is no YAML in line 1: "),
+        ("seed=2024-13-45", "got the tag !!timestamp (a date is quoted), got '2024-13-45'"),
         ("name.first=a", "--set: name.first: name holds 'small', no mapping"),
         ("model.hidden.7=4", "--set: model.hidden.7: there is no entry '7'"),
         ("sede=1", "--set: sede: unknown key 'sede' (did you mean 'seed'?)"),

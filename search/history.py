@@ -1,0 +1,78 @@
+"""What a sampler is shown of the trials that ended: all, or a part that stands for them."""
+
+from __future__ import annotations
+
+import copy
+from bisect import insort
+from collections.abc import Container, Sequence
+
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from spaces.experiment import Metric
+
+_GOOD = 25  # TPE learns from at most so many good trials; all others are what it stays away from
+
+
+class History(InMemoryStorage):
+    """Optuna's storage in memory, which shows at most so many ended trials.
+
+    TPE looks at every trial anew for each proposal, several times over where parameters have
+    conditions. Beyond ``most`` it is shown those that it counts as good, exactly, and a sample of
+    all that ended: every k-th by number, so that recent ones weigh more than old ones as before.
+    What is shown follows from what was told, so that a history built again shows the same.
+
+    Args:
+        metric: whose values the trials have.
+        most: how many ended trials are shown, above 250; None: all. Running ones always are.
+    """
+
+    def __init__(self, metric: Metric, most: int | None = None) -> None:
+        super().__init__()
+        self._sign = 1.0 if metric.mode == "min" else -1.0
+        self._most = most
+        self._ranked: list[tuple[tuple[int, int, float], int]] = []  # (rank, number), best first
+        self._ended: list[int] = []  # their numbers, ascending
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """Take the end of a trial in."""
+        is_set = super().set_trial_state_values(trial_id, state, values)
+        if self._most is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
+            trial = self.get_trial(trial_id)
+            insort(self._ranked, (self._rank(trial), trial.number))
+            insort(self._ended, trial.number)
+        return is_set
+
+    def _rank(self, trial: FrozenTrial) -> tuple[int, int, float]:
+        """TPE's order: completed trials by value, then pruned ones, later ones first."""
+        if trial.state == TrialState.COMPLETE:
+            assert trial.value is not None
+            return 0, 0, self._sign * trial.value
+        step, value = max(trial.intermediate_values.items(), default=(-1, 0.0))
+        return 1, -step, self._sign * value
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """The trials that are shown, in the order of their numbers."""
+        is_part = self._most is not None and len(self._ended) > self._most
+        if not is_part or states == (TrialState.WAITING,):
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = super().get_all_trials(study_id, deepcopy=False)
+        running = (trial.number for trial in trials if trial.state == TrialState.RUNNING)
+        numbers = sorted({*running, *self._ended_shown()})
+        shown = [trials[number] for number in numbers]
+        if states is not None:
+            shown = [trial for trial in shown if trial.state in states]
+        return copy.deepcopy(shown) if deepcopy else shown
+
+    def _ended_shown(self) -> set[int]:
+        assert self._most is not None
+        good = {number for _, number in self._ranked[:_GOOD]}
+        count, places = len(self._ended), self._most - _GOOD
+        return good.union(self._ended[count * place // places] for place in range(places))
