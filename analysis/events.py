@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import (
     no_info_after_validator_function,
@@ -40,6 +40,14 @@ Number: TypeAlias = Annotated[
 Step: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 TrialNumber: TypeAlias = Annotated[int, Field(ge=0)]
 Epoch: TypeAlias = Annotated[int, Field(ge=0)]
+
+
+def _writable(text: Any) -> Any:
+    """The names of files may hold what no UTF-8 text can; it is written as an escape."""
+    return text.encode(errors="backslashreplace").decode() if isinstance(text, str) else text
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_writable)]
 
 
 class BaseEvent(BaseModel):
@@ -98,7 +106,7 @@ class Attempt(BaseEvent):
 
     event: Literal["attempt"] = "attempt"
     trial: TrialNumber
-    reason: str
+    reason: Text
 
 
 class Finished(BaseEvent):
@@ -108,7 +116,7 @@ class Finished(BaseEvent):
     trial: TrialNumber
     state: Literal["completed", "stopped", "diverged", "failed"]
     epoch: Epoch
-    reason: str | None = None
+    reason: Text | None = None
 
 
 class Resumed(BaseEvent):

@@ -74,6 +74,8 @@ class Journal:
         self._syncer.join()
         try:
             os.fsync(self._file.fileno())
+            if self._error is not None:
+                raise self._error
         finally:
             self._file.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import IO
 from spaces.problems import InputError
 
 _NAME = "lock"
+_TRIES = 5
+_PAUSE_SECONDS = 0.1
 
 
 class RunLock:
@@ -28,12 +31,16 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self._file: IO[str] = (folder / _NAME).open("a+", encoding="utf-8")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            is_held = _take(self._file)
+        except OSError as error:
+            self._file.close()
+            reason = f"{folder} is on a filesystem without locks ({error.strerror})"
+            raise InputError(f"{reason}; put the run on another one", "--run") from None
+        if not is_held:
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
             self._file.close()
-            raise InputError(f"{folder} is being searched by {holder}") from None
+            raise InputError(f"{folder} is being searched by {holder}")
         self._file.truncate(0)
         self._file.write(f"pid {os.getpid()} on {platform.node()}\n")
         self._file.flush()
@@ -41,6 +48,18 @@ class RunLock:
     def release(self) -> None:
         """Let the folder go."""
         self._file.close()
+
+
+def _take(file: IO[str]) -> bool:
+    """Lock a file; tries for a moment, for ``is_locked`` holds it as long as it looks."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return True
+    return False
 
 
 def is_locked(folder: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -36,7 +35,7 @@ class Reported(NamedTuple):
     epoch: int
     metrics: dict[str, float]
     decision: Decision
-    time: float
+    ended_before: int  # trials that had ended when it came
 
 
 @dataclass
@@ -97,8 +96,8 @@ class Trials:
         self._finished: list[Trial] = []  # in the order of their ends
         self._counts: dict[State, int] = dict.fromkeys(STATES, 0)
         self._leaders: dict[Metric, tuple[int, Trial | None]] = {}
-        self._lowest: dict[str, float] = {}  # finite value, by metric
-        self._highest: dict[str, float] = {}
+        self._reported: list[Reported] = []  # of all trials, in the order in which they came
+        self._worsts: dict[Metric, tuple[int, float | None]] = {}  # (of so many reports, worst)
         self._session_began = 0.0
         self._seconds_before = 0.0
         self._last_time = 0.0
@@ -125,8 +124,8 @@ class Trials:
                 self._session_began = event.time
             case Resumed():
                 self.ended = None
-                self._seconds_before += self._last_time - self._session_began
-                self._session_began = event.time
+                self._seconds_before += max(0.0, self._last_time - self._session_began)
+                self._session_began = self._last_time = event.time
             case Created():
                 self._create(event)
             case Attempt():
@@ -156,7 +155,7 @@ class Trials:
         self.by_number[event.trial] = self.running[event.trial] = trial
         self._counts["running"] += 1
 
-    def reporting(self, event: Report) -> Trial:
+    def expect(self, event: Report) -> Trial:
         """The trial whose next report this is.
 
         Raises:
@@ -172,10 +171,11 @@ class Trials:
         return trial
 
     def _report(self, event: Report) -> None:
-        trial = self.reporting(event)
-        trial.reports.append(Reported(event.epoch, event.metrics, event.decision, event.time))
+        trial = self.expect(event)
+        reported = Reported(event.epoch, event.metrics, event.decision, len(self._finished))
+        trial.reports.append(reported)
+        self._reported.append(reported)
         self.epochs += 1
-        self._note_extremes(event.metrics)
 
     def _finish(self, event: Finished) -> None:
         trial = self._running(event.trial)
@@ -185,19 +185,17 @@ class Trials:
         self._counts["running"] -= 1
         self._counts[event.state] += 1
 
-    def _note_extremes(self, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
-            if math.isfinite(value):
-                if value < self._lowest.get(name, math.inf):
-                    self._lowest[name] = value
-                if value > self._highest.get(name, -math.inf):
-                    self._highest[name] = value
-
     def worst(self, metric: Metric) -> float:
         """The worst finite value of the metric so far; a very bad one where there is none yet."""
-        if metric.mode == "min":
-            return self._highest.get(metric.name, _UNSEEN)
-        return self._lowest.get(metric.name, -_UNSEEN)
+        seen, worst = self._worsts.get(metric, (0, None))
+        for report in self._reported[seen:]:
+            value = report.metrics.get(metric.name, math.nan)
+            if math.isfinite(value) and (worst is None or metric.better(worst, value)):
+                worst = value
+        self._worsts[metric] = len(self._reported), worst
+        if worst is None:
+            return _UNSEEN if metric.mode == "min" else -_UNSEEN
+        return worst
 
     def __len__(self) -> int:
         return len(self.by_number)
@@ -214,11 +212,9 @@ class Trials:
         """How many trials are in each state, zeros too."""
         return dict(self._counts)
 
-    def ended_since(self, seconds: float) -> int:
-        """How many trials ended after a time (in seconds since 1970)."""
-        return len(self._finished) - bisect_right(
-            self._finished, seconds, key=lambda trial: trial.ended or 0.0
-        )
+    def ended_since(self, report: Reported) -> int:
+        """How many trials have ended since a report came."""
+        return len(self._finished) - report.ended_before
 
     def best(self, metric: Metric) -> Trial | None:
         """The first of ``ranked``, found without looking at all trials again."""

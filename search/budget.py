@@ -41,8 +41,7 @@ def _ended_since(trials: Trials, best: Trial, metric: Metric) -> int:
     """How many trials have ended since the best one reported its value, itself not counted."""
     report = best.scored(metric)
     assert report is not None
-    itself = best.ended is not None and best.ended > report.time
-    return trials.ended_since(report.time) - itself
+    return trials.ended_since(report) - (best.ended is not None)
 
 
 def extended(

@@ -136,7 +136,7 @@ class Coordinator:
             steps: (optimizer step, mean training loss of the last 50 steps).
 
         Raises:
-            InputError: when the metric of the search is not among them.
+            InputError: when the metric of the search is not among them, or an epoch was left out.
         """
         trial = self.trials.by_number[number]
         if epoch <= trial.epoch:
@@ -144,10 +144,12 @@ class Coordinator:
         name = self.experiment.metric.name
         if name not in metrics:
             raise InputError(f"metric.name: {unknown_name('metric', name, metrics)}")
-        decision = self.rules.judge(number, epoch, metrics)
-        self._write(
-            Report(trial=number, epoch=epoch, metrics=metrics, decision=decision, steps=list(steps))
+        report = Report(
+            trial=number, epoch=epoch, metrics=metrics, decision="continue", steps=list(steps)
         )
+        self.trials.expect(report)
+        decision = self.rules.judge(number, epoch, metrics)
+        self._write(report.model_copy(update={"decision": decision}))
         if decision == "stop":
             self._finish(trial, self.rules.ending[number], None)
         return decision

@@ -22,8 +22,8 @@ from search.cluster import code_folder, connect, slots_for
 from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment
-from spaces.problems import InputError
-from trainables.checkpoints import Checkpoints, filesystem, shown
+from spaces.problems import InputError, RunError
+from trainables.checkpoints import Checkpoints, filesystem, without_keys
 from trainables.sources import data_root, read
 
 NODE_SECONDS = 120.0  # a node may have to start a process and import torch
@@ -128,9 +128,8 @@ def _cluster(experiment: Experiment | None, address: str | None) -> Iterator[Fin
     place, shown = _place(experiment)
     try:
         token, finding = _write_probe(place, shown)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        yield Finding("fault", shown, f"can't be written: {reason}")
+    except (OSError, RunError, InputError) as error:
+        yield Finding("fault", shown, f"can't be written: {' '.join(str(error).split())}")
         return
     yield finding
     code = None if experiment is None else experiment.trainable
@@ -138,8 +137,7 @@ def _cluster(experiment: Experiment | None, address: str | None) -> Iterator[Fin
         for node in nodes:
             yield from _node(node, place, token, code)
     finally:
-        files, folder = filesystem(place)
-        files.delete_file(f"{folder}/{token}")
+        yield from _remove_probe(place, token, shown)
     if experiment is not None:
         yield _slots(experiment, address)
 
@@ -147,7 +145,7 @@ def _cluster(experiment: Experiment | None, address: str | None) -> Iterator[Fin
 def _place(experiment: Experiment | None) -> tuple[str, str]:
     """Where checkpoints go: the storage, or the runs' own folder; and how to call it."""
     if experiment is not None and experiment.storage is not None:
-        return experiment.storage, f"storage {shown(experiment.storage)}"
+        return experiment.storage, f"storage {without_keys(experiment.storage)}"
     nearest = next(path for path in (Path("runs"), Path.cwd()) if path.is_dir())
     return str(nearest.resolve()), f"storage {nearest.resolve()} (none is set)"
 
@@ -161,6 +159,15 @@ def _write_probe(place: str, shown: str) -> tuple[str, Finding]:
     with files.open_output_stream(f"{folder}/{token}") as stream:
         stream.write(os.urandom(_PROBE_BYTES))
     return token, _speed(shown, time.perf_counter() - began, "for checkpoints")
+
+
+def _remove_probe(place: str, token: str, shown: str) -> Iterator[Finding]:
+    try:
+        files, folder = filesystem(place)
+        files.delete_file(f"{folder}/{token}")
+    except (OSError, RunError) as error:
+        reason = " ".join(str(error).split())
+        yield Finding("fault", shown, f"{token} can't be deleted, as old checkpoints are: {reason}")
 
 
 def _node(node: dict[str, Any], place: str, token: str, code: str | None) -> Iterator[Finding]:
@@ -206,14 +213,14 @@ def look_around(place: str, token: str, code: str | None) -> dict[str, Any]:
     from trainables.tune_plain import code_here
 
     faults = []
-    files, folder = filesystem(place)
     try:
+        files, folder = filesystem(place)
         with files.open_input_stream(f"{folder}/{token}") as stream:
             stream.read(1)
-    except OSError as error:
+    except (OSError, RunError, InputError) as error:
         reason = " ".join(str(error).split())
         faults.append(
-            f"does not see {shown(place)} ({reason}): set storage: to a folder that "
+            f"does not see {without_keys(place)} ({reason}): set storage: to a folder that "
             "every node sees, or to an object store"
         )
     if code is not None:

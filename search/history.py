@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from bisect import insort
 from collections.abc import Container, Sequence
+from typing import Any
 
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -44,6 +45,15 @@ class History(InMemoryStorage):
             insort(self._ranked, (self._rank(trial), trial.number))
             insort(self._ended, trial.number)
         return is_set
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Take what a sampler notes of a trial in, but for what no journal holds.
+
+        TPE notes what it would have proposed for parameters whose condition does not hold, and
+        steers the next trials away from that; a history built again could not.
+        """
+        if not key.startswith("tpe:relative_params"):
+            super().set_trial_system_attr(trial_id, key, value)
 
     def _rank(self, trial: FrozenTrial) -> tuple[int, int, float]:
         """TPE's order: completed trials by value, then pruned ones, later ones first."""

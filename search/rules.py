@@ -77,7 +77,7 @@ class Rules:
         """
         decision: Decision | None = None
         if isinstance(event, Report):
-            self.trials.reporting(event)
+            self.trials.expect(event)
             decision = self.judge(event.trial, event.epoch, event.metrics)
         elif isinstance(event, Created):
             self.experiment.search_space.check(event.trial, event.params)

@@ -16,8 +16,8 @@ from typing import Any
 
 import ray
 
-from analysis.events import Started
-from analysis.journal import Journal
+from analysis.events import CheckpointSaved, Started
+from analysis.journal import Journal, each_event
 from analysis.lock import locked
 from analysis.projection import open_projections
 from analysis.run import RunFolder, experiment_of
@@ -30,7 +30,7 @@ from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
 from spaces.problems import InputError, Problem, RunError
-from trainables.checkpoints import Checkpoints, shown
+from trainables.checkpoints import Checkpoints, StorageError, without_keys
 from trainables.config import TrainConfig, resolve
 from trainables.data import Data, load_data
 from trainables.models import empty_model
@@ -100,10 +100,8 @@ def start_search(
     data = prepare(experiment)
     if experiment.storage is not None and not _try_storage(experiment, folder):
         place = folder.checkpoints(experiment.storage)
-        message = (
-            f"{shown(place)} holds checkpoints of another run; name this one otherwise with --run"
-        )
-        raise InputError([Problem("storage", message)])
+        message = "holds checkpoints of another run; name this one otherwise with --run"
+        raise InputError([Problem("storage", f"{without_keys(place)} {message}")])
     with (
         _faults_told(folder),
         _made(folder.path),
@@ -147,7 +145,7 @@ def resume_search(
     experiment = parse_experiment(experiment_of(folder).plain())
     data = prepare(experiment)
     with _faults_told(folder), locked(folder.path), _cluster(experiment, address, verbose) as slots:
-        _try_storage(experiment, folder)
+        _check_name(experiment, folder, is_empty=_try_storage(experiment, folder))
         with closing(Journal(folder.journal_file)) as journal:
             coordinator = Coordinator(experiment, journal)
             coordinator.resume(trials, hours)
@@ -157,14 +155,21 @@ def resume_search(
 
 def _try_storage(experiment: Experiment, folder: RunFolder) -> bool:
     """Make the place for checkpoints, and say whether it is empty."""
-    place = folder.checkpoints(experiment.storage)
     try:
-        return Checkpoints(place, 0).try_root()
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            [Problem("storage", f"{shown(place)} can't be written: {reason}")]
-        ) from None
+        return Checkpoints(folder.checkpoints(experiment.storage), 0).try_root()
+    except StorageError as error:
+        raise InputError(str(error)) from None
+
+
+def _check_name(experiment: Experiment, folder: RunFolder, is_empty: bool) -> None:
+    """See that the checkpoints of a run are where its folder's name says."""
+    if not is_empty or experiment.storage is None:
+        return
+    events = each_event(folder.journal_file)
+    saved = next((event for event in events if isinstance(event, CheckpointSaved)), None)
+    if saved is not None:
+        message = f"the checkpoints are not there; the first was {saved.path}. "
+        raise InputError(f"{message}Give the run's folder back the name that it had", "storage")
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from spaces.files import load_experiment
 from spaces.problems import InputError, Problem, shown, unknown_name
 from spaces.sections import problems_of
 from trainables.checkpoints import Checkpoints
-from trainables.checkpoints import shown as shown_place
 from trainables.config import AnyConfig, CodeConfig, TrainConfig, parse_config, resolve
 from trainables.data import load_data, shape_of
 from trainables.models import empty_model
@@ -80,12 +79,7 @@ def _weights_of(
     """The weights that scored: those of exactly that epoch."""
     is_own_code = isinstance(config, CodeConfig)
     place = folder.checkpoints(experiment.storage)
-    try:
-        saved = list(Checkpoints(place, trial.number).load_all())
-    except (OSError, ValueError, NotImplementedError) as error:
-        reason = f"{shown_place(place)} can't be read: {error}"
-        raise InputError(reason, source="storage") from None
-    for state in saved:
+    for state in Checkpoints(place, trial.number).load_all():
         try:
             weights = _weights_in(state["training"], is_own_code, epoch)
         except (LookupError, TypeError, ValueError, RuntimeError):  # no state of a training

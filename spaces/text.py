@@ -122,6 +122,8 @@ def parse_yaml(text: str) -> Any:
     Raises:
         InputError: when it is no YAML, or stands for more than plain data.
     """
+    if len(text) > MOST_BYTES:
+        raise InputError(f"has more than {MOST_BYTES} characters")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:

@@ -54,13 +54,17 @@ Write = Callable[[random.Random, Path], None]
 Load = Callable[[Path], object]
 
 
+def _out() -> Console:
+    return Console(file=io.StringIO(), highlight=False)  # as at the command line
+
+
 def show(folder: Path) -> None:
     """Everything that follows from a file before something is trained."""
     change = folder / "change"
     changes = [change.read_text()] if change.exists() else []
     experiment = load_experiment(folder / "file.yaml", changes)
     print_json(experiment.plain())
-    print_description(describe_experiment(experiment), Console(file=io.StringIO()))
+    print_description(describe_experiment(experiment), _out())
     sampler = Sampler(experiment)
     for number in range(2):
         sampler.ask(number)
@@ -76,7 +80,7 @@ def look(folder: Path) -> None:
     status = status_of(run, experiment, trials, live=False)
     rows = best_of(trials, experiment.metric, top=5)
     print_json([status, rows])
-    out = Console(file=io.StringIO())
+    out = _out()
     print_status(status, out)
     out.print(best_table(rows))
 
@@ -159,7 +163,7 @@ def outcome(load: Load, folder: Path) -> str:
 def fuzz(kind: str, folder: Path, write: Write, *loads: Load, step: int) -> Counter[str]:
     """Damage and load one case in ``step``; returns how many the first loader took or refused.
 
-    The case of a number is the same wherever it runs; one that fails is left in ``folder``.
+    The case of a number is the same in every run, but for paths; one that fails is left behind.
     """
     counts: Counter[str] = Counter()
     case = folder / "case"

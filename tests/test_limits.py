@@ -115,6 +115,12 @@ def test_yaml_that_stands_for_too_much_is_told(text: str, message: str, tmp_path
     assert message in messages[0]
 
 
+def test_a_change_as_long_as_no_file_may_be_is_told(tmp_path: Path) -> None:
+    file = damaged.write_whole(built_in(), tmp_path)
+    with pytest.raises(InputError, match="the value of question has more than 100000 characters"):
+        load_experiment(file, ["question=" + "x" * 200_000])
+
+
 def test_a_name_that_is_too_long_for_a_file_is_told() -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_experiment("x" * 5000)

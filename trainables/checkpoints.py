@@ -6,39 +6,61 @@ import hashlib
 import io
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from pyarrow import fs
 
+from spaces.problems import InputError, RunError
+
 KEPT_WHILE_RUNNING = 2
 _DIGEST_BYTES = 32
+
+
+class StorageError(RunError):
+    """A storage can't be read or written, which is no fault of the trial."""
 
 
 def filesystem(root: str) -> tuple[fs.FileSystem, str]:
     """The filesystem of a folder or a URI, and its path there.
 
     Raises:
-        ValueError: when the URI is none that pyarrow knows.
+        InputError: when the URI is none that pyarrow knows. (It is not shown: it may hold keys.)
+        StorageError: when the storage does not answer.
     """
-    if "://" in root:
-        files, path = fs.FileSystem.from_uri(root)
-        return files, path.rstrip("/")
-    return fs.LocalFileSystem(), str(Path(root).absolute())
+    if "://" not in root:
+        return fs.LocalFileSystem(), str(Path(root).absolute())
+    with _told(root, "reached"):
+        try:
+            files, path = fs.FileSystem.from_uri(root)
+        except (ValueError, NotImplementedError):
+            raise InputError(
+                "is no URI that can be read: file:///folder, s3://bucket/path or gs://bucket/path; "
+                "keys are best left to the environment, in a URI they must be percent-encoded",
+                source="storage",
+            ) from None
+    return files, path.rstrip("/")
 
 
-def shown(root: str) -> str:
+def without_keys(root: str) -> str:
     """A folder or a URI as it may be printed: without keys and options."""
     if "://" not in root:
         return root
-    scheme, _, place = root.partition("?")[0].partition("://")
-    return f"{scheme}://{place.rpartition('@')[2]}"
+    scheme, _, rest = root.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
-class StorageError(Exception):
-    """A checkpoint can't be written, which is no fault of the trial."""
+@contextmanager
+def _told(root: str, done: str) -> Iterator[None]:
+    """Turn what a filesystem says into one line; ``done``: what can't be, read or written."""
+    try:
+        yield
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise StorageError(f"storage {without_keys(root)} can't be {done}: {reason}") from None
 
 
 class Checkpoints:
@@ -54,11 +76,15 @@ class Checkpoints:
 
     def __init__(self, root: str, trial: int) -> None:
         self._fs, self._root = filesystem(root)
+        self._is_local = isinstance(self._fs, fs.LocalFileSystem)
+        self._shown = root
         self._folder = f"{self._root}/{trial}"
         self._is_made = False
 
     def save(self, epoch: int, state: dict[str, Any]) -> str:
         """Write the state after ``epoch`` and drop all but the last two; returns the path.
+
+        Those of later epochs go, too: they were damaged, or the training would have gone on there.
 
         Raises:
             StorageError: when it can't be written, for a full disk or a storage that is gone.
@@ -67,22 +93,31 @@ class Checkpoints:
         torch.save(state, buffer)
         payload = buffer.getbuffer()
         path = f"{self._folder}/epoch-{epoch:06d}.pt"
-        try:
+        with _told(self._shown, "written"):
             if not self._is_made:
                 self._fs.create_dir(self._folder, recursive=True)
                 self._is_made = True
             with self._fs.open_output_stream(path) as stream:
                 stream.write(hashlib.sha256(payload).digest())
                 stream.write(payload)
-            self.keep_last(KEPT_WHILE_RUNNING)
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise StorageError(f"checkpoint {path} can't be written: {reason}") from None
+            files = self._files()
+            kept = [(number, file) for number, file in files if number <= epoch][
+                :KEPT_WHILE_RUNNING
+            ]
+            self._delete(file for entry in files if entry not in kept for file in entry[1:])
         return path
 
     def keep_last(self, count: int) -> None:
-        """Delete all but the newest ``count`` checkpoints."""
-        for _, path in self._files()[count:]:
+        """Delete all but the newest ``count`` checkpoints.
+
+        Raises:
+            StorageError: when the storage fails.
+        """
+        with _told(self._shown, "written"):
+            self._delete(path for _, path in self._files()[count:])
+
+    def _delete(self, paths: Iterable[str]) -> None:
+        for path in paths:
             self._fs.delete_file(path)
 
     def load(self) -> dict[str, Any] | None:
@@ -90,9 +125,16 @@ class Checkpoints:
         return next(self.load_all(), None)
 
     def load_all(self) -> Iterator[dict[str, Any]]:
-        """The states of all checkpoints that are whole, the newest first."""
-        for _, path in self._files():
-            state = self._read(path)
+        """The states of all checkpoints that are whole, the newest first.
+
+        Raises:
+            StorageError: when the storage fails; a file that can't be read is passed over.
+        """
+        with _told(self._shown, "read"):
+            files = self._files()
+        for _, path in files:
+            with _told(self._shown, "read"):
+                state = self._read(path)
             if state is not None:
                 yield state
 
@@ -100,10 +142,11 @@ class Checkpoints:
         """Make the root, and say whether it is empty.
 
         Raises:
-            OSError: when it can't be made.
+            StorageError: when it can't be made.
         """
-        self._fs.create_dir(self._root, recursive=True)
-        return not self._fs.get_file_info(fs.FileSelector(self._root))
+        with _told(self._shown, "written"):
+            self._fs.create_dir(self._root, recursive=True)
+            return not self._fs.get_file_info(fs.FileSelector(self._root))
 
     def check_root(self) -> None:
         """See that the root, which the driver made, is seen on this machine, too.
@@ -111,18 +154,22 @@ class Checkpoints:
         Raises:
             StorageError: when it is not. (An object store has no folders: it is not asked.)
         """
-        if isinstance(self._fs, fs.LocalFileSystem) and not Path(self._root).is_dir():
+        if self._is_local and not Path(self._root).is_dir():
             raise StorageError(
                 f"{platform.node()} does not see {self._root}; set storage: to a folder that every "
                 "node sees, or to an object store"
             )
 
     def delete(self) -> int:
-        """Delete all checkpoints of the trial; returns how many bytes they took."""
-        freed = 0
-        for _, path in self._files():
-            freed += self._fs.get_file_info(path).size or 0
-            self._fs.delete_file(path)
+        """Delete all checkpoints of the trial; returns how many bytes they took.
+
+        Raises:
+            StorageError: when the storage fails.
+        """
+        with _told(self._shown, "written"):
+            paths = [path for _, path in self._files()]
+            freed = sum(info.size or 0 for info in self._fs.get_file_info(paths))
+            self._delete(paths)
         return freed
 
     def _files(self) -> list[tuple[int, str]]:
@@ -137,8 +184,13 @@ class Checkpoints:
 
         A digest fits whatever somebody computed it for, so it says nothing of who wrote the file.
         """
-        with self._fs.open_input_stream(path) as stream:
-            content = stream.read()
+        try:
+            with self._fs.open_input_stream(path) as stream:
+                content = stream.read()
+        except OSError as error:
+            if self._is_local or isinstance(error, FileNotFoundError):
+                return None
+            raise
         digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(payload).digest() != digest:
             return None

@@ -32,9 +32,14 @@ class Context:
     seed: int
     max_epochs: int
     gpu_ids: tuple[str, ...] = ()
-    epoch: int = 0
     state: Any = None
     state_epoch: int = 0
+    _epoch: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done; they are counted here, by the yields."""
+        return self._epoch
 
     def save(self, state: Any) -> None:
         """Keep a state to resume from; call it before the ``yield`` of the epoch it belongs to.
@@ -89,7 +94,7 @@ class CodeTraining:
                 kind = type(self._generator).__name__
                 raise TypeError(f"{self.config.trainable} must be a generator, it gave {kind}")
         metrics = _checked(next(self._generator))
-        self._context.epoch += 1
+        self._context._epoch += 1
         self._keep_best(metrics)
         return EpochReport(self.epoch, metrics)
 
@@ -116,7 +121,7 @@ class CodeTraining:
         """Go on from a saved state; without one, from the start."""
         context, self._kept = self._context, state["kept"]
         context.state = state["state"]
-        context.epoch = context.state_epoch = state["epoch"] if context.state is not None else 0
+        context._epoch = context.state_epoch = state["epoch"] if context.state is not None else 0
 
     def close(self) -> None:
         """Let the generator run its ``finally`` blocks."""
@@ -146,7 +151,11 @@ def _checked(metrics: Any) -> dict[str, float]:
     for name, value in metrics.items():
         if not isinstance(value, Real) and not (hasattr(value, "numel") and value.numel() == 1):
             raise TypeError(f"{rule}, got {name}: {value!r}")
-    return {str(name): _number(value) for name, value in metrics.items()}
+    return {_written(name): _number(value) for name, value in metrics.items()}
+
+
+def _written(name: Any) -> str:
+    return str(name).encode(errors="backslashreplace").decode()
 
 
 def _number(value: Any) -> float:

@@ -24,7 +24,6 @@ from trainables.data import Data
 from trainables.own_code import CodeTraining
 from trainables.training import EpochReport, Training
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
 
 
@@ -61,6 +60,19 @@ class Outcome:
     fault: str | None = None
 
 
+class _Log(io.TextIOWrapper):
+    """A log that loses lines where its disk is full, for a training is worth more than its log."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 class PlainWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
@@ -95,15 +107,14 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
 
     def _take(self, config: dict[str, Any]) -> None:
         self._assignment: Assignment = config["assignment"]
-        self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
         self._unsent: deque[EpochReport] = deque()
         self._reports: list[EpochReport] = []
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way.
 
-        What an exception says comes back in the outcome; but one for want of memory is let out,
-        so that Tune starts the trial again in a fresh process.
+        What an exception says comes back in the outcome; but one for want of memory or of room on
+        a disk is let out, so that Tune starts the trial again in a fresh process.
         """
         report = checkpoint = error = fault = None
         log = self._open_log()
@@ -113,15 +124,11 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         except StorageError as no_storage:
             fault = str(no_storage)
         except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
-            if is_out_of_memory(exception):
+            if is_short_of_room(exception):
                 raise
-            if isinstance(exception, OSError) and exception.errno in _FULL:
-                what = exception.filename or "its log or a file of its code"
-                fault = f"{what} can't be written: {exception.strerror}"
             error = traceback.format_exc()
         printed = log.getvalue() if isinstance(log, io.StringIO) else ""
-        with contextlib.suppress(OSError):  # the disk is full: that was told above
-            log.close()
+        log.close()
         return {"outcome": Outcome(report, checkpoint, printed, error, fault)}
 
     @contextlib.contextmanager
@@ -140,7 +147,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def _open_log(self) -> TextIO:
         """The trial's log, line by line; or a buffer where it can't be written from here."""
         try:
-            return open(self._assignment.log_file, "a", buffering=1, encoding="utf-8")
+            file = open(self._assignment.log_file, "ab")  # noqa: SIM115 (closed by the wrapper)
+            return _Log(file, "utf-8", "backslashreplace", line_buffering=True)
         except OSError:
             return io.StringIO()
 
@@ -155,6 +163,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             report = next(self._training)
         except StopIteration:
             return None, None
+        if self._training.config.metric.name not in report.metrics:
+            return report, None  # the search refuses it, and no checkpoint shall bring it back
         self._reports.append(report)
         state = self._training.state_dict()
         reports = [asdict(report) for report in self._reports]
@@ -167,6 +177,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(config, CodeConfig):
             config = config.model_copy(update={"trainable": code_here(config.trainable)})
         torch.set_num_threads(config.threads)
+        self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
         self._checkpoints.check_root()
         self._training = make_training(config, self._data, *_device_of_this_process(config))
         saved = self._checkpoints.load()
@@ -204,9 +215,14 @@ def code_here(reference: str) -> str:
     return absolute_reference(Path(reference).name, Path.cwd())
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the machine or its GPU had no memory left (a CPU's allocator has no type for it)."""
+def is_short_of_room(error: BaseException) -> bool:
+    """Whether there was no memory left, here or on the GPU, or no room on a disk of the code's.
+
+    (A CPU's allocator has no type of its own for it.)
+    """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 

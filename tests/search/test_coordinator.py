@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.events import Created, Finished, Report
+from analysis.events import Created, Ended, Finished, Report, Resumed
 from analysis.journal import Journal, read_journal
+from analysis.run import RunFolder, experiment_of
+from analysis.trials import Trials
 from search.coordinator import Coordinator
+from search.replay import replay_run
 from spaces.problems import InputError
 from tests import made
 
@@ -178,7 +182,9 @@ def test_patience_ends_a_search_that_no_longer_gets_better(tmp_path: Path) -> No
 
 
 def test_a_finished_run_is_extended_by_trials(tmp_path: Path) -> None:
-    made.run_all(made.coordinator(tmp_path))
+    coordinator = made.coordinator(tmp_path)
+    made.run_all(coordinator)
+    coordinator.close()
     with pytest.raises(InputError, match=r"budget is spent: trials \(12\); --trials or --hours"):
         resumed(tmp_path)
     again = resumed(tmp_path, trials=5)
@@ -320,3 +326,61 @@ def test_restarts_are_counted_over_a_resume(tmp_path: Path) -> None:
     coordinator.attempt(0, "killed")
     assert coordinator.attempts_left(0) == 2
     assert resumed(tmp_path, max_failures=3).attempts_left(0) == 2
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random"])
+def test_with_conditions_and_four_at_a_time_a_rebuilt_run_proposes_the_same(
+    sampler: str, tmp_path: Path
+) -> None:
+    space = {
+        "lr": {"low": 1e-4, "high": 1.0, "log": True},
+        "optimizer": ["sgd", "adam", "adamw"],
+        "momentum": {"low": 0.0, "high": 0.9, "when": {"optimizer": "sgd"}},
+        "weight_decay": {"low": 1e-6, "high": 0.1, "log": True, "when": {"optimizer": "adamw"}},
+    }
+    changes: dict[str, Any] = {
+        "space": space,
+        "sampler": {"name": sampler},
+        "budget": {"trials": 16 if sampler == "gp" else 40},
+    }
+    made.run_all(made.coordinator(tmp_path, **changes), workers=4)
+    run = RunFolder(tmp_path)
+    assert replay_run(run, experiment_of(run), proposals=True).difference is None
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    lines = (tmp_path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    created = [place for place, line in enumerate(lines) if b'"created"' in line]
+    for place in created[len(created) // 3 :: 5]:
+        (cut / "journal.jsonl").write_bytes(b"".join(lines[:place]))
+        again = resumed(cut, **changes)
+        for _ in range(len(again.trials.running)):
+            again.next_trial()
+        trial = again.next_trial()
+        assert trial is not None
+        assert trial.params == json.loads(lines[place])["params"]
+
+
+def test_seconds_are_right_though_the_clock_went_back_between_sessions(tmp_path: Path) -> None:
+    trials = Trials()
+    trials.apply(made.started(made.experiment()).model_copy(update={"time": 5000.0}))
+    trials.apply(Ended(time=5600.0, reason="interrupted"))
+    trials.apply(Resumed(time=2000.0))
+    trials.apply(Ended(time=2060.0, reason="interrupted"))
+    trials.apply(Resumed(time=9000.0))
+    assert trials.seconds() == pytest.approx(660.0)
+
+
+def test_a_report_out_of_order_never_reaches_the_journal(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    with pytest.raises(InputError, match="trial 0 reports epoch 2 after epoch 0"):
+        made.report(coordinator, 0, 2)
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_a_reason_that_no_utf_8_text_can_hold_is_written_as_an_escape(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    coordinator.end(0, "failed", "no such file: caf\udce9.png")
+    assert resumed(tmp_path).trials.by_number[0].reason == "no such file: caf\\udce9.png"

@@ -97,10 +97,7 @@ PLACES = {
     ),
     "optuna.log": Place(8, "run", prepare=moved("optuna.log")),
     "tensorboard": Place(16, "run", disk="run/tensorboard"),
-    "logs": Place(16, r"trial \d+: its log or a file of its code", disk="run/logs", printed=3000),
-    "checkpoints": Place(
-        400, r"trial \d+: checkpoint \S+/disk/run/\d+/epoch-\d+\.pt", storage="disk", saved=90000
-    ),
+    "checkpoints": Place(400, r"trial \d+: storage \S+/disk/run", storage="disk", saved=90000),
 }
 
 

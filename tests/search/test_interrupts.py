@@ -12,7 +12,8 @@ import pytest
 from analysis.journal import read_journal
 from analysis.lock import RunLock
 from analysis.run import RunFolder, open_run, status_of
-from tests.processes import code_file, python, shoal, trials_in, wait_for_epochs
+from tests.processes import code_file, python, shoal, wait_for_epochs
+from tests.whole import trials_in
 from trainables.checkpoints import Checkpoints
 
 TWO_SHORT_EPOCHS_THEN_LONG_ONES = """

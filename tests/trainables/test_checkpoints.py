@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from trainables.checkpoints import Checkpoints, check_savable
+from spaces.problems import InputError
+from trainables.checkpoints import Checkpoints, StorageError, check_savable, without_keys
 
 
 class Bomb:
@@ -124,3 +125,52 @@ def test_a_state_with_an_object_is_told(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"context\.save takes tensors, numbers, texts"):
         check_savable({"bomb": Bomb(tmp_path / "exploded")})
     assert not (tmp_path / "exploded").exists()
+
+
+def test_a_training_that_had_to_start_again_keeps_what_it_saves_now(tmp_path: Path) -> None:
+    """Both newest files are damaged: those of earlier epochs count again from then on."""
+    checkpoints = Checkpoints(str(tmp_path), 0)
+    for epoch in (5, 6):
+        checkpoints.save(epoch, {"epoch": epoch})
+        (tmp_path / "0" / f"epoch-{epoch:06d}.pt").write_bytes(b"damaged")
+    assert checkpoints.load() is None
+    checkpoints.save(1, {"epoch": 1})
+    assert checkpoints.load() == {"epoch": 1}
+    checkpoints.save(2, {"epoch": 2})
+    assert [path.name for path in sorted((tmp_path / "0").iterdir())] == [
+        "epoch-000001.pt",
+        "epoch-000002.pt",
+    ]
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path), 0)
+    checkpoints.save(1, {"epoch": 1})
+    (tmp_path / "0" / "epoch-000002.pt").mkdir()
+    assert checkpoints.load() == {"epoch": 1}
+
+
+@pytest.mark.parametrize(
+    ("root", "shown"),
+    [
+        ("/folder", "/folder"),
+        ("s3://bucket/path?region=x", "s3://bucket/path"),
+        ("s3://KEY:ab?c@bucket/path?x=SECRET", "s3://bucket/path"),
+        ("s3://KEY:ab%2Fc@bucket", "s3://bucket"),
+    ],
+)
+def test_a_storage_is_shown_without_its_keys(root: str, shown: str) -> None:
+    assert without_keys(root) == shown
+
+
+def test_a_uri_that_cannot_be_read_is_told_without_its_keys() -> None:
+    with pytest.raises(InputError) as told:
+        Checkpoints("s3://KEY:abc/SECRET@bucket/x y", 0)
+    assert "is no URI that can be read" in str(told.value)
+    assert "SECRET" not in str(told.value)
+
+
+def test_a_storage_that_does_not_answer_is_no_fault_of_the_trial() -> None:
+    uri = "s3://KEY:SECRET@bucket/x?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1"
+    with pytest.raises(StorageError, match="storage s3://bucket/x can't be read: "):
+        Checkpoints(uri, 0).load()
