@@ -96,3 +96,10 @@ def run_all(coordinator: Coordinator, workers: int = 2, reports: int | None = No
                 reports -= 1
                 if reports == 0:
                     return
+
+
+def resumed(folder: Path, trials: int = 0, hours: float = 0.0, **changes: Any) -> Coordinator:
+    """A coordinator that goes on with the run in ``folder``."""
+    coordinator = Coordinator(experiment(**changes), Journal(folder / "journal.jsonl"))
+    coordinator.resume(trials, hours)
+    return coordinator

@@ -7,23 +7,14 @@ from typing import Any
 
 import pytest
 
-from analysis.events import Created, Ended, Finished, Report, Resumed
-from analysis.journal import Journal, read_journal
+from analysis.events import Created, Finished, Report
+from analysis.journal import read_journal
 from analysis.run import RunFolder, experiment_of
-from analysis.trials import Trials
-from search.coordinator import Coordinator
 from search.replay import replay_run
 from spaces.problems import InputError
 from tests import made
 
 BASELINE = {"lr": 0.001, "activation": "relu"}
-
-
-def resumed(folder: Path, trials: int = 0, hours: float = 0.0, **changes: Any) -> Coordinator:
-    """A coordinator that goes on with the run in ``folder``."""
-    coordinator = Coordinator(made.experiment(**changes), Journal(folder / "journal.jsonl"))
-    coordinator.resume(trials, hours)
-    return coordinator
 
 
 def told(folder: Path) -> list[tuple[Any, ...]]:
@@ -66,7 +57,7 @@ def test_a_run_that_is_cut_off_and_resumed_decides_as_the_whole_one(
         (tmp_path / name).mkdir()
     made.run_all(made.coordinator(tmp_path / "whole", **changes), workers=1)
     made.run_all(made.coordinator(tmp_path / "cut", **changes), workers=1, reports=reports)
-    made.run_all(resumed(tmp_path / "cut", **changes), workers=1)
+    made.run_all(made.resumed(tmp_path / "cut", **changes), workers=1)
     assert told(tmp_path / "cut") == told(tmp_path / "whole")
 
 
@@ -75,7 +66,7 @@ def test_unfinished_trials_are_handed_out_first(tmp_path: Path) -> None:
     for _ in range(3):
         coordinator.next_trial()
     made.report(coordinator, 1, 1)
-    again = resumed(tmp_path)
+    again = made.resumed(tmp_path)
     handed = [again.next_trial() for _ in range(4)]
     assert [trial.number for trial in handed if trial] == [0, 1, 2, 3]
     assert [trial.epoch for trial in handed if trial] == [0, 1, 0, 0]
@@ -101,7 +92,7 @@ def test_a_trial_that_was_stopped_as_the_driver_died_is_finished_on_resume(tmp_p
     lines = file.read_bytes().splitlines(keepends=True)
     assert b'"finished"' in lines[-1]
     file.write_bytes(b"".join(lines[:-1]))
-    assert resumed(tmp_path).trials.by_number[2].state == "stopped"
+    assert made.resumed(tmp_path).trials.by_number[2].state == "stopped"
 
 
 def test_the_baseline_is_trial_0_and_always_goes_to_the_end(tmp_path: Path) -> None:
@@ -147,60 +138,6 @@ def test_with_scope_best_a_trial_is_worth_its_best_epoch(tmp_path: Path) -> None
     assert coordinator.rules.rungs.by_epoch[3].ranked == [(-0.8, 0)]
 
 
-def test_a_spent_trial_budget_lets_running_trials_end(tmp_path: Path) -> None:
-    coordinator = made.coordinator(tmp_path, budget={"trials": 2})
-    coordinator.next_trial(), coordinator.next_trial()
-    assert coordinator.next_trial() is None
-    assert coordinator.is_over
-    assert not coordinator.must_stop_now
-
-
-@pytest.mark.parametrize("budget", [{"epochs": 5}, {"target": 0.6}, {"hours": 1e-9}])
-def test_other_spent_limits_stop_the_search_where_it_is(
-    tmp_path: Path, budget: dict[str, float]
-) -> None:
-    coordinator = made.coordinator(tmp_path, budget=budget, scheduler={"name": "none"})
-    if "hours" not in budget:
-        coordinator.next_trial()
-        for epoch in range(1, 6):
-            assert not coordinator.must_stop_now
-            made.report(coordinator, 0, epoch, value=0.1 + epoch / 10)
-    assert coordinator.must_stop_now
-    assert coordinator.next_trial() is None
-
-
-def test_patience_ends_a_search_that_no_longer_gets_better(tmp_path: Path) -> None:
-    coordinator = made.coordinator(
-        tmp_path, budget={"patience": 3}, scheduler={"name": "none", "max_epochs": 1}
-    )
-    for number, value in enumerate((0.5, 0.9, 0.1, 0.1)):
-        assert coordinator.next_trial() is not None
-        made.report(coordinator, number, 1, value)
-    assert coordinator.next_trial() is not None
-    made.report(coordinator, 4, 1, 0.1)
-    assert coordinator.next_trial() is None
-
-
-def test_a_finished_run_is_extended_by_trials(tmp_path: Path) -> None:
-    coordinator = made.coordinator(tmp_path)
-    made.run_all(coordinator)
-    coordinator.close()
-    with pytest.raises(InputError, match=r"budget is spent: trials \(12\); --trials or --hours"):
-        resumed(tmp_path)
-    again = resumed(tmp_path, trials=5)
-    made.run_all(again)
-    assert len(again.trials) == 17
-    assert resumed(tmp_path, trials=3).budget.trials == 20
-
-
-def test_a_run_that_ended_on_its_hours_is_extended_by_hours_or_by_trials(tmp_path: Path) -> None:
-    changes = {"budget": {"hours": 1e-9}}
-    made.coordinator(tmp_path, **changes).close()
-    assert resumed(tmp_path, hours=2.0, **changes).budget.hours == pytest.approx(2.0)
-    by_trials = resumed(tmp_path, trials=4, **changes)
-    assert by_trials.next_trial() is not None
-
-
 def test_no_trial_is_handed_out_after_an_interrupt(tmp_path: Path) -> None:
     coordinator = made.coordinator(tmp_path)
     coordinator.next_trial()
@@ -215,42 +152,9 @@ def test_a_failed_trial_keeps_its_reason(tmp_path: Path) -> None:
     coordinator = made.coordinator(tmp_path)
     coordinator.next_trial()
     coordinator.end(0, "failed", "Traceback: too far")
-    again = resumed(tmp_path)
+    again = made.resumed(tmp_path)
     assert again.trials.by_number[0].reason == "Traceback: too far"
     assert again.trials.counts()["failed"] == 1
-
-
-def test_the_time_between_a_crash_and_the_resume_is_not_counted(tmp_path: Path) -> None:
-    changes = {"budget": {"hours": 1.0}}
-    made.coordinator(tmp_path, **changes).next_trial()
-    file = tmp_path / "journal.jsonl"
-    hours_ago = [e.model_copy(update={"time": e.time - 7200}) for e in read_journal(file)]
-    file.write_text("".join(event.model_dump_json() + "\n" for event in hours_ago))
-    again = resumed(tmp_path, **changes)
-    assert not again.must_stop_now
-    assert again.trials.seconds() < 60
-
-
-def test_patience_counts_from_the_report_of_the_best_value(tmp_path: Path) -> None:
-    coordinator = made.coordinator(
-        tmp_path, budget={"patience": 3}, scheduler={"name": "none", "max_epochs": 2}
-    )
-    for _ in range(4):
-        coordinator.next_trial()
-    for number in (1, 2, 3):
-        made.report(coordinator, number, 1, 0.1)
-        made.report(coordinator, number, 2, 0.1)
-    made.report(coordinator, 0, 1, 0.9)
-    assert not coordinator.is_over
-
-
-def test_a_run_that_met_its_target_is_extended_by_so_many_trials_more(tmp_path: Path) -> None:
-    changes = {"budget": {"trials": 100, "target": 0.5}}
-    coordinator = made.coordinator(tmp_path, **changes)
-    coordinator.next_trial()
-    made.report(coordinator, 0, 1, 0.6)
-    coordinator.close()
-    assert resumed(tmp_path, trials=5, **changes).budget.trials == 6
 
 
 def test_code_that_ends_before_its_first_epoch_has_failed(tmp_path: Path) -> None:
@@ -260,54 +164,11 @@ def test_code_that_ends_before_its_first_epoch_has_failed(tmp_path: Path) -> Non
     assert coordinator.trials.by_number[0].state == "failed"
 
 
-def test_a_grid_that_was_tried_whole_is_not_resumed(tmp_path: Path) -> None:
-    changes = {"space": {"activation": ["tanh", "relu"]}, "sampler": {"name": "grid"}}
-    coordinator = made.coordinator(tmp_path, **changes)
-    made.run_all(coordinator)
-    assert len(coordinator.trials) == 2
-    coordinator.close()
-    with pytest.raises(InputError, match="every combination of its grid was tried"):
-        resumed(tmp_path, trials=3, **changes)
-
-
 def test_any_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
     coordinator = made.coordinator(tmp_path)
     coordinator.next_trial()
     assert coordinator.report(0, 1, {"val_accuracy": 0.5, "loss": math.nan}) == "stop"
     assert coordinator.trials.by_number[0].state == "diverged"
-
-
-@pytest.mark.parametrize(
-    ("budget", "values", "more"),
-    [
-        ({"trials": 2}, [0.5, 0.6], {"trials": 3}),
-        ({"hours": 1e-9}, [], {"hours": 1.0}),
-        ({"epochs": 4}, [0.5, 0.6], {"trials": 3}),
-        ({"target": 0.55}, [0.5, 0.6], {"trials": 3}),
-        ({"patience": 2}, [0.9, 0.5, 0.6], {"hours": 1.0}),
-    ],
-)
-def test_every_limit_ends_a_run_with_true_states_and_can_be_extended(
-    budget: dict[str, float], values: list[float], more: dict[str, Any], tmp_path: Path
-) -> None:
-    changes: dict[str, Any] = {
-        "budget": budget,
-        "scheduler": {"name": "none", "max_epochs": 2},
-    }
-    coordinator = made.coordinator(tmp_path, **changes)
-    for number, value in enumerate(values):
-        assert coordinator.next_trial() is not None
-        for epoch in (1, 2):
-            made.report(coordinator, number, epoch, value)
-    assert coordinator.next_trial() is None
-    assert coordinator.is_over
-    coordinator.close()
-    (limit,) = budget
-    assert read_journal(tmp_path / "journal.jsonl")[-1].reason == limit  # type: ignore[union-attr]
-    assert coordinator.trials.counts()["completed"] == len(values)
-    with pytest.raises(InputError, match=f"its budget is spent: {limit}"):
-        resumed(tmp_path, **changes)
-    assert resumed(tmp_path, **more, **changes).next_trial() is not None
 
 
 def test_a_loss_that_explodes_is_divergence_even_while_it_is_finite(tmp_path: Path) -> None:
@@ -325,7 +186,7 @@ def test_restarts_are_counted_over_a_resume(tmp_path: Path) -> None:
     coordinator.next_trial()
     coordinator.attempt(0, "killed")
     assert coordinator.attempts_left(0) == 2
-    assert resumed(tmp_path, max_failures=3).attempts_left(0) == 2
+    assert made.resumed(tmp_path, max_failures=3).attempts_left(0) == 2
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random"])
@@ -352,22 +213,12 @@ def test_with_conditions_and_four_at_a_time_a_rebuilt_run_proposes_the_same(
     created = [place for place, line in enumerate(lines) if b'"created"' in line]
     for place in created[len(created) // 3 :: 5]:
         (cut / "journal.jsonl").write_bytes(b"".join(lines[:place]))
-        again = resumed(cut, **changes)
+        again = made.resumed(cut, **changes)
         for _ in range(len(again.trials.running)):
             again.next_trial()
         trial = again.next_trial()
         assert trial is not None
         assert trial.params == json.loads(lines[place])["params"]
-
-
-def test_seconds_are_right_though_the_clock_went_back_between_sessions(tmp_path: Path) -> None:
-    trials = Trials()
-    trials.apply(made.started(made.experiment()).model_copy(update={"time": 5000.0}))
-    trials.apply(Ended(time=5600.0, reason="interrupted"))
-    trials.apply(Resumed(time=2000.0))
-    trials.apply(Ended(time=2060.0, reason="interrupted"))
-    trials.apply(Resumed(time=9000.0))
-    assert trials.seconds() == pytest.approx(660.0)
 
 
 def test_a_report_out_of_order_never_reaches_the_journal(tmp_path: Path) -> None:
@@ -383,4 +234,4 @@ def test_a_reason_that_no_utf_8_text_can_hold_is_written_as_an_escape(tmp_path: 
     coordinator = made.coordinator(tmp_path)
     coordinator.next_trial()
     coordinator.end(0, "failed", "no such file: caf\udce9.png")
-    assert resumed(tmp_path).trials.by_number[0].reason == "no such file: caf\\udce9.png"
+    assert made.resumed(tmp_path).trials.by_number[0].reason == "no such file: caf\\udce9.png"
