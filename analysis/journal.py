@@ -129,8 +129,10 @@ def _parse(line: bytes, number: int, path: Path) -> Event:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        message = f"line {number} is no event: {where} {first['msg']}".replace("  ", " ")
-        raise InputError(message, source=str(path)) from None
+        rule = first["msg"].removesuffix(" at line 1 column 1")
+        message = f"line {number} is no event: {where} {rule}".replace("  ", " ")
+        mend = f"what stands before it can be resumed: keep a copy, then head -n {number - 1}"
+        raise InputError(f"{message}; {mend}", source=str(path)) from None
 
 
 def read_journal(path: Path) -> list[Event]:

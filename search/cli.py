@@ -38,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(upkeep.app)
-_out = Console(highlight=False)
+_out = Console(highlight=False, emoji=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

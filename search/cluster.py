@@ -40,7 +40,7 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
             "submit it with ray job submit -- shoal search … instead",
             source="--address",
         )
-    if address is not None and ":" in address:
+    if address is not None and address != "auto":
         _probe(address)
     prepare_environment(address)
     if not verbose:
@@ -78,9 +78,11 @@ def code_folder(experiment: Experiment | None) -> Path | None:
 def _probe(address: str) -> None:
     """See that something listens at ``host:port``; Ray itself would go on trying for minutes."""
     host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+        raise InputError(f"must be auto or host:port, got {address!r}", source="--address")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, ValueError, OverflowError) as error:
+    except OSError as error:
         raise InputError(f"nothing answers at {address}: {error}", source="--address") from None
 
 

@@ -22,6 +22,7 @@ from search.cluster import code_folder, connect, slots_for
 from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment
+from spaces.files import load_experiment
 from spaces.problems import InputError, RunError
 from trainables.checkpoints import Checkpoints, filesystem, without_keys
 from trainables.sources import data_root, read
@@ -42,15 +43,23 @@ class Finding:
     message: str
 
 
-def examine(experiment: Experiment | None, address: str | None) -> Iterator[Finding]:
+def examine(spec: str | None, changes: list[str], address: str | None) -> Iterator[Finding]:
     """Look at everything that a search needs, the nearest first.
 
     Args:
-        experiment: whose storage, code, data and resources are looked at, too.
+        spec: a file or a study's name, whose storage, code, data and resources are looked at, too.
+        changes: settings to replace in it, each as ``a.b=value``.
         address: of a Ray cluster; None: this machine.
     """
     yield from _packages()
     yield _run_folder(Path("runs"))
+    experiment = None
+    if spec is not None:
+        try:
+            experiment = load_experiment(spec, changes)
+            yield Finding("ok", "experiment", "no mistakes in the file, nor in its code")
+        except InputError as error:
+            yield Finding("fault", "experiment", str(error))
     if experiment is not None and experiment.trainable is None:
         yield _dataset(experiment)
     try:

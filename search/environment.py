@@ -6,6 +6,7 @@ import os
 
 _SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keep Ray's note on CUDA_VISIBLE_DEVICES away
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "worker died or was killed",  # the view tells that, in a line
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's code finds its files where it was started
     "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",  # ours is added to that of ray job submit
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",  # or Tune and the journal count differently

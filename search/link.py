@@ -165,4 +165,6 @@ def _last_error(trial: TuneTrial) -> str:
 def _reason(error: str) -> str:
     """Why a process died, in a line: the last one of a traceback, or the first."""
     lines = error.splitlines() or ["its process died"]
+    if lines[0].startswith("The actor died unexpectedly"):
+        return "its process died: killed, out of memory, or hanging (its log says so)"
     return lines[-1 if "ray::" in lines[0] else 0].strip()

@@ -37,7 +37,7 @@ class Progress:
     ) -> None:
         self._coordinator = coordinator
         self._folder = folder
-        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._console = console or Console(file=sys.stderr, highlight=False, emoji=False)
         self._live: Live | None = None
         self._is_stopping = False
         self._epochs_before = coordinator.trials.epochs

@@ -79,14 +79,16 @@ def _weights_of(
     """The weights that scored: those of exactly that epoch."""
     is_own_code = isinstance(config, CodeConfig)
     place = folder.checkpoints(experiment.storage)
+    is_whole = False
     for state in Checkpoints(place, trial.number).load_all():
+        is_whole = True
         try:
             weights = _weights_in(state["training"], is_own_code, epoch)
         except (LookupError, TypeError, ValueError, RuntimeError):  # no state of a training
             continue
         if weights is not None:
             return weights
-    if is_own_code:
+    if is_own_code and is_whole:  # the code saved no state at that epoch
         return {}
     raise InputError(f"trial {trial.number} has no whole checkpoint of epoch {epoch} any more")
 

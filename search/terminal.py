@@ -84,8 +84,12 @@ def _print_gain(
 def print_status(status: dict[str, Any], out: Console) -> None:
     """What ``shoal status`` prints."""
     out.print(f"{status['run']}: {status['state']}", soft_wrap=True, markup=False)
-    counts = ", ".join(f"{count} {state}" for state, count in status["trials"].items())
+    is_live = status["state"] == "running"
+    names = {} if is_live else {"running": "unfinished"}
+    counts = ", ".join(f"{n} {names.get(state, state)}" for state, n in status["trials"].items())
     out.print(f"trials: {counts}; {status['epochs']} epochs")
+    if status["state"] == "interrupted":
+        out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True, markup=False)
     if status["best"] is not None:
         out.print(best_table([status["best"]]))
 

@@ -10,10 +10,9 @@ from rich.console import Console
 
 from search.environment import prepare_environment
 from search.options import Address, Json, Run, Set, opened_run, print_json
-from spaces.files import load_experiment
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, soft_wrap=True, markup=False)
+_out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 @app.command()
@@ -80,14 +79,13 @@ def doctor(
 ) -> None:
     """Check this machine or a cluster: versions, GPUs, nodes, folders, storage, code, data."""
     prepare_environment(address)
-    experiment = None if spec is None else load_experiment(spec, set_ or [])
     from search.doctor import examine
 
     findings = []
-    for finding in examine(experiment, address):
+    for finding in examine(spec, set_ or [], address):
         findings.append(finding)
         if not as_json:
-            _out.print(f"{finding.verdict:<8} {finding.what}: {finding.message}", markup=False)
+            _out.print(f"{finding.verdict:<8} {finding.what}: {finding.message}")
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])
     raise typer.Exit(int(any(finding.verdict == "fault" for finding in findings)))

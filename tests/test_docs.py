@@ -99,7 +99,10 @@ def test_the_slurm_script_searches_and_then_goes_on(tmp_path: Path) -> None:
     (tmp_path / "shoal.sh").write_text(script.replace("/shared/runs", f"{tmp_path}/runs"))
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name, body in (("scontrol", "echo 127.0.0.1"), ("srun", f'exec {shlex.join(alone)} "$@"')):
+    for name, body in (
+        ("scontrol", "echo 127.0.0.1"),
+        ("srun", f'shift; exec {shlex.join(alone)} "$@"'),
+    ):
         (tools / name).write_text(f"#!/bin/sh\n{body}\n")
         (tools / name).chmod(0o755)
     spec = load_experiment("quickstart", ["budget.trials=3", "scheduler.max_epochs=1"]).plain()
@@ -109,6 +112,7 @@ def test_the_slurm_script_searches_and_then_goes_on(tmp_path: Path) -> None:
         "PATH": f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "SLURM_JOB_NODELIST": "one",
         "SLURM_JOB_NUM_NODES": "1",
+        "SLURM_CPUS_PER_TASK": "2",
     }
     for arguments, expected in (
         (["doctor"], "trials at a time"),

@@ -186,6 +186,30 @@ def test_doctor_tells_code_that_the_nodes_cannot_import(
     assert "can't import your code" in capsys.readouterr().out
 
 
+def test_doctor_goes_on_after_mistakes_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text("name: bad\nsampler: {name: tpee}\n")
+    assert main(["doctor", "bad.yaml", "--address", "127.0.0.1:9"]) == 1
+    out = capsys.readouterr().out
+    assert "fault    experiment: bad.yaml: " in out
+    assert "fault    ray: " in out
+
+
+@pytest.mark.parametrize("address", ["", "localhost", "localhost:abc", ":6379", "a:0"])
+def test_an_address_that_is_none_is_told(
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--address", address]) == 1
+    told = f"fault    ray: --address: must be auto or host:port, got {address!r}"
+    assert told in capsys.readouterr().out
+
+
 def test_a_node_that_does_not_see_the_storage_says_so(tmp_path: Path) -> None:
     seen = look_around(str(tmp_path / "elsewhere"), "token", None)
     assert "does not see" in seen["faults"][0]
