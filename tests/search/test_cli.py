@@ -156,7 +156,7 @@ def test_a_mistake_in_a_command_is_one_clear_message(
 def test_a_folder_that_holds_a_run_is_not_searched_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "journal.jsonl").touch()
+    (tmp_path / "journal.jsonl").write_text("{}\n")
     told = message(capsys, "search", "quickstart", "--run", str(tmp_path))
     assert f"already holds a run; go on with: shoal resume {tmp_path}" in told
 
