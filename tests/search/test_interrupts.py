@@ -40,7 +40,9 @@ def long_file(folder: Path) -> str:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_trial_in_mid_epoch_is_left_within_ten_seconds_and_keeps_its_last_checkpoint(
     number: signal.Signals, tmp_path: Path
 ) -> None:
