@@ -46,6 +46,7 @@ def local_ray() -> Iterator[None]:
     """One real Ray for all tests that need one: two CPUs and four made-up GPUs."""
     prepare_environment()
     ray.init(
+        address="local",
         num_cpus=2,
         num_gpus=4,
         include_dashboard=False,

@@ -114,7 +114,7 @@ def test_a_killed_process_goes_on_in_another_and_changes_no_report_of_any_trial(
 ) -> None:
     faulty, sound = Faulty(tmp_path / "a", "kill", 1), Faulty(tmp_path / "b", "kill")
     assert faulty.search() == sound.search() == 0
-    check_went_on(faulty, "actor")
+    check_went_on(faulty, "its process died")
     assert len(sound.lives()) == 1
     assert faulty.reports() == sound.reports()
 
@@ -123,7 +123,7 @@ def test_a_killed_process_goes_on_in_another_and_changes_no_report_of_any_trial(
 def test_an_epoch_that_hangs_once_is_trained_again_from_its_checkpoint(tmp_path: Path) -> None:
     faulty = Faulty(tmp_path, "hang", 1, epoch_timeout_seconds=10.0)
     assert faulty.search() == 0
-    check_went_on(faulty, "actor")
+    check_went_on(faulty, "its process died")
 
 
 @pytest.mark.parametrize(

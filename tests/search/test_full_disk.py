@@ -195,6 +195,18 @@ def test_a_search_with_all_its_files_on_a_disk_that_gets_full_goes_on_when_there
 
 @needs_mount
 @pytest.mark.slow
+def test_a_full_disk_of_logs_costs_lines_and_no_trial(tmp_path: Path) -> None:
+    place = Place(16, "", disk="run/logs", printed=3000)
+    begun(tmp_path, place)
+    on_small_disk(tmp_path, place, "resume run", "status run")
+    assert (tmp_path / "first.code").read_text() == "0\n", (tmp_path / "first.err").read_text()
+    check_whole(tmp_path / "first", trials=8)
+    logs = list((tmp_path / "first" / "logs").iterdir())
+    assert 0 < sum(log.stat().st_size for log in logs) <= 16 * 1024
+
+
+@needs_mount
+@pytest.mark.slow
 def test_a_search_that_could_not_begin_for_a_full_disk_does_not_speak_of_resuming(
     tmp_path: Path,
 ) -> None:

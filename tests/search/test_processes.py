@@ -15,7 +15,7 @@ import yaml
 
 from analysis.journal import read_journal
 from tests import made
-from tests.processes import shoal, slow_file, wait_for_epochs
+from tests.processes import DEADLINE_SECONDS, shoal, slow_file, wait_for_epochs
 from tests.whole import check_whole
 
 
@@ -54,7 +54,7 @@ def test_a_search_that_was_ended_goes_on_where_it_was(
     end(process)
     before = read_journal(run / "journal.jsonl")
     resumed = shoal("resume", str(run))
-    _, error = resumed.communicate(timeout=120)
+    _, error = resumed.communicate(timeout=DEADLINE_SECONDS)
     assert resumed.returncode == 0, error
     assert read_journal(run / "journal.jsonl")[: len(before)] == before
     check_whole(run, trials=8)
@@ -75,7 +75,7 @@ def test_what_a_search_prints_when_piped_is_plain_and_without_ray_s_chatter(
     tmp_path: Path,
 ) -> None:
     process = shoal("search", slow_file(tmp_path, trials=2), "--run", str(tmp_path / "run"))
-    out, error = process.communicate(timeout=90)
+    out, error = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 0
     assert "\x1b" not in out + error
     first, *lines = error.splitlines()
