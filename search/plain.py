@@ -71,6 +71,12 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
                 return self._link.take(number_of(trial), result["outcome"])
         return STOP
 
+    def choose_trial_to_run(self, controller: Any) -> TuneTrial | None:
+        """The next trial to start; Tune's own walks through all that ever were."""
+        live = controller.get_live_trials()
+        pending = (trial for trial in live if trial.status == TuneTrial.PENDING)
+        return min(pending, key=number_of, default=None)
+
 
 class _Callback(tune.Callback):  # type: ignore[misc]
     """Tells of dead processes, and lets the view show how things stand."""

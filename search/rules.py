@@ -91,17 +91,14 @@ class Rules:
     def _value_so_far(self, trial: Trial, metrics: Mapping[str, float]) -> float:
         metric = self.experiment.metric
         value = metrics[metric.name]
-        best = trial.scored(metric)
-        if metric.scope == "best" and best is not None:
-            before = best.metrics[metric.name]
-            return before if metric.better(before, value) else value
-        return value
+        best = trial.scored(metric) if metric.scope == "best" else None
+        before = value if best is None else best.metrics[metric.name]
+        return before if metric.better(before, value) else value
 
 
 def _is_diverged(trial: Trial, metrics: Mapping[str, float], name: str) -> bool:
     """Whether the metric or any loss is not finite, or a loss has exploded since epoch 1."""
     first = trial.reports[0].metrics if trial.reports else metrics
-    losses = [key for key in metrics if key.endswith("loss")]
-    if not all(math.isfinite(metrics[key]) for key in {name, *losses}):
-        return True
-    return any(has_exploded(metrics[key], first.get(key, math.inf)) for key in losses)
+    losses = (key for key in metrics if key.endswith("loss"))
+    is_lost = any(has_exploded(metrics[key], first.get(key, math.inf)) for key in losses)
+    return is_lost or not math.isfinite(metrics[name])
