@@ -27,13 +27,14 @@ class Bundle:
     ``config``: all that training needs, as plain data; a ``trainable`` in it names the user's code,
     which is copied along. ``metrics``: ``metric``, ``value``,
     ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
-    found, in a sentence.
+    found, in a sentence. ``inputs``: what a built-in model takes and gives, with its class names.
     """
 
     config: dict[str, Any]
     metrics: dict[str, Any]
     versions: dict[str, str]
     origin: str
+    inputs: dict[str, Any] | None = None
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> None:
@@ -55,6 +56,8 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
     (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")
+    if bundle.inputs is not None:
+        (folder / "inputs.json").write_text(json.dumps(bundle.inputs, indent=2) + "\n")
     lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
     (folder / "versions.txt").write_text("".join(lines))
     (folder / "README.md").write_text(_readme(bundle, tensors), encoding="utf-8")
@@ -80,17 +83,30 @@ def read_bundle(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if isinstance(config.get("trainable"), str):
         config["trainable"] = absolute_reference(config["trainable"], folder)
     file = bundle_file(folder, "metrics.json")
-    try:
-        metrics = json.loads(read_text(file))
-    except InputError as error:
-        raise InputError(error.problems, source=str(file)) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is no JSON: {error}", source=str(file)) from None
+    metrics = _read_json(file)
     if not isinstance(metrics, dict) or not _is_number(metrics.get("value")):
         raise InputError(
             "must hold metric, value and epoch; value is a finite number", source=str(file)
         )
     return config, metrics
+
+
+def read_inputs(folder: Path) -> Any:
+    """What the model of a bundle takes and gives, unchecked.
+
+    Raises:
+        InputError: when the file is missing (older bundles have none) or damaged.
+    """
+    return _read_json(bundle_file(folder, "inputs.json"))
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(read_text(file))
+    except InputError as error:
+        raise InputError(error.problems, source=str(file)) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is no JSON: {error}", source=str(file)) from None
 
 
 def bundle_file(folder: Path, name: str) -> Path:
@@ -121,6 +137,8 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
         "| `metrics.json` | the scores above |",
         "| `versions.txt` | the packages that it was trained with |",
     ]
+    if bundle.inputs is not None:
+        files.append("| `inputs.json` | what the model takes: size, normalisation; its classes |")
     is_own_code = "trainable" in bundle.config
     if is_own_code:
         files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
@@ -131,7 +149,9 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
             *scores,
             "\n| file | what it holds |\n|---|---|",
             *files,
-            _AGAIN if is_own_code else _AGAIN + _LOAD,
+            _AGAIN,
+            "" if is_own_code else _LOAD,
+            _PREDICT if len((bundle.inputs or {}).get("shape", ())) == 3 else "",
         ]
     )
 
@@ -141,9 +161,14 @@ Train it again, and compare (on the same machine's CPU the scores are equal to t
 
     shoal train .
 """
+_PREDICT = """
+Ask it about pictures of your own:
+
+    shoal predict . picture.png -o answer.png
+"""
 _LOAD = """
 Load it in Python:
 
-    from search.take_home import load_model
+    from search.trained import load_model
     model, config = load_model("path/to/this/folder")   # a torch.nn.Module in evaluation mode
 """

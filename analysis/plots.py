@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+MOST_BARS = 10
 
 
 def draw_images(images: npt.NDArray[Any], labels: Sequence[str], path: Path) -> None:
@@ -29,4 +36,115 @@ def draw_images(images: npt.NDArray[Any], labels: Sequence[str], path: Path) -> 
         axes.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", interpolation="nearest")
         axes.set_title(label, fontsize=9)
         axes.set_axis_off()
+    figure.savefig(path, dpi=120)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve with a label; ``band``: how far it spreads, below and above.
+
+    From the point ``thin_from`` on it stands for a part of what it stood for before, and is dashed.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+    thin_from: int | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Axes with their lines; ``log``: whether the upward one is logarithmic."""
+
+    title: str
+    x: str
+    y: str
+    lines: Sequence[Line]
+    log: bool = False
+
+
+def draw_panels(panels: Sequence[Panel], columns: int, title: str, path: Path) -> None:
+    """Draw panels in a grid; those of a row share their axes, and all share one legend.
+
+    Args:
+        panels: row by row.
+        columns: how many panels a row has.
+        title: above all.
+        path: the PNG file to write.
+
+    Raises:
+        OSError: when it can't be written.
+        ValueError: when its name's ending is no kind of picture.
+    """
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(max(6.4, 4.2 * columns), 3.2 * rows + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey="row")
+    labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
+    colours = {label: _colour(place, len(labels)) for place, label in enumerate(labels)}
+    for place, (axes, panel) in enumerate(zip_longest(grid.flat, panels)):
+        if panel is None:
+            axes.set_axis_off()
+            continue
+        for line in panel.lines:
+            _draw_line(axes, line, colours[line.label])
+        axes.set_title(panel.title, fontsize=10)
+        axes.set_ylabel(panel.y if place % columns == 0 else "", fontsize=9)
+        axes.set_xlabel(panel.x if place >= columns * (rows - 1) else "", fontsize=9)
+        axes.grid(alpha=0.3)
+        if panel.log:
+            axes.set_yscale("log")
+    handles = [Line2D([], [], color=colours[label], label=label) for label in labels]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=120)
+
+
+def _draw_line(axes: Axes, line: Line, colour: Any) -> None:
+    whole = len(line.x) if line.thin_from is None else line.thin_from
+    axes.plot(line.x[:whole], line.y[:whole], color=colour, linewidth=1.6, marker=".", markersize=3)
+    axes.plot(line.x[max(0, whole - 1) :], line.y[max(0, whole - 1) :], "--", color=colour)
+    if line.band is not None:
+        axes.fill_between(line.x, *line.band, color=colour, alpha=0.18, linewidth=0)
+
+
+def _colour(place: int, count: int) -> Any:
+    """Colours that are told apart; for many lines, an ordered scale of them."""
+    return f"C{place}" if count <= 10 else colormaps["viridis"](place / (count - 1))
+
+
+def draw_answers(
+    images: Sequence[npt.NDArray[Any]],
+    titles: Sequence[str],
+    probabilities: Sequence[Mapping[str, float]],
+    path: Path,
+) -> None:
+    """Draw each picture beside its class probabilities, as bars, the ten likeliest.
+
+    Args:
+        images: each (channels, height, width) uint8.
+        titles: one for each.
+        probabilities: for each, by class.
+        path: the PNG file to write.
+
+    Raises:
+        OSError: when it can't be written.
+        ValueError: when its name's ending is no kind of picture.
+    """
+    figure = Figure(figsize=(6.4, 2.6 * len(images)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(images), 2, squeeze=False, width_ratios=(1, 1.4))
+    for axes, image, title, classes in zip(grid, images, titles, probabilities, strict=True):
+        axes[0].imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", interpolation="nearest")
+        axes[0].set_title(title, fontsize=9)
+        axes[0].set_axis_off()
+        likeliest = sorted(classes, key=lambda name: -classes[name])[:MOST_BARS]
+        names = [name for name in classes if name in likeliest]
+        bars = axes[1].barh(names, [classes[name] for name in names])
+        axes[1].bar_label(bars, [f"{classes[name]:.1%}" for name in names], padding=3, fontsize=8)
+        axes[1].invert_yaxis()
+        axes[1].set_xlim(0.0, 1.18)
+        axes[1].set_xticks([0.0, 0.5, 1.0])
+        axes[1].set_xlabel("probability", fontsize=9)
     figure.savefig(path, dpi=120)

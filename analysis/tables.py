@@ -60,7 +60,8 @@ def space_table(space: Sequence[Mapping[str, Any]]) -> Table:
         space: rows with name, range, baseline and when (None where there is none).
     """
     columns = ["name", "range"]
-    columns += [column for column in ("baseline", "when") if any(row[column] for row in space)]
+    optional = ("baseline", "when")
+    columns += [c for c in optional if any(row[c] is not None for row in space)]
     shown = {"name": "parameter"}
     rows = [[_cell(row[column]) for column in columns] for row in space]
     return rows_table([shown.get(column, column) for column in columns], rows)

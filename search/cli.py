@@ -12,7 +12,7 @@ import optuna
 import typer
 from rich.console import Console
 
-from search import upkeep
+from search import insight, upkeep
 from search.environment import prepare_environment
 from search.options import (
     Address,
@@ -37,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(insight.app)
 app.add_typer(upkeep.app)
 _out = Console(highlight=False, emoji=False)
 

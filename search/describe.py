@@ -28,6 +28,9 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     """
     network = _network(experiment, first_params(experiment))
     budget = experiment.budget.model_dump(exclude_none=True)
+    size = grid_size(experiment)
+    if size is not None:
+        budget["grid"] = size
     return {
         "experiment": _shown(experiment),
         "parameters": network["parameters"],
@@ -73,10 +76,18 @@ def most_epochs(experiment: Experiment) -> int | None:
     With ASHA it takes an unlucky order of arrivals, each trial better than all before it.
     """
     trials, epochs = experiment.budget.trials, experiment.budget.epochs
+    size = grid_size(experiment)
+    in_grid = None if size is None else size * experiment.repeats
+    trials = min((n for n in (trials, in_grid) if n is not None), default=None)
     bounds = [] if epochs is None else [epochs]
     if trials is not None:
         bounds.append(trials * experiment.scheduler.max_epochs)
     return min(bounds, default=None)
+
+
+def grid_size(experiment: Experiment) -> int | None:
+    """How many configurations a grid has; None for the other samplers."""
+    return experiment.search_space.combinations() if experiment.sampler.name == "grid" else None
 
 
 def usual_epochs(experiment: Experiment) -> int | None:

@@ -48,10 +48,12 @@ class Rules:
         decision = self.rungs.arrive(number, epoch, self._value_so_far(trial, metrics))
         if epoch >= self.experiment.scheduler.max_epochs:
             return self._stop(number, "completed")
-        is_baseline = number == 0 and self.experiment.baseline is not None
-        if is_baseline or decision == "continue":
+        if self._is_baseline(number) or decision == "continue":
             return "continue"
         return self._stop(number, "stopped")
+
+    def _is_baseline(self, number: int) -> bool:
+        return number < self.experiment.repeats and self.experiment.baseline is not None
 
     def _stop(self, number: int, state: State) -> Decision:
         self.ending[number] = state

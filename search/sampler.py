@@ -47,6 +47,7 @@ class Sampler:
         )
         self._study_id = self._storage.get_study_id_from_name(experiment.name)
         self._asked: set[tuple[tuple[str, Any], ...]] = set()
+        self._latest: Params = {}  # what was proposed last, which repeats try again
 
     def ask(self, number: int) -> Params | None:
         """Propose the configuration of a new trial.
@@ -55,8 +56,12 @@ class Sampler:
             number: the trial's; each is asked for once, in ascending order.
 
         Returns:
-            The parameters, or None when a grid has none left.
+            The parameters, or None when a grid has none left. With ``repeats`` so many trials in a
+            row have the same.
         """
+        if number % self._experiment.repeats:
+            self._add(number, self._latest)
+            return self._latest
         if number == 0 and self._experiment.baseline is not None:
             self._study.enqueue_trial(self._experiment.baseline)
         with warnings.catch_warnings():
@@ -66,6 +71,7 @@ class Sampler:
             assert trial.number == number
             params = self._experiment.search_space.suggest(trial)
         self._study.sampler = self._idle
+        self._latest = params
         is_new = self._remember(params)
         return params if is_new or self._name != "grid" else None
 
@@ -107,7 +113,8 @@ class Sampler:
         its distribution (as a pickle, which we never read from a file), quasi-Monte Carlo its
         place in the sequence.
         """
-        if self._name in ("cmaes", "qmc"):
+        is_repeat = number % self._experiment.repeats > 0
+        if self._name in ("cmaes", "qmc") and not is_repeat:
             if self.ask(number) != params:
                 warnings.warn(
                     f"{self._name} proposes trial {number} otherwise than the journal says; "
@@ -115,13 +122,18 @@ class Sampler:
                     stacklevel=2,
                 )
             return
+        self._latest = params
+        self._remember(params)
+        self._add(number, params)
+
+    def _add(self, number: int, params: Params) -> None:
+        """Add a trial to the study whose parameters are given."""
         fixed = optuna.trial.FixedTrial(params, number=number)
         self._experiment.search_space.suggest(fixed)  # type: ignore[arg-type]
         trial_id = self._storage.create_new_trial(self._study_id)
         for name, distribution in fixed.distributions.items():
             value = distribution.to_internal_repr(fixed.params[name])
             self._storage.set_trial_param(trial_id, name, value, distribution)
-        self._remember(params)
 
     def _remember(self, params: Params) -> bool:
         key = tuple(sorted((name, repr(value)) for name, value in params.items()))

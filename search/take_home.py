@@ -7,23 +7,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from pydantic import ValidationError
-from torch import nn
 
-from analysis.bundle import Bundle, bundle_file, read_bundle, write_bundle
+from analysis.bundle import Bundle, read_bundle, write_bundle
 from analysis.run import RunFolder, open_run
 from analysis.trials import Trial
 from search.versions import versions
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
-from spaces.problems import InputError, Problem, shown, unknown_name
+from spaces.problems import InputError, unknown_name
 from spaces.sections import problems_of
 from trainables.checkpoints import Checkpoints
 from trainables.config import AnyConfig, CodeConfig, TrainConfig, parse_config, resolve
-from trainables.data import load_data, shape_of
-from trainables.models import empty_model
+from trainables.data import input_spec, load_data
 from trainables.own_code import CodeTraining, state_at
 from trainables.training import EpochReport, Training
 from trainables.tune_plain import make_training
@@ -55,6 +52,7 @@ def export_best(run: Path, target: Path) -> Bundle:
         versions=trials.start.versions,
         origin=f"The best of {len(trials)} trials of `{experiment.name}` (trial {trial.number}, "
         f"{trial.state}), by {experiment.metric.name} on the validation split.",
+        inputs=_inputs_of(config),
     )
     write_bundle(target, bundle, weights)
     return bundle
@@ -71,6 +69,13 @@ def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
         raise InputError(problems_of(error), source=f"trial {trial.number}") from None
     except ValueError as error:
         raise InputError(str(error), source=f"trial {trial.number}") from None
+
+
+def _inputs_of(config: AnyConfig) -> dict[str, Any] | None:
+    """What a built-in model takes and gives, for its bundle."""
+    if not isinstance(config, TrainConfig):
+        return None
+    return input_spec(config.dataset, config.split_seed).model_dump(mode="json")
 
 
 def _weights_of(
@@ -128,55 +133,6 @@ def _tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:
 def _metrics(name: str, epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:
     finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
     return {"metric": name, "value": finite[name], "epoch": epoch, "metrics": finite}
-
-
-def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
-    """The trained model of a bundle, in evaluation mode on the CPU, and its configuration.
-
-    Inputs are images in [0, 1], normalised as ``config.dataset.normalize`` says.
-
-    Raises:
-        InputError: when the bundle is damaged, or holds the result of a user's own code.
-    """
-    config = parse_config(read_bundle(Path(folder))[0])
-    if not isinstance(config, TrainConfig):
-        raise InputError(f"{folder} holds the result of your own code, which has no built-in model")
-    input_shape, outputs = shape_of(config.dataset)
-    try:
-        model = empty_model(config.model, input_shape, outputs, config.seed)
-    except ValueError as error:
-        raise InputError([Problem("model", str(error))], str(folder)) from None
-    file = bundle_file(Path(folder), "model.safetensors")
-    try:
-        _check_shapes(file, model.state_dict())
-        weights = safetensors.torch.load_file(file)
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise InputError(f"does not hold this model's weights: {error}", str(file)) from None
-    model.load_state_dict(weights, assign=True)
-    return model.eval(), config
-
-
-def _check_shapes(file: Path, expected: Mapping[str, torch.Tensor]) -> None:
-    """See, before any memory is taken, that a file holds the tensors of a model.
-
-    Raises:
-        ValueError: naming the first that it holds otherwise.
-    """
-    with safetensors.safe_open(file, framework="pt") as held:
-        names = set(held.keys())
-        if names != expected.keys():
-            name = min(names ^ expected.keys())
-            fault = "not in the model" if name in names else "missing"
-            raise ValueError(f"{shown(name)} is {fault}")
-        for name, tensor in expected.items():
-            found = held.get_slice(name)
-            shape, kind = found.get_shape(), found.get_dtype()
-            if shape != list(tensor.shape) or kind != _DTYPES[tensor.dtype]:
-                wanted = f"{_DTYPES[tensor.dtype]} {list(tensor.shape)}"
-                raise ValueError(f"{name} must be {wanted}, got {kind} {shown(shape)}")
-
-
-_DTYPES = {torch.float32: "F32", torch.int64: "I64"}
 
 
 def read_config(spec: Path, changes: list[str]) -> tuple[AnyConfig, dict[str, Any] | None]:
@@ -247,6 +203,7 @@ def save_training(
         metrics=_metrics(config.metric.name, report.epoch, report.metrics),
         versions=versions(),
         origin="Trained by `shoal train`.",
+        inputs=_inputs_of(config),
     )
     if isinstance(training, CodeTraining):
         weights = _tensors_in(training.saved_state(report.epoch))

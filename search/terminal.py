@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,8 +16,15 @@ from analysis.bundle import check_target
 from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
-from spaces.experiment import Experiment
+from spaces.experiment import Experiment, Metric
 from spaces.problems import printable
+
+if TYPE_CHECKING:
+    from search.probe import Probed
+    from search.trained import Prediction
+
+
+ENDED_EARLY = ("running", "stopped", "diverged", "failed")
 
 
 def print_plan(experiment: Experiment, out: Console) -> None:
@@ -103,7 +111,8 @@ def print_description(found: dict[str, Any], out: Console) -> None:
     if found["layers"]:
         layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
         table = rows_table(("layer", "parameters"), layers)
-        table.columns[1].justify = "right"
+        table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
+        table.columns[1].justify, table.columns[1].no_wrap = "right", True
         table.add_section()
         table.add_row("in all (baseline)", f"{found['parameters']:,}")
         out.print(table)
@@ -166,6 +175,79 @@ def train_and_compare(
         "retrained": value,
         "difference": difference,
     }
+
+
+def print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
+    """What ``shoal probe`` prints: for each kind of model, what is left after its depth."""
+    from search.probe import SPREADS
+
+    columns = [*probed[0].values, "signal", "gradient", "dead", "saturated"]
+    rows = []
+    for one in probed:
+        first, last = one.layers[0], one.layers[-1]
+        spreads = [f"{first[m]:.0e} → {last[m]:.0e}" for m in SPREADS]
+        shares = [one.mean("dead"), one.mean("saturated")]
+        texts = ["" if share is None else f"{share:.0%}" for share in shares]
+        rows.append([*(show_value(value) for value in one.values.values()), *spreads, *texts])
+    out.print(rows_table(columns, rows))
+    out.print(
+        f"Signal and gradient: the standard deviation across the batch, mean over a layer's units, "
+        f"in the first and in the last of {len(probed[0].layers)} layers. Dead: units that vary "
+        "by less than 0.001; saturated: values where the slope is below a tenth of its greatest; "
+        f"means over the layers. Medians over {seeds} seed(s).",
+        style="dim",
+    )
+
+
+def print_comparison(
+    rows: Sequence[dict[str, Any]], metric: Metric, path: Path, out: Console
+) -> None:
+    """What ``shoal compare`` prints."""
+    columns = [*rows[0]["group"], "n", "final", "best", "train", "gap", "to 95 %", *ENDED_EARLY]
+    cells = [
+        [
+            *row["group"].values(),
+            row["trials"],
+            _mean_sd(row["final"]),
+            _mean_sd(row["best"]),
+            *(_mean(row[name], 3) for name in ("training", "gap")),
+            _mean(row["epochs_to_95"], 1),
+            *(row["states"].get(state, "") for state in ENDED_EARLY),
+        ]
+        for row in rows
+    ]
+    used = [place for place in range(len(columns)) if any(row[place] != "" for row in cells)]
+    out.print(f"{path}: {metric.name}", soft_wrap=True)
+    out.print(rows_table([columns[n] for n in used], [[row[n] for n in used] for row in cells]))
+    out.print(
+        f"{metric.name} of n trials, mean ± standard deviation; train: the same measure on the "
+        "training data, taken while training (dropout included); gap: by how much that is better; "
+        "to 95 %: epochs until within 5 % of the best.",
+        style="dim",
+    )
+
+
+def _mean(summary: dict[str, Any] | None, digits: int) -> str:
+    return "" if summary is None else f"{summary['mean']:.{digits}f}"
+
+
+def _mean_sd(summary: dict[str, Any] | None) -> str:
+    if summary is None:
+        return ""
+    sd = "" if summary["sd"] is None else f" ± {summary['sd']:.3f}"
+    return _mean(summary, 3) + sd
+
+
+def print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
+    """What ``shoal predict`` prints: for each picture its likeliest classes."""
+    for one in predictions:
+        note = f" ({one.note})" if one.note else ""
+        out.print(f"{printable(one.image)}: {one.label}{note}", soft_wrap=True)
+        likeliest = sorted(one.probabilities.items(), key=lambda held: -held[1])[:5]
+        width = max(len(name) for name, _ in likeliest)
+        for name, probability in likeliest:
+            bar = "█" * round(30 * probability)
+            out.print(f"  {printable(name):<{width}} {probability:7.2%} {bar}", soft_wrap=True)
 
 
 def serve_tensorboard(

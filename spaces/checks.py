@@ -102,6 +102,8 @@ def _own_code_problems(experiment: Experiment, reference: str) -> Iterator[Probl
     for key in ("model", "dataset"):
         if key in experiment.model_fields_set:
             yield Problem(key, "is not for your own code; put fixed values under train")
+    if experiment.diagnostics:
+        yield Problem("diagnostics", "is for built-in models; your own code has its own layers")
 
 
 def _function_problems(path: str, reference: str) -> Iterator[Problem]:

@@ -175,6 +175,8 @@ class Experiment(Section):
     budget: Budget = Budget()
     resources: Resources = Resources()
     storage: Location | None = None
+    diagnostics: bool = False
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     max_failures: Annotated[int, Field(ge=0)] = 2
     epoch_timeout_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None
     engine: Literal["auto", "plain"] = "auto"

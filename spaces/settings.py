@@ -118,7 +118,8 @@ class Mlp(Section):
     """Linear layers of the sizes ``hidden``, then one to the outputs.
 
     After each hidden layer: norm, activation, dropout. ``norm_groups`` is for ``norm: group``
-    (the largest divisor of the layer's size that is not above it is taken).
+    (the largest divisor of the layer's size that is not above it is taken). ``dropconnect``: the
+    share of the weights of each linear layer that is dropped at each training step.
     """
 
     family: Literal["mlp"] = "mlp"
@@ -128,6 +129,7 @@ class Mlp(Section):
     norm: Norm = "none"
     norm_groups: Size = 8
     dropout: Rate = 0.0
+    dropconnect: Rate = 0.0
 
 
 class Block(Section):
@@ -189,7 +191,11 @@ class Schedule(Section):
 
 
 class Train(Section):
-    """Optimisation. ``momentum`` and ``nesterov`` are for sgd (momentum for rmsprop, too)."""
+    """Optimisation. ``momentum`` and ``nesterov`` are for sgd (momentum for rmsprop, too).
+
+    ``norm_penalty``: so many times the sum of the 2-norms of all parameter tensors is added to
+    what is minimised (not to the loss that is reported).
+    """
 
     lr: Annotated[float, Field(gt=0)] = 1e-3
     batch_size: Size = 64
@@ -197,6 +203,7 @@ class Train(Section):
     momentum: Rate = 0.0
     nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    norm_penalty: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     schedule: Annotated[Schedule, BeforeValidator(_named)] = Schedule()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -12,6 +12,8 @@ from optuna.distributions import BaseDistribution
 
 from spaces.parameters import Choice, Parameter, Params
 from spaces.problems import InputError, Problem, unknown_name
+
+_MOST_COUNTED = 100_000
 
 
 class SearchSpace:
@@ -90,6 +92,20 @@ class SearchSpace:
         """``count`` configurations drawn at random, for people to look at."""
         return [self.suggest(trial) for trial in self._random_trials(count, seed)]
 
+    def combinations(self) -> int | None:
+        """How many configurations a grid has; None for a function, or where there is no end."""
+        points: list[Params] = [{}]
+        for name in self._order:
+            values = grid_values(self.parameters[name].distribution())
+            if values is None or len(points) * len(values) > _MOST_COUNTED:
+                return None
+            points = [
+                {**point, name: value} if is_active(self.parameters[name], point) else point
+                for point in points
+                for value in (values if is_active(self.parameters[name], point) else values[:1])
+            ]
+        return len(points) if self.parameters else None
+
     @functools.cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
         """Every parameter's distribution; those of a function are seen by drawing from it."""
@@ -112,6 +128,18 @@ class SearchSpace:
         if isinstance(parameter, Choice) and parameter.settings is not None:
             return parameter.settings[str(value)]
         return {name: value}
+
+
+def grid_values(distribution: BaseDistribution) -> Sequence[Any] | None:
+    """The values that a grid tries; None for a range of reals without steps."""
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return distribution.choices
+    if isinstance(distribution, optuna.distributions.IntDistribution):
+        return range(distribution.low, distribution.high + 1, distribution.step)
+    assert isinstance(distribution, optuna.distributions.FloatDistribution)
+    if distribution.step is None:
+        return None
+    return range(round((distribution.high - distribution.low) / distribution.step) + 1)
 
 
 def is_active(parameter: Parameter, params: Mapping[str, Any]) -> bool:

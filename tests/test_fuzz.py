@@ -28,8 +28,9 @@ from search.describe import describe_experiment
 from search.options import print_json
 from search.replay import replay_run
 from search.sampler import Sampler
-from search.take_home import export_best, load_model, read_config
+from search.take_home import export_best, read_config
 from search.terminal import print_description, print_status
+from search.trained import load_model
 from spaces.checks import parse_experiment
 from spaces.files import load_experiment, read_mapping, save_experiment
 from spaces.problems import InputError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search.take_home import load_model
+from search.trained import load_model
 from spaces.files import load_experiment
 from spaces.problems import InputError, Problem
 from spaces.text import read_mapping

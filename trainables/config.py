@@ -23,7 +23,8 @@ class TrainConfig(Section):
     ``epochs`` are trained, of ``max_epochs`` for which the schedule is laid out. ``seed`` drives
     initialisation, batch order and dropout; ``split_seed`` the cut of the validation split, the
     same for every trial of a search; ``threads`` are torch's CPU threads; ``device`` is cpu, or
-    auto: a GPU where there is one for it.
+    auto: a GPU where there is one for it. ``diagnostics``: every report says how signal and
+    gradient travel through the layers.
     """
 
     dataset: Dataset
@@ -36,6 +37,7 @@ class TrainConfig(Section):
     split_seed: Seed
     threads: Threads
     device: Device = "auto"
+    diagnostics: bool = False
 
 
 class CodeConfig(Section):
@@ -86,6 +88,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
         split_seed=experiment.seed,
         threads=threads,
         device=device,
+        diagnostics=experiment.diagnostics,
     )
 
 

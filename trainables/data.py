@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
 from spaces.problems import InputError
-from spaces.settings import Dataset, PixelScale
-from trainables.sources import Array, Split, data_root, known_shape, read
+from spaces.sections import Section
+from spaces.settings import Dataset, PixelScale, Size
+from trainables.sources import Array, Split, data_root, known_classes, known_shape, read
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,51 @@ def shape_of(settings: Dataset) -> tuple[tuple[int, ...], int]:
     return known_shape(settings)
 
 
+class InputSpec(Section):
+    """What a trained model takes and gives; its bundle keeps it.
+
+    ``shape`` is that of one sample; inputs in [0, 1] become ``(x - mean) / std``, by channel;
+    ``class_names`` is empty for a regression.
+    """
+
+    shape: Annotated[list[Size], Field(min_length=1, max_length=3)]
+    outputs: Size
+    class_names: list[str]
+    mean: Annotated[list[float], Field(min_length=1)]
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> InputSpec:
+        if self.class_names and len(self.class_names) != self.outputs:
+            raise ValueError(f"{self.outputs} outputs, but {len(self.class_names)} class_names")
+        if not {len(self.mean), len(self.std)} <= {1, self.shape[0]}:
+            raise ValueError(f"mean and std need 1 or {self.shape[0]} numbers each")
+        return self
+
+
+def input_spec(settings: Dataset, split_seed: int) -> InputSpec:
+    """What a model of this data takes; reads the data only where that depends on it.
+
+    Raises:
+        InputError: when data that is needed for it is not there.
+    """
+    if settings.name == "image_folder" or settings.normalize == "standard":
+        data = load_data(settings, split_seed)
+        shape, outputs, names = data.input_shape, data.outputs, data.class_names
+        mean, std = data.mean, data.std
+    else:
+        shape, outputs = known_shape(settings)
+        names = known_classes(settings)
+        mean, std = _fixed_scale(settings, shape[0])
+    return InputSpec(
+        shape=list(shape),
+        outputs=outputs,
+        class_names=list(names),
+        mean=mean.tolist(),
+        std=std.tolist(),
+    )
+
+
 def _cut(rows: Array, whole: Split, size: int, seed: int, path: str) -> tuple[Array, Array]:
     """Cut ``size`` of the rows off, every class in proportion; both parts in ascending order."""
     from sklearn.model_selection import train_test_split
@@ -98,9 +145,19 @@ def _float32(values: Any) -> Array:
 
 def _scale(settings: Dataset, train: Split) -> tuple[Array, Array]:
     """Mean and deviation, each of shape (channels,) or (1,), by which inputs are normalised."""
+    if settings.normalize != "standard":
+        return _fixed_scale(settings, train.inputs.shape[1])
+    axes = (0, *range(2, train.inputs.ndim))
+    unit = 255.0 if train.inputs.dtype == np.uint8 else 1.0
+    mean = train.inputs.mean(axis=axes, dtype=np.float64) / unit
+    std = train.inputs.std(axis=axes, dtype=np.float64) / unit
+    return _float32(mean), _float32(np.where(std > 0, std, 1.0))
+
+
+def _fixed_scale(settings: Dataset, channels: int) -> tuple[Array, Array]:
+    """The normalisation that does not depend on the data."""
     if isinstance(settings.normalize, PixelScale):
         mean, std = settings.normalize.mean, settings.normalize.std
-        channels = train.inputs.shape[1]
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
                 path = f"dataset.normalize.{name}"
@@ -108,12 +165,6 @@ def _scale(settings: Dataset, train: Split) -> tuple[Array, Array]:
         return _float32(mean), _float32(std)
     if settings.normalize == "signed":
         return _float32([0.5]), _float32([0.5])
-    if settings.normalize == "standard":
-        axes = (0, *range(2, train.inputs.ndim))
-        unit = 255.0 if train.inputs.dtype == np.uint8 else 1.0
-        mean = train.inputs.mean(axis=axes, dtype=np.float64) / unit
-        std = train.inputs.std(axis=axes, dtype=np.float64) / unit
-        return _float32(mean), _float32(np.where(std > 0, std, 1.0))
     return _float32([0.0]), _float32([1.0])
 
 

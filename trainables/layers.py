@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from spaces.seeds import derive_seed
@@ -72,6 +73,36 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}" + (", channels" if self.channels else "")
+
+
+class DropConnect(nn.Linear):
+    """A linear layer whose weights are dropped, each by itself, at every training step.
+
+    (Wan et al., 2013.) The kept ones are scaled up, so that at evaluation the weights stand at
+    their expectation. All samples of a batch see the same weights.
+
+    Args:
+        features: the size of an input.
+        outputs: the size of an output.
+        rate: the probability with which a weight is dropped while training.
+        noise: the model's randomness.
+        layer: this layer's number in the model.
+    """
+
+    def __init__(self, features: int, outputs: int, rate: float, noise: Noise, layer: int) -> None:
+        super().__init__(features, outputs)
+        self.rate = rate
+        self.noise = noise
+        self.layer = layer
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(inputs)
+        mask = self.noise.keep_mask(self.weight.shape, self.weight, self.rate, self.layer)
+        return F.linear(inputs, self.weight * mask, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, rate={self.rate}"
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

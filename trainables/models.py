@@ -9,7 +9,7 @@ from torch import nn
 
 from spaces.seeds import derive_seed
 from spaces.settings import Block, Convnet, Mlp
-from trainables.layers import ACTIVATIONS, Dropout, Noise, init_weights, make_norm
+from trainables.layers import ACTIVATIONS, DropConnect, Dropout, Noise, init_weights, make_norm
 
 MOST_WEIGHTS = 10**10
 
@@ -115,14 +115,20 @@ def _add_head(
     """Append the hidden linear layers, each with norm, activation and dropout, and the output."""
     for size in settings.hidden:
         _check_size(features, size)
-        model.append(nn.Linear(features, size))
+        model.append(_linear(features, size, settings.dropconnect, noise, layer=len(model)))
         _append(model, make_norm(settings.norm, size, settings.norm_groups, spatial=False))
         model.append(ACTIVATIONS[settings.activation]())
         if settings.dropout > 0:
             model.append(Dropout(settings.dropout, noise, layer=len(model)))
         features = size
     _check_size(features, outputs)
-    model.append(nn.Linear(features, outputs))
+    model.append(_linear(features, outputs, settings.dropconnect, noise, layer=len(model)))
+
+
+def _linear(features: int, outputs: int, rate: float, noise: Noise, layer: int) -> nn.Linear:
+    if rate > 0:
+        return DropConnect(features, outputs, rate, noise, layer)
+    return nn.Linear(features, outputs)
 
 
 def _check_size(*sizes: int) -> None:

@@ -75,8 +75,12 @@ def read(settings: Dataset, part: str, download: bool = True) -> tuple[Split, tu
 
 def known_shape(settings: Dataset) -> tuple[tuple[int, ...], int]:
     """Input shape and number of outputs of a built-in dataset, without reading it."""
-    source = SOURCES[settings.name]
-    return source.input_shape, len(_chosen(source.class_names, settings)) or 1
+    return SOURCES[settings.name].input_shape, len(known_classes(settings)) or 1
+
+
+def known_classes(settings: Dataset) -> tuple[str, ...]:
+    """The class names of a built-in dataset, without reading it; none for a regression."""
+    return _chosen(SOURCES[settings.name].class_names, settings)
 
 
 def _chosen(names: tuple[str, ...], settings: Dataset) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from trainables.config import TrainConfig
 from trainables.data import Data, DeviceSplit, to_device
 from trainables.divergence import has_exploded
 from trainables.models import build_model
+from trainables.probes import Signals, as_metrics, measure
 
 STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
 EVALUATION_BATCH = 4096
@@ -27,7 +28,8 @@ class EpochReport:
     """What one epoch gave.
 
     ``metrics``: train_loss and train_accuracy (means over the epoch's batches, running),
-    val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step).
+    val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step); with
+    ``diagnostics`` the measures of ``trainables.probes`` for each layer.
     ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
     whole training.
     """
@@ -61,7 +63,7 @@ class Training:
         self._train = to_device(data.train, data, device)
         self._validation = to_device(data.validation, data, device)
         model, self._noise = build_model(config.model, data.input_shape, data.outputs, config.seed)
-        self.model: nn.Module = model.to(device)
+        self.model: nn.Sequential = model.to(device)
         self.optimizer = make_optimizer(config.train, self.model)
         self._is_classification = bool(data.class_names)
         self._first_loss: float | None = None  # that of the first batch
@@ -83,6 +85,8 @@ class Training:
         metrics |= {f"val_{name}": value for name, value in validation.items()}
         metrics["learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
         metrics["gradient_norm"] = gradient_norm
+        if self.config.diagnostics:
+            metrics |= as_metrics(self.signals())
         self._keep_best(metrics)
         return EpochReport(self.epoch, metrics, steps)
 
@@ -105,7 +109,7 @@ class Training:
             outputs = self.model(inputs)
             loss = self._loss(outputs, targets)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss + self._penalty()).backward()  # type: ignore[no-untyped-call]
             is_last = number == len(batches)
             if self.config.train.clip_norm is not None or is_last:
                 gradient_norm = self._clip()
@@ -158,6 +162,14 @@ class Training:
             return F.cross_entropy(outputs, targets, reduction=reduction)
         return F.mse_loss(outputs, targets, reduction=reduction)
 
+    def _penalty(self) -> torch.Tensor | float:
+        """What is added to the loss to be minimised; the reported loss is without it."""
+        factor = self.config.train.norm_penalty
+        if factor == 0.0:
+            return 0.0
+        norms = [torch.linalg.vector_norm(tensor) for tensor in self.model.parameters()]
+        return factor * torch.stack(norms).sum()
+
     def evaluate(self, split: DeviceSplit | None = None) -> dict[str, float]:
         """Mean loss, and accuracy for classification, on a split (left out: validation)."""
         split = self._validation if split is None else split
@@ -174,6 +186,16 @@ class Training:
         if not self._is_classification:
             return {"loss": loss.item() / split.targets.numel()}
         return {"loss": loss.item() / len(split), "accuracy": hits.item() / len(split)}
+
+    def signals(self) -> list[Signals]:
+        """How signal and gradient travel through the layers now, on a batch of training data.
+
+        It is the same batch every time and for every trial of a search; nothing is changed.
+        """
+        generator = torch.Generator().manual_seed(derive_seed(self.config.split_seed, "probe"))
+        order = torch.randperm(len(self._train), generator=generator)
+        inputs, targets = self._train.batch(order[: self.config.train.batch_size].to(self.device))
+        return measure(self.model, inputs, lambda outputs: self._loss(outputs, targets))
 
     def _no_scores(self) -> dict[str, float]:
         names = ("loss", "accuracy") if self._is_classification else ("loss",)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spaces.settings import Init
-from trainables.layers import Dropout, Noise, init_weights, make_norm
+from trainables.layers import DropConnect, Dropout, Noise, init_weights, make_norm
 
 LINEAR_SHAPE = (300, 500)  # (out, in)
 CONV_SHAPE = (64, 32, 5, 5)  # fan_in 800, fan_out 1600
@@ -155,3 +155,56 @@ def test_group_norm_takes_the_largest_divisor_not_above_the_groups(
     norm = make_norm("group", features, groups, spatial=False)
     assert isinstance(norm, nn.GroupNorm)
     assert norm.num_groups == taken
+
+
+def dropconnect(rate: float = 0.3, seed: int = 5) -> DropConnect:
+    torch.manual_seed(0)
+    return DropConnect(200, 300, rate, Noise(seed), layer=2)
+
+
+def test_dropconnect_drops_single_weights_and_keeps_their_expectation() -> None:
+    layer = dropconnect()
+    weights = layer(torch.eye(200)).T - layer.bias[:, None]  # what each weight is in this step
+    dropped = (weights == 0).float().mean().item()
+    assert dropped == pytest.approx(0.3, abs=0.01)
+    kept = weights != 0
+    torch.testing.assert_close(weights[kept], layer.weight[kept] / 0.7)
+
+
+def test_at_evaluation_dropconnect_is_a_linear_layer() -> None:
+    layer, inputs = dropconnect().eval(), torch.randn(4, 200)
+    torch.testing.assert_close(
+        layer(inputs), nn.functional.linear(inputs, layer.weight, layer.bias)
+    )
+
+
+def test_the_mean_of_many_dropconnect_steps_is_what_it_gives_at_evaluation() -> None:
+    layer, inputs = dropconnect(), torch.ones(1, 200)
+    total = torch.zeros(1, 300)
+    for step in range(2000):
+        layer.noise.step = step
+        total += layer(inputs).detach()
+    expected = layer.eval()(inputs)
+    spread = (layer.weight**2).sum(1).mul(0.3 / 0.7).sqrt() / math.sqrt(2000)
+    assert ((total / 2000 - expected).abs() / spread).max() < 5
+
+
+def test_dropconnect_is_a_function_of_seed_step_and_layer() -> None:
+    first, same, other = dropconnect(), dropconnect(), dropconnect(seed=6)
+    inputs = torch.randn(3, 200)
+    assert torch.equal(first(inputs), same(inputs))
+    assert not torch.equal(first(inputs), other(inputs))
+    same.noise.step = 1
+    assert not torch.equal(first(inputs), same(inputs))
+
+
+def test_layer_norm_takes_each_sample_by_itself() -> None:
+    for norm, shape in (
+        (make_norm("layer", 8, 4, False), (5, 8)),
+        (make_norm("layer", 8, 4, True), (5, 8, 6, 6)),
+    ):
+        assert norm is not None
+        inputs = torch.randn(shape)
+        alone = torch.cat([norm(sample[None]) for sample in inputs])
+        torch.testing.assert_close(norm(inputs), alone)
+        torch.testing.assert_close(alone.flatten(1).mean(1), torch.zeros(5), atol=1e-5, rtol=0)

@@ -222,3 +222,36 @@ def test_a_loss_that_explodes_ends_the_epoch_at_once_though_it_is_finite() -> No
     assert report.steps[0][1] > 1e4
     assert report.metrics["train_loss"] == math.inf
     assert math.isnan(report.metrics["val_loss"])
+
+
+def test_cross_entropy_on_logits_is_the_negative_log_likelihood_of_the_log_softmax() -> None:
+    logits = torch.randn(32, 10, dtype=torch.float64) * 5
+    targets = torch.randint(10, (32,))
+    first, second = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    loss = F.cross_entropy(first, targets)
+    likelihood = F.nll_loss(F.log_softmax(second, dim=1), targets)
+    torch.testing.assert_close(loss, likelihood)
+    loss.backward()  # type: ignore[no-untyped-call]
+    likelihood.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(first.grad, second.grad)
+    expected = (torch.softmax(logits, 1) - F.one_hot(targets, 10)) / 32
+    torch.testing.assert_close(first.grad, expected)
+
+
+def test_the_norm_penalty_adds_the_gradient_of_the_tensors_norms() -> None:
+    """One step of plain SGD over all samples, with and without it."""
+    train = {"optimizer": "sgd", "lr": 0.5}
+    plain, penalised = whole_batch(**train), whole_batch(**train, norm_penalty=0.1)
+    start = {name: tensor.clone() for name, tensor in plain.model.state_dict().items()}
+    first, second = next(plain), next(penalised)
+    assert first.metrics["train_loss"] == second.metrics["train_loss"]
+    for name, tensor in plain.model.state_dict().items():
+        pull = 0.5 * 0.1 * start[name] / start[name].norm()
+        torch.testing.assert_close(penalised.model.state_dict()[name], tensor - pull)
+
+
+def test_the_norm_penalty_of_a_tensor_of_zeros_is_no_nan() -> None:
+    training = tiny_training(
+        model={"hidden": [6], "init": {"name": "he"}}, train={"norm_penalty": 0.1}
+    )
+    assert all(math.isfinite(report.metrics["train_loss"]) for report in training)

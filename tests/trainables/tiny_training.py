@@ -15,6 +15,7 @@ from trainables.training import Training
 CPU = torch.device("cpu")
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [6], "norm": "batch", "dropout": 0.3},
+    "dropconnect": {"hidden": [6], "norm": "layer", "dropconnect": 0.3},
     "convnet": {
         "family": "convnet",
         "blocks": [{"channels": 3, "kernel": 3, "pool": 2}],

@@ -1,0 +1,229 @@
+"""``shoal compare``: the trials of a run in groups, their learning curves and their figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from analysis.plots import Line, Panel
+from analysis.tables import show_value
+from analysis.trials import Reported, Trial
+from spaces.experiment import Metric
+from spaces.problems import InputError, unknown_name
+
+MOST_VALUES = 10  # different numbers that are groups of their own; more are cut into quarters
+MOST_GROUPS = 40
+NEAR = 0.05  # of the best value
+
+_CURVES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+_ABSENT = "not active"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that share the values of some parameters: ``values``, as they are shown."""
+
+    values: dict[str, str]
+    trials: list[Trial]
+
+    @property
+    def label(self) -> str:
+        return ", ".join(self.values.values())
+
+
+def group_trials(
+    trials: Sequence[Trial], distributions: dict[str, BaseDistribution], fields: Sequence[str]
+) -> list[Group]:
+    """Group the trials that have reported anything.
+
+    Args:
+        trials: of a run.
+        distributions: of its space, by name.
+        fields: the parameters to group by; choices in their order, numbers ascending, more than
+            ten different ones in quarters.
+
+    Raises:
+        InputError: when a field is not in the space, or there are no trials, or too many groups.
+    """
+    for name in fields:
+        if name not in distributions:
+            raise InputError(unknown_name("parameter", name, distributions), "--by")
+    reported = [trial for trial in trials if trial.reports]
+    if not reported:
+        raise InputError("no trial of this run has reported an epoch yet")
+    shown = {name: _naming(name, distributions[name], reported) for name in fields}
+    found: dict[tuple[tuple[int, str], ...], list[Trial]] = {}
+    for trial in reported:
+        found.setdefault(tuple(shown[name](trial) for name in fields), []).append(trial)
+    if len(found) > MOST_GROUPS:
+        message = f"{' and '.join(fields)} make {len(found)} groups; at most {MOST_GROUPS} are told"
+        raise InputError(f"{message} apart", "--by")
+    return [
+        Group(dict(zip(fields, (text for _, text in key), strict=True)), found[key])
+        for key in sorted(found)
+    ]
+
+
+def _naming(
+    name: str, distribution: BaseDistribution, trials: Sequence[Trial]
+) -> Callable[[Trial], tuple[int, str]]:
+    """What names the group of a trial: its place among the groups, and a text."""
+    values = [trial.params[name] for trial in trials if name in trial.params]
+    if isinstance(distribution, CategoricalDistribution):
+        order = [value for value in distribution.choices if value in values]
+    else:
+        order = sorted(set(values))  # type: ignore[type-var]
+        if len(order) > MOST_VALUES:
+            return _quarters(name, np.asarray(values, dtype=float))
+
+    def named(trial: Trial) -> tuple[int, str]:
+        if name not in trial.params:
+            return len(order), _ABSENT
+        return order.index(trial.params[name]), show_value(trial.params[name])
+
+    return named
+
+
+def _quarters(name: str, values: np.ndarray[Any, Any]) -> Callable[[Trial], tuple[int, str]]:
+    bounds = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])
+
+    def named(trial: Trial) -> tuple[int, str]:
+        if name not in trial.params:
+            return 4, _ABSENT
+        place = int(np.searchsorted(bounds[1:4], np.float64(trial.params[name] or 0.0)))
+        return place, f"{bounds[place]:.2g} to {bounds[place + 1]:.2g}"
+
+    return named
+
+
+def compare_groups(groups: Sequence[Group], metric: Metric) -> list[dict[str, Any]]:
+    """What ``shoal compare --json`` prints of each group.
+
+    ``final`` and ``best`` are values of the metric, ``training`` is the same measure on the
+    training data at the last epoch; ``gap`` is by how much that is better. ``epochs_to_95``: the
+    first epoch within 5 % of the trial's best value. Each is ``{mean, sd, n}`` over the trials that
+    have a finite one (sd is None for one trial), or None where none has.
+    """
+    return [
+        {
+            "group": group.values,
+            "trials": len(group.trials),
+            "states": _states(group),
+            **{
+                name: _summary([figure(trial, metric) for trial in group.trials])
+                for name, figure in _FIGURES.items()
+            },
+        }
+        for group in groups
+    ]
+
+
+def _states(group: Group) -> dict[str, int]:
+    states = [trial.state for trial in group.trials]
+    return {state: states.count(state) for state in sorted(set(states))}
+
+
+def _final(trial: Trial, metric: Metric) -> float:
+    return trial.reports[-1].metrics[metric.name]
+
+
+def _best_report(trial: Trial, metric: Metric) -> Reported | None:
+    best: Reported | None = None
+    for report in trial.reports:
+        value = report.metrics[metric.name]
+        is_first = best is None and math.isfinite(value)
+        if is_first or (best is not None and metric.better(value, best.metrics[metric.name])):
+            best = report
+    return best
+
+
+def _best(trial: Trial, metric: Metric) -> float:
+    best = _best_report(trial, metric)
+    return math.nan if best is None else best.metrics[metric.name]
+
+
+def _epochs_to_95(trial: Trial, metric: Metric) -> float:
+    best = _best(trial, metric)
+    near = (
+        report.epoch
+        for report in trial.reports
+        if abs(report.metrics[metric.name] - best) <= NEAR * abs(best)
+    )
+    return next(near, math.nan)
+
+
+def _training(trial: Trial, metric: Metric) -> float:
+    name = metric.name.replace("val_", "train_", 1)
+    found = trial.reports[-1].metrics.get(name, math.nan)
+    return found if name != metric.name else math.nan
+
+
+def _gap(trial: Trial, metric: Metric) -> float:
+    difference = _training(trial, metric) - _final(trial, metric)
+    return difference if metric.mode == "max" else -difference
+
+
+_FIGURES: dict[str, Callable[[Trial, Metric], float]] = {
+    "final": _final,
+    "best": _best,
+    "training": _training,
+    "gap": _gap,
+    "epochs_to_95": _epochs_to_95,
+}
+
+
+def _summary(values: Sequence[float]) -> dict[str, Any] | None:
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    sd = float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+    return {"mean": float(np.mean(finite)), "sd": sd, "n": len(finite)}
+
+
+def curve_panels(groups: Sequence[Group], metric: Metric) -> list[Panel]:
+    """The learning curves: a panel for each of loss and accuracy, a line for each group.
+
+    A line is the mean over the trials of its group; the band goes from the lowest to the highest.
+    Where only a part of the trials got so far, the line is dashed.
+    """
+    known = {
+        name for group in groups for trial in group.trials for name in trial.reports[0].metrics
+    }
+    names = [name for name in _CURVES if name in known] or [metric.name]
+    return [
+        Panel(
+            title=name,
+            x="epoch",
+            y=name,
+            lines=[_curve(group, name) for group in groups],
+            log=name.endswith("loss"),
+        )
+        for name in names
+    ]
+
+
+def _curve(group: Group, name: str) -> Line:
+    length = max(trial.epoch for trial in group.trials)
+    values = np.full((len(group.trials), length), np.nan)
+    for row, trial in enumerate(group.trials):
+        for report in trial.reports:
+            values[row, report.epoch - 1] = report.metrics.get(name, np.nan)
+    values[~np.isfinite(values)] = np.nan
+    there = np.isfinite(values).any(axis=0)
+    epochs, values = np.flatnonzero(there) + 1, values[:, there]
+    is_whole = np.isfinite(values).all(axis=0)
+    band = None
+    if len(group.trials) > 1:
+        band = (np.nanmin(values, axis=0).tolist(), np.nanmax(values, axis=0).tolist())
+    return Line(
+        label=group.label,
+        x=epochs.tolist(),
+        y=np.nanmean(values, axis=0).tolist(),
+        band=band,
+        thin_from=None if is_whole.all() else int(np.argmin(is_whole)),
+    )

@@ -1,0 +1,160 @@
+"""Groups of trials, their figures and their curves, against calculations by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from analysis.comparison import MOST_GROUPS, compare_groups, curve_panels, group_trials
+from analysis.trials import Reported, Trial
+from spaces.experiment import Metric
+from spaces.problems import InputError
+
+ACCURACY = Metric(name="val_accuracy", mode="max")
+LOSS = Metric(name="val_loss", mode="min")
+SPACE: dict[str, BaseDistribution] = {
+    "activation": CategoricalDistribution(["tanh", "relu", None]),
+    "lr": FloatDistribution(1e-5, 1.0),
+    "width": IntDistribution(1, 100),
+}
+
+
+def trial(number: int, values: list[float], state: Any = "completed", **params: Any) -> Trial:
+    """A trial with this accuracy at each epoch; the training accuracy is 0.1 above."""
+    reports = [
+        Reported(
+            epoch,
+            {
+                "train_loss": 1.1 - value,
+                "val_loss": 1.0 - value,
+                "val_accuracy": value,
+                "train_accuracy": value + 0.1,
+            },
+            "continue",
+            0,
+        )
+        for epoch, value in enumerate(values, start=1)
+    ]
+    return Trial(number, params, seed=0, state=state, reports=reports)
+
+
+def test_trials_are_grouped_in_the_order_of_the_choices() -> None:
+    trials = [
+        trial(0, [0.1], activation="relu"),
+        trial(1, [0.1], activation=None),
+        trial(2, [0.1], activation="tanh"),
+        trial(3, [0.1], activation="relu"),
+        trial(4, [], activation="tanh"),  # has reported nothing
+        trial(5, [0.1]),  # its condition did not hold
+    ]
+    groups = group_trials(trials, SPACE, ["activation"])
+    assert [group.label for group in groups] == ["tanh", "relu", "None", "not active"]
+    assert [[t.number for t in group.trials] for group in groups] == [[2], [0, 3], [1], [5]]
+
+
+def test_few_numbers_are_groups_and_many_are_cut_into_quarters() -> None:
+    few = [trial(n, [0.1], width=10 * (3 - n % 3)) for n in range(6)]
+    assert [group.label for group in group_trials(few, SPACE, ["width"])] == ["10", "20", "30"]
+    many = [trial(n, [0.1], lr=(n + 1) / 100) for n in range(40)]
+    quarters = group_trials(many, SPACE, ["lr"])
+    assert [len(group.trials) for group in quarters] == [10, 10, 10, 10]
+    assert quarters[0].label == "0.01 to 0.11"
+    assert max(t.params["lr"] for t in quarters[0].trials) < min(  # type: ignore[type-var]
+        t.params["lr"] for t in quarters[1].trials
+    )
+
+
+def test_two_fields_make_a_group_of_each_combination() -> None:
+    trials = [
+        trial(n, [0.1], activation=a, width=w)
+        for n, (a, w) in enumerate(
+            [("tanh", 1), ("relu", 1), ("tanh", 2), ("relu", 2), ("tanh", 1)]
+        )
+    ]
+    groups = group_trials(trials, SPACE, ["activation", "width"])
+    assert [group.label for group in groups] == ["tanh, 1", "tanh, 2", "relu, 1", "relu, 2"]
+    assert [len(group.trials) for group in groups] == [2, 1, 1, 1]
+
+
+def test_the_figures_are_those_calculated_by_hand() -> None:
+    trials = [
+        trial(0, [0.5, 0.90, 0.96, 0.94], activation="tanh"),
+        trial(1, [0.8, 0.82, 0.80, 0.80], activation="tanh"),
+    ]
+    (row,) = compare_groups(group_trials(trials, SPACE, ["activation"]), ACCURACY)
+    assert row["trials"] == 2
+    assert row["final"] == {"mean": pytest.approx(0.87), "sd": pytest.approx(0.0989949), "n": 2}
+    assert row["best"]["mean"] == pytest.approx((0.96 + 0.82) / 2)
+    assert row["training"]["mean"] == pytest.approx(0.97)
+    assert row["gap"]["mean"] == pytest.approx(0.1)
+    assert row["epochs_to_95"]["mean"] == (3 + 1) / 2  # 0.912 and 0.779 are near enough
+    (row,) = compare_groups(group_trials(trials, SPACE, ["activation"]), LOSS)
+    assert row["best"]["mean"] == pytest.approx((0.04 + 0.18) / 2)
+    assert row["gap"]["mean"] == pytest.approx(-0.1)  # this training loss is above
+
+
+def test_what_diverged_does_not_spoil_the_figures_of_its_group() -> None:
+    trials = [
+        trial(0, [0.5, math.nan], "diverged", activation="relu"),
+        trial(1, [0.7], "stopped", activation="relu"),
+        trial(2, [math.nan], "diverged", activation="tanh"),
+    ]
+    tanh, relu = compare_groups(group_trials(trials, SPACE, ["activation"]), ACCURACY)
+    assert relu["final"] == {"mean": 0.7, "sd": None, "n": 1}
+    assert relu["states"] == {"diverged": 1, "stopped": 1}
+    assert tanh["final"] is tanh["best"] is tanh["epochs_to_95"] is None
+
+
+def test_curves_are_means_in_a_band_and_thin_where_trials_were_stopped() -> None:
+    trials = [
+        trial(0, [0.2, 0.4, 0.6], activation="relu"),
+        trial(1, [0.4], "stopped", activation="relu"),
+        trial(2, [0.5, 0.7], activation="tanh"),
+    ]
+    panels = curve_panels(group_trials(trials, SPACE, ["activation"]), ACCURACY)
+    assert [panel.title for panel in panels] == [
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+    ]
+    tanh, relu = panels[-1].lines
+    assert (tanh.x, tanh.y, tanh.band, tanh.thin_from) == ([1, 2], [0.5, 0.7], None, None)
+    assert relu.x == [1, 2, 3]
+    assert relu.y == pytest.approx([0.3, 0.4, 0.6])
+    assert relu.band is not None
+    assert [band[0] for band in relu.band] == pytest.approx([0.2, 0.4])
+    assert relu.thin_from == 1
+
+
+def test_metrics_of_own_code_have_a_panel_of_their_own() -> None:
+    own = Trial(0, {"lr": 0.1}, 0, "completed", [Reported(1, {"score": 3.0}, "continue", 0)])
+    groups = group_trials([own], SPACE, ["lr"])
+    metric = Metric(name="score", mode="max")
+    assert [panel.title for panel in curve_panels(groups, metric)] == ["score"]
+    (row,) = compare_groups(groups, metric)
+    assert row["gap"] is row["training"] is None
+
+
+def test_what_cannot_be_grouped_is_told() -> None:
+    trials = [trial(n, [0.1], lr=0.1 * n, activation="tanh", width=n) for n in range(50)]
+    with pytest.raises(
+        InputError, match="unknown parameter 'colour'; valid: activation, lr, width"
+    ):
+        group_trials(trials, SPACE, ["colour"])
+    with pytest.raises(InputError, match="no trial of this run has reported"):
+        group_trials([trial(0, [], activation="tanh")], SPACE, ["activation"])
+    many: dict[str, BaseDistribution] = {
+        "name": CategoricalDistribution([str(n) for n in range(50)])
+    }
+    named = [trial(n, [0.1], name=str(n)) for n in range(50)]
+    with pytest.raises(InputError, match=f"name make 50 groups; at most {MOST_GROUPS}"):
+        group_trials(named, many, ["name"])
