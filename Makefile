@@ -1,9 +1,10 @@
 # make demo: install and search handwritten digits.   make test: everything that CI checks.
+# make studies: run every ready-made study and write README's table of them (half an hour).
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo install test test-all lint clean
+.PHONY: demo install test test-all lint studies clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal search quickstart
@@ -15,6 +16,9 @@ test: $(VENV)/.developing lint
 
 test-all: $(VENV)/.developing lint
 	$(BIN)/pytest -m "not gpu"
+
+studies: $(VENV)/.installed
+	$(BIN)/python benchmarks/studies.py
 
 lint: $(VENV)/.developing
 	$(BIN)/ruff format --check .

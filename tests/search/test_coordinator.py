@@ -107,6 +107,21 @@ def test_the_baseline_is_trial_0_and_always_goes_to_the_end(tmp_path: Path) -> N
     assert coordinator.trials.by_number[0].state == "completed"
 
 
+def test_every_repeat_of_the_baseline_has_a_seed_of_its_own_and_goes_to_the_end(
+    tmp_path: Path,
+) -> None:
+    coordinator = made.coordinator(tmp_path, baseline=BASELINE, repeats=2)
+    trials = [coordinator.next_trial() for _ in range(6)]
+    params = [trial.params for trial in trials if trial is not None]
+    assert params[0] == params[1] == BASELINE
+    assert params[2] == params[3] != params[4] == params[5]
+    assert len({trial.seed for trial in trials if trial is not None}) == 6
+    for number in (2, 3, 4):
+        made.report(coordinator, number, 1, value=0.9)
+    assert made.report(coordinator, 1, 1, value=0.01) == "continue"
+    assert made.report(coordinator, 5, 1, value=0.01) == "stop"
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("name", ["val_accuracy", "train_loss"])
 def test_a_trial_that_is_not_finite_has_diverged_at_once(

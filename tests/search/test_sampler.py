@@ -78,8 +78,11 @@ def test_the_same_seed_and_history_give_the_same_proposals(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_sampler_rebuilt_from_the_journal_goes_on_as_if_nothing_had_happened(name: str) -> None:
-    made_by = experiment(name)
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_sampler_rebuilt_from_the_journal_goes_on_as_if_nothing_had_happened(
+    name: str, repeats: int
+) -> None:
+    made_by = experiment(name, repeats=repeats)
     whole, cut = propose(Sampler(made_by), range(count(name))), count(name) - 3
     rebuilt = Sampler(made_by)
     for number in range(cut):
@@ -87,6 +90,13 @@ def test_a_sampler_rebuilt_from_the_journal_goes_on_as_if_nothing_had_happened(n
         if number >= 2:
             rebuilt.tell(ended(number - 2), worst=0.0)
     assert propose(rebuilt, range(cut, count(name))) == whole[cut:]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_with_repeats_each_configuration_is_proposed_so_many_times_in_a_row(name: str) -> None:
+    proposals = propose(Sampler(experiment(name, repeats=3)), range(15))
+    assert proposals[0::3] == proposals[1::3] == proposals[2::3]
+    assert len({str(params) for params in proposals}) == 5
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "random", "qmc"])
@@ -108,6 +118,13 @@ def test_a_grid_gives_every_combination_once_and_then_none() -> None:
     )
     proposals = propose(sampler, range(6))
     assert len({tuple(sorted(params.items())) for params in proposals}) == 6
+    assert sampler.ask(6) is None
+
+
+def test_a_grid_with_repeats_ends_after_the_last_repeat() -> None:
+    sampler = Sampler(experiment("grid", space={"activation": ["tanh", "relu"]}, repeats=3))
+    proposals = propose(sampler, range(6))
+    assert sorted(params["activation"] for params in proposals) == ["relu"] * 3 + ["tanh"] * 3
     assert sampler.ask(6) is None
 
 

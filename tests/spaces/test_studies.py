@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from search.cli import main
+from search.take_home import read_config, train_here
 from spaces.files import load_experiment
 
 # (trainable parameters of the baseline, and of each named network)
@@ -84,3 +86,15 @@ def test_every_configuration_of_a_study_makes_valid_settings(name: str) -> None:
         model, train = experiment.settings(params)
         assert math.isfinite(train.lr)
         assert model.family in ("mlp", "convnet")
+
+
+def test_plain_training_agrees_with_the_printed_figures(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean training loss of the first two epochs is about 1.96 and 0.90."""
+    monkeypatch.setenv("SHOAL_DATA", str(real_data))
+    changes = ["dataset.validation=0.02", "scheduler.max_epochs=2", "resources.gpus=0"]
+    config, _ = read_config(Path("mnist-mlp"), changes)
+    losses: list[float] = []
+    train_here(config, lambda report: losses.append(report.metrics["train_loss"]))
+    assert losses == [pytest.approx(1.96, abs=0.1), pytest.approx(0.90, abs=0.1)]
