@@ -31,7 +31,7 @@ from tests.mutations import (
 )
 from trainables.checkpoints import Checkpoints
 from trainables.config import TrainConfig, resolve
-from trainables.data import shape_of
+from trainables.data import input_spec, shape_of
 from trainables.models import build_model
 
 Data = dict[str, Any]
@@ -251,32 +251,34 @@ def make_bundles(folder: Path) -> list[Path]:
         experiment = load_experiment(write_whole(data, source))
         params = experiment.baseline or experiment.search_space.samples(1, seed=0)[0]
         config = resolve(experiment, params, seed=1)
-        weights = {"state": torch.zeros(2)}
+        weights, inputs = {"state": torch.zeros(2)}, None
         if isinstance(config, TrainConfig):
             model, _ = build_model(config.model, *shape_of(config.dataset), seed=0)
             weights = model.state_dict()
+            inputs = input_spec(config.dataset, config.split_seed).model_dump(mode="json")
         name = experiment.metric.name
         metrics = {"metric": name, "value": 0.5, "epoch": 9, "metrics": {name: 0.5}}
-        origin = "Made up for a test."
-        write_bundle(
-            bundle, Bundle(config.model_dump(mode="json"), metrics, {"torch": "2"}, origin), weights
-        )
+        plain, origin = config.model_dump(mode="json"), "Made up for a test."
+        write_bundle(bundle, Bundle(plain, metrics, {"torch": "2"}, origin, inputs), weights)
         bundles.append(bundle)
     return bundles
+
+
+_DAMAGED_KINDS = (".yaml", ".json", ".safetensors")
 
 
 def write_damaged_bundle(rng: random.Random, folder: Path, bundles: list[Path]) -> None:
     """A bundle of which a file is damaged, or two."""
     for file in rng.choice(bundles).iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    names = ("config.yaml", "model.safetensors", "metrics.json")
+    names = [file.name for file in sorted(folder.iterdir()) if file.suffix in _DAMAGED_KINDS]
     for name in rng.sample(names, k=rng.choice((1, 1, 2))):
         file = folder / name
         if rng.random() < 0.02:
             file.unlink(missing_ok=True)
         elif name == "config.yaml":
             file.write_bytes(_damaged(yaml.safe_load(file.read_text()), rng, as_yaml=True))
-        elif name == "metrics.json":
+        elif file.suffix == ".json":
             file.write_bytes(_damaged(json.loads(file.read_text()), rng, as_yaml=False))
         else:
             file.write_bytes(damage_tensors(file.read_bytes(), rng))
