@@ -20,7 +20,7 @@ MOST_VALUES = 10  # different numbers that are groups of their own; more are cut
 MOST_GROUPS = 40
 NEAR = 0.05  # of the best value
 
-_CURVES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+_CURVES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 _ABSENT = "not active"
 
 
@@ -199,7 +199,7 @@ def curve_panels(groups: Sequence[Group], metric: Metric) -> list[Panel]:
         Panel(
             title=name,
             x="epoch",
-            y=name,
+            y=name.removeprefix("train_").removeprefix("val_"),
             lines=[_curve(group, name) for group in groups],
             log=name.endswith("loss"),
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel], columns: int, title: str, path: Path) -> None:
-    """Draw panels in a grid; those of a row share their axes, and all share one legend.
+    """Draw panels in a grid, with one legend; neighbours that show the same share their y axis.
 
     Args:
         panels: row by row.
@@ -80,21 +79,22 @@ def draw_panels(panels: Sequence[Panel], columns: int, title: str, path: Path) -
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(max(6.4, 4.2 * columns), 3.2 * rows + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey="row")
     labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
     colours = {label: _colour(place, len(labels)) for place, label in enumerate(labels)}
-    for place, (axes, panel) in enumerate(zip_longest(grid.flat, panels)):
-        if panel is None:
-            axes.set_axis_off()
-            continue
+    drawn: list[Axes] = []
+    for place, panel in enumerate(panels):
+        is_first = place % columns == 0 or panels[place - 1].y != panel.y
+        neighbour = None if is_first else drawn[-1]
+        axes = figure.add_subplot(rows, columns, place + 1, sharey=neighbour)
         for line in panel.lines:
             _draw_line(axes, line, colours[line.label])
         axes.set_title(panel.title, fontsize=10)
-        axes.set_ylabel(panel.y if place % columns == 0 else "", fontsize=9)
-        axes.set_xlabel(panel.x if place >= columns * (rows - 1) else "", fontsize=9)
+        axes.set_ylabel(panel.y if is_first else "", fontsize=9)
+        axes.set_xlabel(panel.x if place >= len(panels) - columns else "", fontsize=9)
         axes.grid(alpha=0.3)
         if panel.log:
             axes.set_yscale("log")
+        drawn.append(axes)
     handles = [Line2D([], [], color=colours[label], label=label) for label in labels]
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
     figure.suptitle(title, fontsize=11)

@@ -67,8 +67,12 @@ def compare(
     folder, experiment, trials = opened_run(run)
     groups = group_trials(list(trials), experiment.search_space.distributions, by)
     if output is not None:
-        title = f"{experiment.name} by {', '.join(by)}"
         panels = curve_panels(groups, experiment.metric)
+        title = (
+            f"{experiment.name} by {', '.join(by)}: means, in bands from the lowest to the highest"
+        )
+        if any(line.thin_from is not None for panel in panels for line in panel.lines):
+            title += "\ndashed where only a part of the trials got so far"
         _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
     rows = compare_groups(groups, experiment.metric)
     print_json(rows) if as_json else print_comparison(rows, experiment.metric, folder.path, _out)

@@ -209,8 +209,7 @@ def print_comparison(
             *row["group"].values(),
             row["trials"],
             _mean_sd(row["final"]),
-            _mean_sd(row["best"]),
-            *(_mean(row[name], 3) for name in ("training", "gap")),
+            *(_mean(row[name], 3) for name in ("best", "training", "gap")),
             _mean(row["epochs_to_95"], 1),
             *(row["states"].get(state, "") for state in ENDED_EARLY),
         ]
@@ -220,7 +219,7 @@ def print_comparison(
     out.print(f"{path}: {metric.name}", soft_wrap=True)
     out.print(rows_table([columns[n] for n in used], [[row[n] for n in used] for row in cells]))
     out.print(
-        f"{metric.name} of n trials, mean ± standard deviation; train: the same measure on the "
+        f"{metric.name} of n trials, means (± standard deviation); train: the same measure on the "
         "training data, taken while training (dropout included); gap: by how much that is better; "
         "to 95 %: epochs until within 5 % of the best.",
         style="dim",

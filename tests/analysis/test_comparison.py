@@ -122,8 +122,8 @@ def test_curves_are_means_in_a_band_and_thin_where_trials_were_stopped() -> None
     panels = curve_panels(group_trials(trials, SPACE, ["activation"]), ACCURACY)
     assert [panel.title for panel in panels] == [
         "train_loss",
-        "train_accuracy",
         "val_loss",
+        "train_accuracy",
         "val_accuracy",
     ]
     tanh, relu = panels[-1].lines
