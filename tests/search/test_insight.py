@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from search.cli import main
 from search.probe import Probed, probe_space
@@ -110,6 +111,22 @@ def test_a_probe_of_a_space_without_choices_or_of_own_code_is_told(
     assert "your own code has its own layers" in message(capsys, "probe", str(spec))
     changed = ["--set", "diagnostics=true", "--dry-run"]
     assert "diagnostics: is for built-in models" in message(capsys, "search", str(spec), *changed)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_diagnostics_of_a_search_are_in_tensorboard_at_every_epoch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    changes = {"diagnostics": True, "budget": {"trials": 2}, "resources": {"gpus": 0}}
+    spec = file(tmp_path, scheduler={"name": "none", "max_epochs": 3}, **changes)
+    assert main(["search", spec, "--run", str(run)]) == 0
+    for trial in ("0", "1"):
+        events = EventAccumulator(str(run / "tensorboard" / trial)).Reload()
+        for measure in ("activation_std", "gradient_std_across_batch", "dead"):
+            tags = [tag for tag in events.Tags()["scalars"] if tag.startswith(f"{measure}/")]
+            assert len(tags) == 2
+            assert [scalar.step for scalar in events.Scalars(tags[0])] == [1, 2, 3]
 
 
 def a_run(folder: Path, **changes: Any) -> str:
