@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from analysis.plots import Line, Panel
 from analysis.tables import show_value
-from analysis.trials import Reported, Trial
+from analysis.trials import Trial
 from spaces.experiment import Metric
 from spaces.problems import InputError, unknown_name
 
@@ -21,7 +22,7 @@ MOST_GROUPS = 40
 NEAR = 0.05  # of the best value
 
 _CURVES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
-_ABSENT = "not active"
+ABSENT = "not active"
 
 
 @dataclass(frozen=True)
@@ -80,23 +81,32 @@ def _naming(
         order = sorted(set(values))  # type: ignore[type-var]
         if len(order) > MOST_VALUES:
             return _quarters(name, np.asarray(values, dtype=float))
+    texts = _told_apart(order)
 
     def named(trial: Trial) -> tuple[int, str]:
         if name not in trial.params:
-            return len(order), _ABSENT
-        return order.index(trial.params[name]), show_value(trial.params[name])
+            return len(order), ABSENT
+        place = order.index(trial.params[name])
+        return place, texts[place]
 
     return named
 
 
+def _told_apart(values: Sequence[Any]) -> list[str]:
+    """The values as they are shown, or in full where that would make two of them the same."""
+    texts = [show_value(value) for value in values]
+    return texts if len(set(texts)) == len(texts) else [repr(value) for value in values]
+
+
 def _quarters(name: str, values: np.ndarray[Any, Any]) -> Callable[[Trial], tuple[int, str]]:
-    bounds = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])
+    bounds = np.unique(np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])).tolist()
+    texts = _told_apart(bounds)
 
     def named(trial: Trial) -> tuple[int, str]:
         if name not in trial.params:
-            return 4, _ABSENT
-        place = int(np.searchsorted(bounds[1:4], np.float64(trial.params[name] or 0.0)))
-        return place, f"{bounds[place]:.2g} to {bounds[place + 1]:.2g}"
+            return len(bounds), ABSENT
+        place = bisect_left(bounds[1:-1], float(trial.params[name] or 0.0))
+        return place, f"{texts[place]} to {texts[place + 1]}"
 
     return named
 
@@ -107,7 +117,8 @@ def compare_groups(groups: Sequence[Group], metric: Metric) -> list[dict[str, An
     ``final`` and ``best`` are values of the metric, ``training`` is the same measure on the
     training data at the last epoch; ``gap`` is by how much that is better. ``epochs_to_95``: the
     first epoch within 5 % of the trial's best value. Each is ``{mean, sd, n}`` over the trials that
-    have a finite one (sd is None for one trial), or None where none has.
+    have a value, which diverged and failed ones have not (sd is None for one trial); None where
+    none has.
     """
     return [
         {
@@ -115,11 +126,12 @@ def compare_groups(groups: Sequence[Group], metric: Metric) -> list[dict[str, An
             "trials": len(group.trials),
             "states": _states(group),
             **{
-                name: _summary([figure(trial, metric) for trial in group.trials])
+                name: _summary([figure(trial, metric) for trial in valued])
                 for name, figure in _FIGURES.items()
             },
         }
         for group in groups
+        for valued in [[t for t in group.trials if t.value(metric) is not None]]
     ]
 
 
@@ -132,19 +144,14 @@ def _final(trial: Trial, metric: Metric) -> float:
     return trial.reports[-1].metrics[metric.name]
 
 
-def _best_report(trial: Trial, metric: Metric) -> Reported | None:
-    best: Reported | None = None
-    for report in trial.reports:
-        value = report.metrics[metric.name]
-        is_first = best is None and math.isfinite(value)
-        if is_first or (best is not None and metric.better(value, best.metrics[metric.name])):
-            best = report
-    return best
-
-
 def _best(trial: Trial, metric: Metric) -> float:
-    best = _best_report(trial, metric)
+    best = trial.scored(metric.model_copy(update={"scope": "best"}))
     return math.nan if best is None else best.metrics[metric.name]
+
+
+def training_name(metric: Metric) -> str:
+    """The name of the same measure on the training data."""
+    return metric.name.replace("val_", "train_", 1)
 
 
 def _epochs_to_95(trial: Trial, metric: Metric) -> float:
@@ -158,7 +165,7 @@ def _epochs_to_95(trial: Trial, metric: Metric) -> float:
 
 
 def _training(trial: Trial, metric: Metric) -> float:
-    name = metric.name.replace("val_", "train_", 1)
+    name = training_name(metric)
     found = trial.reports[-1].metrics.get(name, math.nan)
     return found if name != metric.name else math.nan
 
@@ -194,7 +201,8 @@ def curve_panels(groups: Sequence[Group], metric: Metric) -> list[Panel]:
     known = {
         name for group in groups for trial in group.trials for name in trial.reports[0].metrics
     }
-    names = [name for name in _CURVES if name in known] or [metric.name]
+    names = [name for name in _CURVES if name in known]
+    names += [metric.name] if metric.name not in names else []
     return [
         Panel(
             title=name,
@@ -225,5 +233,5 @@ def _curve(group: Group, name: str) -> Line:
         x=epochs.tolist(),
         y=np.nanmean(values, axis=0).tolist(),
         band=band,
-        thin_from=None if is_whole.all() else int(np.argmin(is_whole)),
+        dashed_from=None if is_whole.all() else int(np.argmin(is_whole)),
     )

@@ -59,12 +59,17 @@ class BaseEvent(BaseModel):
 
 
 class Started(BaseEvent):
-    """A run begins. ``spec`` is the whole experiment, as ``experiment.yaml`` holds it."""
+    """A run begins.
+
+    ``spec``: the whole experiment, as ``experiment.yaml`` holds it. ``inputs``: what built-in
+    models of it take and give, for bundles (runs of earlier versions have none).
+    """
 
     event: Literal["experiment"] = "experiment"
     spec: dict[str, Any]
     versions: dict[str, str]
     host: str
+    inputs: dict[str, Any] | None = None
 
 
 class Created(BaseEvent):

@@ -15,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from spaces.problems import printable
+
 MOST_BARS = 10
 
 
@@ -42,14 +44,14 @@ def draw_images(images: npt.NDArray[Any], labels: Sequence[str], path: Path) -> 
 class Line:
     """A curve with a label; ``band``: how far it spreads, below and above.
 
-    From the point ``thin_from`` on it stands for a part of what it stood for before, and is dashed.
+    From the point ``dashed_from`` on it stands for a part of what it stood for before.
     """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     band: tuple[Sequence[float], Sequence[float]] | None = None
-    thin_from: int | None = None
+    dashed_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,25 +90,30 @@ def draw_panels(panels: Sequence[Panel], columns: int, title: str, path: Path) -
         axes = figure.add_subplot(rows, columns, place + 1, sharey=neighbour)
         for line in panel.lines:
             _draw_line(axes, line, colours[line.label])
-        axes.set_title(panel.title, fontsize=10)
+        axes.set_title(_plain(panel.title), fontsize=10)
         axes.set_ylabel(panel.y if is_first else "", fontsize=9)
         axes.set_xlabel(panel.x if place >= len(panels) - columns else "", fontsize=9)
         axes.grid(alpha=0.3)
         if panel.log:
             axes.set_yscale("log")
         drawn.append(axes)
-    handles = [Line2D([], [], color=colours[label], label=label) for label in labels]
+    handles = [Line2D([], [], color=colours[label], label=_plain(label)) for label in labels]
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(_plain(title), fontsize=11)
     figure.savefig(path, dpi=120)
 
 
 def _draw_line(axes: Axes, line: Line, colour: Any) -> None:
-    whole = len(line.x) if line.thin_from is None else line.thin_from
+    whole = len(line.x) if line.dashed_from is None else line.dashed_from
     axes.plot(line.x[:whole], line.y[:whole], color=colour, linewidth=1.6, marker=".", markersize=3)
     axes.plot(line.x[max(0, whole - 1) :], line.y[max(0, whole - 1) :], "--", color=colour)
     if line.band is not None:
         axes.fill_between(line.x, *line.band, color=colour, alpha=0.18, linewidth=0)
+
+
+def _plain(text: str) -> str:
+    """A text without signs that would be drawn as a formula, or can't be drawn."""
+    return printable(text).replace("$", r"\$")
 
 
 def _colour(place: int, count: int) -> Any:
@@ -137,11 +144,11 @@ def draw_answers(
     grid = figure.subplots(len(images), 2, squeeze=False, width_ratios=(1, 1.4))
     for axes, image, title, classes in zip(grid, images, titles, probabilities, strict=True):
         axes[0].imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", interpolation="nearest")
-        axes[0].set_title(title, fontsize=9)
+        axes[0].set_title(_plain(title), fontsize=9)
         axes[0].set_axis_off()
         likeliest = sorted(classes, key=lambda name: -classes[name])[:MOST_BARS]
         names = [name for name in classes if name in likeliest]
-        bars = axes[1].barh(names, [classes[name] for name in names])
+        bars = axes[1].barh([_plain(name) for name in names], [classes[name] for name in names])
         axes[1].bar_label(bars, [f"{classes[name]:.1%}" for name in names], padding=3, fontsize=8)
         axes[1].invert_yaxis()
         axes[1].set_xlim(0.0, 1.18)

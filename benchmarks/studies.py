@@ -14,7 +14,6 @@ import argparse
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 from hardware import describe_machine
 
-from analysis.comparison import compare_groups, group_trials
+from analysis.comparison import ABSENT, compare_groups, group_trials, training_name
 from analysis.run import open_run
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
@@ -48,28 +47,35 @@ CUTS = {
     "mnist-dropout": Cut(("dropout",), ("dataset.subset=12000",)),
     "mnist-activation": Cut(("activation",), SEEDS),
     "mnist-learning-rate": Cut(("lr",), SEEDS),
-    "mnist-schedule": Cut(("schedule",), (*SEEDS, "dataset.subset=30000")),
-    "mnist-mlp": Cut(("lr",), (*SEEDS, "scheduler.max_epochs=10", "dataset.subset=30000")),
-    "mnist-cnn": Cut((), ("dataset.subset=6000", "scheduler.max_epochs=9", "budget.trials=12")),
-    "deep-init": Cut(("network", "init", "activation"), ("dataset.subset=12000",)),
-    "mnist-regularisers": Cut(("regulariser",), ("dataset.subset=12000", *SEEDS)),
-    "cifar2": Cut(("network", "penalty"), ("dataset.subset=4000", "scheduler.max_epochs=30")),
+    "mnist-schedule": Cut(("schedule",), ("dataset.subset=18000", *SEEDS)),
+    "mnist-mlp": Cut(("lr",), ("dataset.subset=18000", "scheduler.max_epochs=10", *SEEDS)),
+    "mnist-cnn": Cut((), ("dataset.subset=6000", "budget.trials=12")),
+    "deep-init": Cut(("network", "init", "activation"), ("dataset.subset=9000",)),
+    "mnist-regularisers": Cut(("regulariser",), ("dataset.subset=9000", *SEEDS)),
+    "cifar2": Cut(("network", "penalty"), ("dataset.subset=4000", "scheduler.max_epochs=25")),
     "linear": Cut(("lr",)),
-    "mnist-search": Cut((), ("dataset.subset=6000", "scheduler.max_epochs=9", "budget.trials=40")),
-    "cifar2-search": Cut((), ("dataset.subset=4000", "scheduler.max_epochs=9", "budget.trials=40")),
+    "mnist-search": Cut((), ("dataset.subset=6000", "scheduler.max_epochs=9", "budget.trials=30")),
+    "cifar2-search": Cut((), ("dataset.subset=3000", "scheduler.max_epochs=9", "budget.trials=30")),
 }
 
 
-def run_study(name: str, folder: Path) -> float | None:
-    """Run a study into ``folder``, unless it is there; returns the seconds that it took."""
-    if (folder / "journal.jsonl").exists():
-        return None
-    began = time.monotonic()
-    command = [sys.executable, "-m", "search.cli", "search", name, "--run", str(folder)]
-    for change in (*_images(name), *CUTS[name].changes):
-        command += ["--set", change]
+def run_study(name: str, folder: Path) -> None:
+    """Run a study into ``folder``; one that is finished is kept, an interrupted one goes on."""
+    shoal = [sys.executable, "-m", "search.cli"]
+    if not (folder / "journal.jsonl").exists():
+        command = [*shoal, "search", name, "--run", str(folder), "--set", "resources.gpus=0"]
+        for change in (*_images(name), *CUTS[name].changes):
+            command += ["--set", change]
+    elif not _is_finished(folder):
+        command = [*shoal, "resume", str(folder)]
+    else:
+        return
     subprocess.run(command, check=True, stdout=sys.stderr)
-    return time.monotonic() - began
+
+
+def _is_finished(folder: Path) -> bool:
+    ended = open_run(folder)[2].ended
+    return ended is not None and ended.reason not in ("interrupted", "error")
 
 
 def _images(name: str) -> list[str]:
@@ -83,12 +89,12 @@ def _images(name: str) -> list[str]:
 def row(name: str, folder: Path) -> str:
     """A study's row of the table."""
     _, experiment, trials = open_run(folder)
-    changes = [change for change in CUTS[name].changes if change not in SEEDS]
-    cut = ", ".join(changes) or "none"
-    seeds = experiment.repeats if CUTS[name].fields else 1
-    minutes = trials.seconds() / 60
+    assert trials.start is not None
+    date = datetime.fromtimestamp(trials.start.time)
+    cut = ", ".join(change for change in CUTS[name].changes if change not in SEEDS) or "none"
     told = _groups(name, experiment, trials) if CUTS[name].fields else _best(experiment, trials)
-    return f"| `{name}` | {told} | {cut} | {len(trials)}, {seeds} | {minutes:.1f} |"
+    cells = [f"`{name}`", told, cut, f"{len(trials)} ({experiment.repeats})"]
+    return f"| {' | '.join(cells)} | {trials.seconds() / 60:.1f} | {date:%Y-%m-%d} |"
 
 
 def _groups(name: str, experiment: Experiment, trials: Trials) -> str:
@@ -97,16 +103,18 @@ def _groups(name: str, experiment: Experiment, trials: Trials) -> str:
     rows = compare_groups(groups, experiment.metric)
     shown = []
     for found in rows:
-        label = ", ".join(v for v in found["group"].values() if v not in ("not active",))
-        scores = [_score(found[which], experiment) for which in ("training", "final")]
-        shown.append(f"{label}: {' / '.join(scores)}")
+        label = ", ".join(value for value in found["group"].values() if value != ABSENT)
+        scores = " / ".join(_score(found[name], experiment) for name in ("training", "final"))
+        lost = found["states"].get("diverged", 0)
+        note = f" ({lost} of {found['trials']} diverged)" if 0 < lost < found["trials"] else ""
+        shown.append(f"{label}: {'diverged' if lost == found['trials'] else scores + note}")
     return "; ".join(shown)
 
 
 def _score(summary: dict[str, Any] | None, experiment: Experiment) -> str:
     """A mean, in percent where it is an accuracy, with its standard deviation over seeds."""
     if summary is None:
-        return "diverged"
+        return "none"
     is_share = experiment.metric.name.endswith("accuracy")
     unit, digits = (100.0, 1) if is_share else (1.0, 2)
     sd = "" if summary["sd"] is None else f" ± {unit * summary['sd']:.{digits}f}"
@@ -122,40 +130,34 @@ def _best(experiment: Experiment, trials: Trials) -> str:
 
 def _scores(trial: Trial, experiment: Experiment) -> str:
     metrics = trial.reports[-1].metrics
-    name = experiment.metric.name
-    values = metrics[name.replace("val_", "train_")], metrics[name]
+    values = metrics[training_name(experiment.metric)], metrics[experiment.metric.name]
     return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
 def table(folder: Path) -> str:
-    """The table, in Markdown, with the machine and the date."""
-    machine = describe_machine(["torch", "ray"])
+    """The table, in Markdown, with the machine that it was made on."""
+    machine = describe_machine(["torch"])
     rows = [row(name, folder / name) for name in CUTS]
     head = (
-        f"Run {datetime.now():%Y-%m-%d} on {machine['cpu']}, {machine['cores']} cores, no GPU; "
-        "experiment seed 0. Each group shows training / validation accuracy in percent at the "
-        "last epoch (`linear`: loss), mean ± standard deviation over the seeds; training accuracy "
-        "is taken while training, with dropout."
+        f"On {machine['cpu']}, {machine['cores']} cores, CPU only; experiment seed 0. Training / "
+        "validation accuracy in percent at the last epoch (`linear`: loss), of each group the mean "
+        "± the standard deviation over its seeds. Training accuracy is taken while training, with "
+        "dropout. The cifar2 studies use the airplane/bird images where CIFAR-10 is not on disk."
     )
-    columns = "| study | training / validation | cut | trials, seeds each | minutes |"
-    return "\n".join([head, "", columns, "|---|---|---|---|---|", *rows])
+    columns = "| study | training / validation | cut | trials (seeds each) | minutes | date |"
+    return "\n".join([head, "", columns, "|---|---|---|---|---|---|", *rows])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run every study, and write README's table.")
     parser.add_argument("--folder", type=Path, default=Path("runs/studies"))
-    parser.add_argument("--only", nargs="*", choices=CUTS, default=list(CUTS))
-    arguments = parser.parse_args()
-    for name in arguments.only:
-        seconds = run_study(name, arguments.folder / name)
-        took = "is there already" if seconds is None else f"took {seconds:.0f} s"
-        print(f"{name} {took}", file=sys.stderr)
-    if all((arguments.folder / name / "journal.jsonl").exists() for name in CUTS):
-        text = README.read_text(encoding="utf-8")
-        before, _, rest = text.partition(MARKERS[0])
-        _, _, after = rest.partition(MARKERS[1])
-        lines = [MARKERS[0], table(arguments.folder), MARKERS[1]]
-        README.write_text(before + "\n".join(lines) + after, encoding="utf-8")
+    folder = parser.parse_args().folder
+    for name in CUTS:
+        run_study(name, folder / name)
+    before, _, rest = README.read_text(encoding="utf-8").partition(MARKERS[0])
+    after = rest.partition(MARKERS[1])[2]
+    block = "\n".join([MARKERS[0], table(folder), MARKERS[1]])
+    README.write_text(before + block + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,16 @@ from spaces.problems import InputError
 app = typer.Typer(rich_markup_mode=None)
 _out = Console(highlight=False, markup=False, emoji=False)
 
-Picture = Annotated[Path | None, typer.Option("-o", help="Draw it into this PNG.")]
+
+def _check_name(path: Path | None) -> Path | None:
+    if path is not None and path.suffix != ".png":
+        raise InputError(f"the picture's name must end in .png, got {str(path)!r}", source="-o")
+    return path
+
+
+Picture = Annotated[
+    Path | None, typer.Option("-o", help="Draw it into this PNG.", callback=_check_name)
+]
 
 
 @app.command()
@@ -37,7 +46,7 @@ def probe(
 ) -> None:
     """Show how signal and gradient travel through untrained models of a space."""
     from analysis.plots import draw_panels
-    from search.probe import panels, probe_space
+    from search.probe import SPREADS, panels, probe_space
     from search.terminal import print_probes
 
     experiment = load_experiment(spec, set_ or [])
@@ -45,7 +54,7 @@ def probe(
     if output is not None:
         drawn = panels(probed)
         title = f"{experiment.name}: untrained, medians of {seeds} seeds"
-        _draw(output, lambda: draw_panels(drawn, len(drawn) // 2, title, output))
+        _draw(output, lambda: draw_panels(drawn, len(drawn) // len(SPREADS), title, output))
     if as_json:
         print_json([_finite(dataclasses.asdict(one)) for one in probed])
     else:
@@ -71,7 +80,7 @@ def compare(
         title = (
             f"{experiment.name} by {', '.join(by)}: means, in bands from the lowest to the highest"
         )
-        if any(line.thin_from is not None for panel in panels for line in panel.lines):
+        if any(line.dashed_from is not None for panel in panels for line in panel.lines):
             title += "\ndashed where only a part of the trials got so far"
         _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
     rows = compare_groups(groups, experiment.metric)
@@ -104,8 +113,6 @@ def predict_images(
 
 
 def _draw(path: Path, draw: Callable[[], None]) -> None:
-    if path.suffix != ".png":
-        raise InputError(f"the picture's name must end in .png, got {str(path)!r}", source="-o")
     try:
         draw()
     except OSError as error:

@@ -68,11 +68,13 @@ def probe_space(experiment: Experiment, fields: Sequence[str], seeds: int) -> li
     choices = _choices(experiment, fields)
     base = first_params(experiment)
     data = load_data(experiment.dataset, experiment.seed)
-    return [
-        Probed(values, _medians(experiment, {**base, **values}, data, seeds))
-        for combination in itertools.product(*choices.values())
-        for values in [dict(zip(choices, combination, strict=True))]
-    ]
+    probed = []
+    for combination in itertools.product(*choices.values()):
+        values = dict(zip(choices, combination, strict=True))
+        params = experiment.search_space.around({**base, **values}, experiment.seed)
+        if values.items() <= params.items():  # a condition may exclude it
+            probed.append(Probed(values, _medians(experiment, params, data, seeds)))
+    return probed
 
 
 def _choices(experiment: Experiment, fields: Sequence[str]) -> dict[str, Sequence[Any]]:
@@ -104,10 +106,10 @@ def _medians(
         try:
             config = resolve(experiment, params, derive_seed(experiment.seed, "probe", number))
             assert isinstance(config, TrainConfig)
-            training = Training(config, data, torch.device("cpu"))
+            signals = Training(config, data, torch.device("cpu")).signals()
         except ValueError as error:
             raise InputError(f"{error} (with {params})", "probe") from None
-        drawn.append([asdict(layer) for layer in training.signals()])
+        drawn.append([asdict(layer) for layer in signals])
     return [
         {
             "layer": layers[0]["layer"],

@@ -115,7 +115,8 @@ class Sampler:
         """
         is_repeat = number % self._experiment.repeats > 0
         if self._name in ("cmaes", "qmc") and not is_repeat:
-            if self.ask(number) != params:
+            proposed, self._latest = self.ask(number), params
+            if proposed != params:
                 warnings.warn(
                     f"{self._name} proposes trial {number} otherwise than the journal says; "
                     "was it written with another version?",

@@ -113,7 +113,12 @@ def start_search(
         with closing(Journal(folder.journal_file)) as journal:
             coordinator = Coordinator(experiment, journal)
             coordinator.start(
-                Started(spec=experiment.plain(), versions=versions(), host=platform.node())
+                Started(
+                    spec=experiment.plain(),
+                    versions=versions(),
+                    host=platform.node(),
+                    inputs=None if data is None else data.spec.model_dump(mode="json"),
+                )
             )
             _search(coordinator, folder, slots, data)
     return coordinator

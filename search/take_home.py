@@ -52,10 +52,17 @@ def export_best(run: Path, target: Path) -> Bundle:
         versions=trials.start.versions,
         origin=f"The best of {len(trials)} trials of `{experiment.name}` (trial {trial.number}, "
         f"{trial.state}), by {experiment.metric.name} on the validation split.",
-        inputs=_inputs_of(config),
+        inputs=trials.start.inputs or _inputs_of(config),
     )
     write_bundle(target, bundle, weights)
     return bundle
+
+
+def _inputs_of(config: AnyConfig) -> dict[str, Any] | None:
+    """What a built-in model takes and gives, where nothing has it on record."""
+    if not isinstance(config, TrainConfig):
+        return None
+    return input_spec(config.dataset, config.split_seed).model_dump(mode="json")
 
 
 def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
@@ -69,13 +76,6 @@ def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
         raise InputError(problems_of(error), source=f"trial {trial.number}") from None
     except ValueError as error:
         raise InputError(str(error), source=f"trial {trial.number}") from None
-
-
-def _inputs_of(config: AnyConfig) -> dict[str, Any] | None:
-    """What a built-in model takes and gives, for its bundle."""
-    if not isinstance(config, TrainConfig):
-        return None
-    return input_spec(config.dataset, config.split_seed).model_dump(mode="json")
 
 
 def _weights_of(

@@ -181,20 +181,22 @@ def print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
     """What ``shoal probe`` prints: for each kind of model, what is left after its depth."""
     from search.probe import SPREADS
 
-    columns = [*probed[0].values, "signal", "gradient", "dead", "saturated"]
+    columns = [*probed[0].values, "signal", "all", "gradient", "dead", "flat"]
     rows = []
     for one in probed:
         first, last = one.layers[0], one.layers[-1]
-        spreads = [f"{first[m]:.0e} → {last[m]:.0e}" for m in SPREADS]
+        signal, gradient = (f"{first[m]:.0e}→{last[m]:.0e}" for m in SPREADS)
         shares = [one.mean("dead"), one.mean("saturated")]
         texts = ["" if share is None else f"{share:.0%}" for share in shares]
-        rows.append([*(show_value(value) for value in one.values.values()), *spreads, *texts])
+        over_all = f"{last['activation_std']:.0e}"
+        rows.append([*map(show_value, one.values.values()), signal, over_all, gradient, *texts])
     out.print(rows_table(columns, rows))
     out.print(
-        f"Signal and gradient: the standard deviation across the batch, mean over a layer's units, "
-        f"in the first and in the last of {len(probed[0].layers)} layers. Dead: units that vary "
-        "by less than 0.001; saturated: values where the slope is below a tenth of its greatest; "
-        f"means over the layers. Medians over {seeds} seed(s).",
+        "Signal and gradient: the standard deviation across the batch, mean over a layer's units, "
+        "in the first and in the last layer; all: the last layer's over units and batch. "
+        "Dead: units that vary by less than 0.001; flat: values where a sigmoid or tanh is "
+        "saturated, its slope below a tenth of its greatest; means over the layers. "
+        f"Medians over {seeds} seed(s).",
         style="dim",
     )
 
@@ -219,7 +221,8 @@ def print_comparison(
     out.print(f"{path}: {metric.name}", soft_wrap=True)
     out.print(rows_table([columns[n] for n in used], [[row[n] for n in used] for row in cells]))
     out.print(
-        f"{metric.name} of n trials, means (± standard deviation); train: the same measure on the "
+        f"{metric.name} of n trials, means (± standard deviation) without those that diverged or "
+        "failed; train: the same measure on the "
         "training data, taken while training (dropout included); gap: by how much that is better; "
         "to 95 %: epochs until within 5 % of the best.",
         style="dim",

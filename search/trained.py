@@ -15,7 +15,7 @@ from analysis.bundle import bundle_file, read_bundle, read_inputs
 from spaces.problems import InputError, Problem, shown
 from spaces.sections import parse_section
 from trainables.config import TrainConfig, parse_config
-from trainables.data import InputSpec, shape_of
+from trainables.data import InputSpec, input_spec
 from trainables.models import empty_model
 from trainables.pictures import read_picture
 from trainables.sources import Array
@@ -51,13 +51,10 @@ def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
     config = parse_config(read_bundle(folder)[0])
     if not isinstance(config, TrainConfig):
         raise InputError(f"{folder} holds the result of your own code, which has no built-in model")
-    if (folder / INPUTS).exists():
-        inputs = load_inputs(folder)
-        shape, outputs = tuple(inputs.shape), inputs.outputs
-    else:  # a bundle of an earlier version
-        shape, outputs = shape_of(config.dataset)
+    inputs = load_inputs(folder, config)
+    shape = tuple(inputs.shape)
     try:
-        model = empty_model(config.model, shape, outputs, config.seed)
+        model = empty_model(config.model, shape, inputs.outputs, config.seed)
     except ValueError as error:
         raise InputError([Problem("model", str(error))], str(folder)) from None
     file = bundle_file(folder, "model.safetensors")
@@ -70,13 +67,15 @@ def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
     return model.eval(), config
 
 
-def load_inputs(folder: Path) -> InputSpec:
-    """What the model of a bundle takes and gives.
+def load_inputs(folder: Path, config: TrainConfig) -> InputSpec:
+    """What the model of a bundle takes and gives; a bundle of an earlier version asks the data.
 
     Raises:
-        InputError: when the bundle does not say it, or is damaged.
+        InputError: when the bundle is damaged, or the data that it needs is not there.
     """
     file = folder / INPUTS
+    if not file.exists():
+        return input_spec(config.dataset, config.split_seed)
     try:
         return parse_section(InputSpec, read_inputs(folder))
     except InputError as error:
@@ -116,16 +115,19 @@ def predict(folder: Path, images: Sequence[Path]) -> list[Prediction]:
     Raises:
         InputError: when the bundle is damaged or no classifier of images, or a file no picture.
     """
-    model, _ = load_model(folder)
-    inputs = load_inputs(folder)
+    model, config = load_model(folder)
+    inputs = load_inputs(folder, config)
     if len(inputs.shape) != 3 or inputs.shape[0] not in (1, 3) or not inputs.class_names:
         raise InputError("is no classifier of pictures", source=str(folder))
-    shape = tuple(inputs.shape)
-    pictures = [read_picture(image, shape) for image in images]
+    channels, height, width = inputs.shape
+    pictures = [read_picture(image, channels, (height, width)) for image in images]
     mean, std = (np.array(v, np.float32)[:, None, None] for v in (inputs.mean, inputs.std))
-    batch = np.stack([picture.pixels for picture in pictures]).astype(np.float32) / 255.0
-    with torch.inference_mode():
-        answers = model(torch.from_numpy((batch - mean) / std)).softmax(dim=1)
+    pixels = np.stack([picture.pixels for picture in pictures])
+    with np.errstate(all="ignore"), torch.inference_mode():
+        batch = (pixels.astype(np.float32) / 255.0 - mean) / std
+        answers = model(torch.from_numpy(batch)).softmax(dim=1)
+    if not answers.isfinite().all():
+        raise InputError("its weights or inputs.json give no finite answer", source=str(folder))
     return [
         Prediction(
             image=str(image),

@@ -92,6 +92,14 @@ class SearchSpace:
         """``count`` configurations drawn at random, for people to look at."""
         return [self.suggest(trial) for trial in self._random_trials(count, seed)]
 
+    def around(self, fixed: Mapping[str, Any], seed: int) -> Params:
+        """A configuration with these values, where they apply, and the rest drawn at random."""
+        at_random = optuna.samplers.RandomSampler(seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.PartialFixedSampler(dict(fixed), at_random)
+        return self.suggest(optuna.create_study(sampler=sampler).ask())
+
     def combinations(self) -> int | None:
         """How many configurations a grid has; None for a function, or where there is no end."""
         points: list[Params] = [{}]
@@ -137,9 +145,10 @@ def grid_values(distribution: BaseDistribution) -> Sequence[Any] | None:
     if isinstance(distribution, optuna.distributions.IntDistribution):
         return range(distribution.low, distribution.high + 1, distribution.step)
     assert isinstance(distribution, optuna.distributions.FloatDistribution)
-    if distribution.step is None:
+    low, step = distribution.low, distribution.step
+    if step is None:
         return None
-    return range(round((distribution.high - distribution.low) / distribution.step) + 1)
+    return [low + place * step for place in range(round((distribution.high - low) / step) + 1)]
 
 
 def is_active(parameter: Parameter, params: Mapping[str, Any]) -> bool:

@@ -16,6 +16,30 @@ from spaces.settings import Dataset, PixelScale, Size
 from trainables.sources import Array, Split, data_root, known_classes, known_shape, read
 
 
+class InputSpec(Section):
+    """What a trained model takes and gives; its bundle keeps it.
+
+    ``shape`` is that of one sample; inputs in [0, 1] become ``(x - mean) / std``, by channel;
+    ``class_names`` is empty for a regression.
+    """
+
+    shape: Annotated[list[Size], Field(min_length=1, max_length=3)]
+    outputs: Size
+    class_names: list[str]
+    mean: Annotated[list[float], Field(min_length=1)]
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> InputSpec:
+        if self.class_names and len(set(self.class_names)) != self.outputs:
+            raise ValueError(
+                f"{self.outputs} outputs, but {len(set(self.class_names))} different class_names"
+            )
+        if not {len(self.mean), len(self.std)} <= {1, self.shape[0]}:
+            raise ValueError(f"mean and std need 1 or {self.shape[0]} numbers each")
+        return self
+
+
 @dataclass(frozen=True)
 class Data:
     """A dataset ready for training: two splits, class names and the normalisation of inputs.
@@ -37,6 +61,11 @@ class Data:
     @property
     def outputs(self) -> int:
         return len(self.class_names) or int(self.train.targets.shape[1])
+
+    @property
+    def spec(self) -> InputSpec:
+        """What a model of this data takes and gives."""
+        return _spec(self.input_shape, self.class_names, self.mean, self.std, self.outputs)
 
 
 def load_data(settings: Dataset, split_seed: int) -> Data:
@@ -82,28 +111,6 @@ def shape_of(settings: Dataset) -> tuple[tuple[int, ...], int]:
     return known_shape(settings)
 
 
-class InputSpec(Section):
-    """What a trained model takes and gives; its bundle keeps it.
-
-    ``shape`` is that of one sample; inputs in [0, 1] become ``(x - mean) / std``, by channel;
-    ``class_names`` is empty for a regression.
-    """
-
-    shape: Annotated[list[Size], Field(min_length=1, max_length=3)]
-    outputs: Size
-    class_names: list[str]
-    mean: Annotated[list[float], Field(min_length=1)]
-    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _check_lengths(self) -> InputSpec:
-        if self.class_names and len(self.class_names) != self.outputs:
-            raise ValueError(f"{self.outputs} outputs, but {len(self.class_names)} class_names")
-        if not {len(self.mean), len(self.std)} <= {1, self.shape[0]}:
-            raise ValueError(f"mean and std need 1 or {self.shape[0]} numbers each")
-        return self
-
-
 def input_spec(settings: Dataset, split_seed: int) -> InputSpec:
     """What a model of this data takes; reads the data only where that depends on it.
 
@@ -111,13 +118,14 @@ def input_spec(settings: Dataset, split_seed: int) -> InputSpec:
         InputError: when data that is needed for it is not there.
     """
     if settings.name == "image_folder" or settings.normalize == "standard":
-        data = load_data(settings, split_seed)
-        shape, outputs, names = data.input_shape, data.outputs, data.class_names
-        mean, std = data.mean, data.std
-    else:
-        shape, outputs = known_shape(settings)
-        names = known_classes(settings)
-        mean, std = _fixed_scale(settings, shape[0])
+        return load_data(settings, split_seed).spec
+    (shape, _), names = known_shape(settings), known_classes(settings)
+    return _spec(shape, names, *_fixed_scale(settings, shape[0]), outputs=len(names) or 1)
+
+
+def _spec(
+    shape: tuple[int, ...], names: tuple[str, ...], mean: Array, std: Array, outputs: int
+) -> InputSpec:
     return InputSpec(
         shape=list(shape),
         outputs=outputs,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from spaces.problems import InputError, unknown_name
 from spaces.settings import Dataset
-from trainables.sources import Split, data_root
+from trainables.pictures import read_picture
+from trainables.sources import Array, Split, data_root
 
 
 def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, ...]]:
@@ -65,14 +64,9 @@ def _class_names(train: Path) -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in train.iterdir() if entry.is_dir()))
 
 
-def _read(file: str, size: int | None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _read(file: str, size: int | None) -> Array:
     """One image as (3, height, width)."""
     try:
-        with warnings.catch_warnings(), Image.open(file) as image:
-            warnings.simplefilter("ignore")
-            rgb = image.convert("RGB")
-            if size is not None and rgb.size != (size, size):
-                rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(rgb).transpose(2, 0, 1)
-    except OSError as error:
-        raise InputError(f"dataset.root: {file} is no readable image: {error}") from None
+        return read_picture(Path(file), 3, None if size is None else (size, size)).pixels
+    except InputError as error:
+        raise InputError(f"dataset.root: {error}") from None

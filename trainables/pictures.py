@@ -1,4 +1,4 @@
-"""A user's pictures as inputs of a trained model."""
+"""Reading one picture of a user's, for training and for prediction alike."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from PIL import Image, ImageOps
 from spaces.problems import InputError
 from trainables.sources import Array
 
-_DEEP = ("I", "F")  # modes with more than 8 bits a channel
+_DEEP = ("I", "F")  # modes with more than 8 bits a channel, which PIL would cut off
 
 
 @dataclass(frozen=True)
 class Picture:
-    """``pixels``: (channels, height, width) uint8; ``note``: what was changed to get there."""
+    """``pixels``: (channels, height, width) uint8; ``note``: how it was resized, if it was."""
 
     pixels: Array
     note: str | None
 
 
-def read_picture(path: Path, shape: tuple[int, ...]) -> Picture:
-    """Read a picture as a model needs it: grey or colour, and of its size.
+def read_picture(path: Path, channels: int, size: tuple[int, int] | None = None) -> Picture:
+    """Read a picture upright, as grey (1 channel) or colour (3).
 
     Args:
         path: the file.
-        shape: (channels, height, width), with 1 or 3 channels.
+        channels: 1 or 3; what is otherwise is converted.
+        size: (height, width) that it is resized to; None: its own.
 
     Raises:
         InputError: when it is no picture that can be read.
     """
-    channels, height, width = shape
     if not os.path.isfile(path):
         raise InputError("there is no such file", source=str(path))
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if opened.mode.startswith(_DEEP):
-                raise InputError("has more than 8 bits a channel; save it with 8", str(path))
-            image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
-    except InputError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            with Image.open(path) as opened:
+                is_deep = opened.mode.startswith(_DEEP)
+                image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
+    except Exception as error:  # of any kind: each format has a decoder of its own
         raise InputError(f"is no picture that can be read: {error}", source=str(path)) from None
+    if is_deep:
+        raise InputError("has more than 8 bits a channel; save it with 8", source=str(path))
     note = None
-    if image.size != (width, height):
-        note = f"resized from {image.size[0]}x{image.size[1]} to {width}x{height}"
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    if size is not None and image.size != (size[1], size[0]):
+        note = f"resized from {image.size[0]}x{image.size[1]} to {size[1]}x{size[0]}"
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return Picture(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), note)

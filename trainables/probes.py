@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from trainables.layers import ACTIVATIONS
 DEAD = 1e-3  # a unit whose output varies less across the batch tells samples apart no more
 SATURATED = 0.1  # of the greatest slope
 
-_ACTIVATIONS = tuple(ACTIVATIONS.values())
+_NAMES = {kind: name for name, kind in ACTIVATIONS.items()}
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _points(model: nn.Sequential) -> list[tuple[nn.Module, nn.Module]]:
     for module in model:
         if isinstance(module, nn.Linear | nn.Conv2d):
             points.append((module, module))
-        elif isinstance(module, _ACTIVATIONS) and points:
+        elif type(module) in _NAMES and points:
             points[-1] = (points[-1][0], module)
     return points
 
@@ -86,12 +87,8 @@ def _points(model: nn.Sequential) -> list[tuple[nn.Module, nn.Module]]:
 def _name(layer: nn.Module, point: nn.Module) -> str:
     sizes = tuple(layer.weight.shape)  # type: ignore[arg-type]
     kind = "conv" if isinstance(layer, nn.Conv2d) else "linear"
-    activation = next(name for name, held in ACTIVATIONS.items() if _is(point, layer, held))
+    activation = _NAMES.get(type(point), "none")
     return f"{kind} {sizes[1]}-{sizes[0]}" + ("" if activation == "none" else f" {activation}")
-
-
-def _is(point: nn.Module, layer: nn.Module, activation: type[nn.Module]) -> bool:
-    return isinstance(point, activation) or (point is layer and activation is nn.Identity)
 
 
 @contextmanager
@@ -117,7 +114,7 @@ def _signals(layer: str, point: nn.Module, output: torch.Tensor, gradient: torch
         activation_std_across_batch=units.mean().item(),
         gradient_std=gradient.std(correction=0).item(),
         gradient_std_across_batch=gradient.flatten(1).std(dim=0, correction=0).mean().item(),
-        dead=(units < DEAD).float().mean().item(),
+        dead=_share(units < DEAD, units),
         saturated=_saturated(point, output),
     )
 
@@ -129,7 +126,12 @@ def _saturated(point: nn.Module, output: torch.Tensor) -> float | None:
         slope, greatest = output * (1.0 - output), 0.25
     else:
         return None
-    return (slope < SATURATED * greatest).float().mean().item()
+    return _share(slope < SATURATED * greatest, slope)
+
+
+def _share(which: torch.Tensor, values: torch.Tensor) -> float:
+    """The share of values that are so; NaN where one is not finite."""
+    return which.float().mean().item() if values.isfinite().all() else math.nan
 
 
 def as_metrics(signals: list[Signals]) -> dict[str, float]:

@@ -66,10 +66,22 @@ def test_few_numbers_are_groups_and_many_are_cut_into_quarters() -> None:
     many = [trial(n, [0.1], lr=(n + 1) / 100) for n in range(40)]
     quarters = group_trials(many, SPACE, ["lr"])
     assert [len(group.trials) for group in quarters] == [10, 10, 10, 10]
-    assert quarters[0].label == "0.01 to 0.11"
+    assert quarters[0].label == "0.01 to 0.1075"
     assert max(t.params["lr"] for t in quarters[0].trials) < min(  # type: ignore[type-var]
         t.params["lr"] for t in quarters[1].trials
     )
+
+
+def test_values_that_look_the_same_are_told_in_full() -> None:
+    near = [trial(n, [0.1], lr=0.1 + n * 1e-6) for n in range(3)]
+    labels = [group.label for group in group_trials(near, SPACE, ["lr"])]
+    assert labels[:2] == ["0.1", "0.100001"]
+    many = [trial(n, [0.1], width=1000 + n) for n in range(40)]
+    labels = [group.label for group in group_trials(many, SPACE, ["width"])]
+    assert len(set(labels)) == 4
+    crowded = [trial(n, [0.1], width=max(0, n - 30)) for n in range(42)]
+    groups = group_trials(crowded, SPACE, ["width"])
+    assert sum(len(group.trials) for group in groups) == 42
 
 
 def test_two_fields_make_a_group_of_each_combination() -> None:
@@ -104,12 +116,14 @@ def test_the_figures_are_those_calculated_by_hand() -> None:
 def test_what_diverged_does_not_spoil_the_figures_of_its_group() -> None:
     trials = [
         trial(0, [0.5, math.nan], "diverged", activation="relu"),
+        trial(3, [0.1], "diverged", activation="relu"),  # a loss has exploded
+        trial(4, [0.2], "failed", activation="relu"),
         trial(1, [0.7], "stopped", activation="relu"),
         trial(2, [math.nan], "diverged", activation="tanh"),
     ]
     tanh, relu = compare_groups(group_trials(trials, SPACE, ["activation"]), ACCURACY)
     assert relu["final"] == {"mean": 0.7, "sd": None, "n": 1}
-    assert relu["states"] == {"diverged": 1, "stopped": 1}
+    assert relu["states"] == {"diverged": 2, "failed": 1, "stopped": 1}
     assert tanh["final"] is tanh["best"] is tanh["epochs_to_95"] is None
 
 
@@ -127,12 +141,12 @@ def test_curves_are_means_in_a_band_and_thin_where_trials_were_stopped() -> None
         "val_accuracy",
     ]
     tanh, relu = panels[-1].lines
-    assert (tanh.x, tanh.y, tanh.band, tanh.thin_from) == ([1, 2], [0.5, 0.7], None, None)
+    assert (tanh.x, tanh.y, tanh.band, tanh.dashed_from) == ([1, 2], [0.5, 0.7], None, None)
     assert relu.x == [1, 2, 3]
     assert relu.y == pytest.approx([0.3, 0.4, 0.6])
     assert relu.band is not None
     assert [band[0] for band in relu.band] == pytest.approx([0.2, 0.4])
-    assert relu.thin_from == 1
+    assert relu.dashed_from == 1
 
 
 def test_metrics_of_own_code_have_a_panel_of_their_own() -> None:
@@ -140,6 +154,9 @@ def test_metrics_of_own_code_have_a_panel_of_their_own() -> None:
     groups = group_trials([own], SPACE, ["lr"])
     metric = Metric(name="score", mode="max")
     assert [panel.title for panel in curve_panels(groups, metric)] == ["score"]
+    own.reports[0].metrics["train_loss"] = 1.0
+    titles = [panel.title for panel in curve_panels(groups, metric)]
+    assert titles == ["train_loss", "score"]
     (row,) = compare_groups(groups, metric)
     assert row["gap"] is row["training"] is None
 

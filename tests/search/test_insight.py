@@ -21,10 +21,12 @@ from spaces.problems import InputError
 from spaces.settings import Dataset
 from tests import made
 from tests.search.test_cli import file, message
-from trainables.data import load_test
+from trainables.data import load_data, load_test
+from trainables.pictures import read_picture
 from trainables.sources import read
 
 PNG = b"\x89PNG"
+DIGITS = {"shape": [1, 8, 8], "outputs": 10, "class_names": list("0123456789"), "mean": [0]}
 SPREAD = "activation_std_across_batch"
 
 
@@ -93,12 +95,35 @@ def test_probe_prints_a_table_a_document_and_a_picture(
         (["-o", "probe.jpg"], "-o: the picture's name must end in .png, got 'probe.jpg'"),
         (["-o", "/nowhere/probe.png"], "-o: /nowhere/probe.png can't be written"),
         (["--set", "space.activation=[fast]"], "space.activation"),
+        (["--set", "train.batch_size=1", "--set", "model.norm=batch"], "more than 1 value per"),
     ],
 )
 def test_a_probe_that_makes_no_sense_is_one_clear_message(
     arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told in message(capsys, "probe", file(tmp_path), "--seeds", "1", *arguments)
+
+
+def test_a_probe_measures_configurations_that_the_space_has(tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(
+        "def space(trial):\n"
+        "    if trial.suggest_categorical('activation', ['tanh', 'relu']) == 'tanh':\n"
+        "        trial.suggest_categorical('init', ['xavier', 'he'])\n"
+    )
+    experiment = load_experiment(file(tmp_path, space="space.py:space"))
+    found = [one.values for one in probe_space(experiment, ("activation", "init"), seeds=1)]
+    assert found == [
+        {"activation": "tanh", "init": "xavier"},
+        {"activation": "tanh", "init": "he"},
+    ]
+    space = {
+        "noise": {"none": {"dropout": 0.0}, "some": {"norm": "none"}},
+        "dropout": {"low": 0.6, "high": 0.7, "when": {"noise": "some"}},
+    }
+    changes = {"space": space, "baseline": {"noise": "none"}}
+    none, some = probe_space(load_experiment(file(tmp_path, **changes)), ("noise",), seeds=1)
+    last = "activation_std_across_batch"
+    assert some.layers[-1][last] > 1.2 * none.layers[-1][last]  # dropout is drawn, and acts
 
 
 def test_a_probe_of_a_space_without_choices_or_of_own_code_is_told(
@@ -234,10 +259,7 @@ def test_a_model_answers_as_in_its_training(at_real_data: Path, tmp_path: Path) 
     settings = {"name": "image_folder", "root": str(at_real_data / "cifar2"), "subset": 400}
     bundle = bundle_of(tmp_path, dataset={**settings, "normalize": "standard"})
     config = load_model(bundle)[1]
-    shutil.rmtree(tmp_path / "images", ignore_errors=True)
     (tmp_path / "images").mkdir()
-    from trainables.data import load_data
-
     held = load_data(config.dataset, config.split_seed).validation
     files = []
     for row, pixels in enumerate(held.inputs):
@@ -284,7 +306,6 @@ def spoiled(digits: Path, folder: Path, name: str, content: str | None) -> str:
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("inputs.json", None, "inputs.json: there is no such file"),
         ("inputs.json", "{", "inputs.json: is no JSON"),
         (
             "inputs.json",
@@ -296,7 +317,7 @@ def spoiled(digits: Path, folder: Path, name: str, content: str | None) -> str:
         (
             "inputs.json",
             '{"shape": [1, 8, 8], "outputs": 10, "class_names": ["a"], "mean": [0], "std": [1]}',
-            "10 outputs, but 1 class_names",
+            "10 outputs, but 1 different class_names",
         ),
         (
             "inputs.json",
@@ -307,6 +328,11 @@ def spoiled(digits: Path, folder: Path, name: str, content: str | None) -> str:
             "inputs.json",
             '{"shape": [1, 8, 8], "outputs": 10, "class_names": [], "mean": [0, 1], "std": [1]}',
             "mean and std need 1 or 1 numbers each",
+        ),
+        (
+            "inputs.json",
+            json.dumps({**DIGITS, "std": [1e-300]}),
+            "give no finite answer",
         ),
     ],
 )
@@ -348,7 +374,31 @@ def test_an_image_that_is_none_is_one_clear_message(
     torn = tmp_path / "torn.png"
     torn.write_bytes(whole.read_bytes()[:50])
     assert "torn.png: is no picture" in message(capsys, "predict", bundle, str(torn))
-    assert main(["predict", bundle, str(whole)]) == 0
+    odd = tmp_path / "a$_$.png"
+    shutil.copy(whole, odd)
+    assert main(["predict", bundle, str(odd), "-o", str(tmp_path / "answer.png")]) == 0
+
+
+def test_a_bundle_of_an_earlier_version_is_asked_all_the_same(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image.png"
+    Image.new("L", (8, 8)).save(image)
+    earlier = spoiled(digits, tmp_path, "inputs.json", None)
+    assert predict(Path(earlier), [image]) != []
+
+
+def test_a_photo_is_read_upright_for_training_and_for_prediction(tmp_path: Path) -> None:
+    turned = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 12)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    folder = tmp_path / "train" / "only"
+    folder.mkdir(parents=True)
+    turned.save(folder / "photo.png", exif=exif)
+    trained, _ = read(Dataset(name="image_folder", root=str(tmp_path)), "train")
+    asked = read_picture(folder / "photo.png", 3)
+    assert np.array_equal(trained.inputs[0], asked.pixels)
+    assert np.array_equal(asked.pixels, np.asarray(turned).transpose(2, 0, 1)[:, ::-1, ::-1])
 
 
 def test_a_regression_has_no_pictures_to_look_at(

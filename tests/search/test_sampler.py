@@ -99,6 +99,17 @@ def test_with_repeats_each_configuration_is_proposed_so_many_times_in_a_row(name
     assert len({str(params) for params in proposals}) == 5
 
 
+@pytest.mark.parametrize("name", ["cmaes", "qmc"])
+def test_repeats_are_those_of_the_journal_where_a_sampler_would_propose_otherwise(
+    name: str,
+) -> None:
+    sampler = Sampler(experiment(name, repeats=2))
+    params = {"lr": 0.0051, "dropout": 0.5, "optimizer": "adam"}
+    with pytest.warns(UserWarning, match="proposes trial 0 otherwise"):
+        sampler.restore(0, params)
+    assert sampler.ask(1) == params
+
+
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "random", "qmc"])
 def test_proposals_differ_from_each_other(name: str) -> None:
     proposals = propose(Sampler(experiment(name, space=made.SPACE)), range(12))

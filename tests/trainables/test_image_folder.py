@@ -112,7 +112,7 @@ def test_a_class_without_images_is_told(images: Path) -> None:
 
 def test_a_file_that_is_no_image_is_told_by_name(images: Path) -> None:
     (images / "train" / "red" / "broken.png").write_text("no image")
-    assert "broken.png is no readable image" in message_of(images)
+    assert "broken.png: is no picture that can be read" in message_of(images)
 
 
 def test_a_missing_test_split_is_told(images: Path) -> None:

@@ -113,5 +113,12 @@ def test_signals_are_repeatable_and_differ_with_the_seed() -> None:
     assert first == again != other
 
 
+def test_what_is_not_finite_is_neither_dead_nor_alive() -> None:
+    first, _ = signals(math.nan, activation=nn.Tanh())
+    assert math.isnan(first.dead)
+    assert first.saturated is not None
+    assert math.isnan(first.saturated)
+
+
 def test_no_measure_that_is_none_becomes_a_metric() -> None:
     assert all(math.isfinite(v) for v in as_metrics(signals(activation=nn.ReLU())).values())
