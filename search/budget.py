@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.trials import Trial, Trials
-from spaces.experiment import Budget, Metric
+from spaces.experiment import Budget, Experiment, Metric
 
 SOFT = ("trials", "patience")  # no new trials, the running ones go on to their ends
 
@@ -64,3 +64,15 @@ def extended(
     if hours:
         limits["hours"] = (budget.hours if budget.hours and not spent else hours_so_far) + hours
     return Budget(**limits)
+
+
+def most_trials(experiment: Experiment, budget: Budget) -> int | None:
+    """How many trials a budget and a grid allow; None where neither sets a bound."""
+    size = grid_size(experiment)
+    in_grid = None if size is None else size * experiment.repeats
+    return min((n for n in (budget.trials, in_grid) if n is not None), default=None)
+
+
+def grid_size(experiment: Experiment) -> int | None:
+    """How many configurations a grid has; None for the other samplers."""
+    return experiment.search_space.combinations() if experiment.sampler.name == "grid" else None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.plots import draw_images
+from search.budget import grid_size, most_trials
 from search.rungs import rung_epochs
 from spaces.experiment import Experiment
 from spaces.parameters import Choice, Params, describe
@@ -75,19 +76,11 @@ def most_epochs(experiment: Experiment) -> int | None:
 
     With ASHA it takes an unlucky order of arrivals, each trial better than all before it.
     """
-    trials, epochs = experiment.budget.trials, experiment.budget.epochs
-    size = grid_size(experiment)
-    in_grid = None if size is None else size * experiment.repeats
-    trials = min((n for n in (trials, in_grid) if n is not None), default=None)
+    trials, epochs = most_trials(experiment, experiment.budget), experiment.budget.epochs
     bounds = [] if epochs is None else [epochs]
     if trials is not None:
         bounds.append(trials * experiment.scheduler.max_epochs)
     return min(bounds, default=None)
-
-
-def grid_size(experiment: Experiment) -> int | None:
-    """How many configurations a grid has; None for the other samplers."""
-    return experiment.search_space.combinations() if experiment.sampler.name == "grid" else None
 
 
 def usual_epochs(experiment: Experiment) -> int | None:

@@ -15,6 +15,7 @@ from rich.text import Text
 from analysis.run import RunFolder
 from analysis.tables import show_params
 from analysis.trials import Trial
+from search.budget import most_trials
 from search.coordinator import Coordinator
 
 LIVE_SECONDS = 0.25
@@ -39,6 +40,7 @@ class Progress:
         self._folder = folder
         self._console = console or Console(file=sys.stderr, highlight=False, emoji=False)
         self._live: Live | None = None
+        self._most_trials = most_trials(coordinator.experiment, coordinator.budget)
         self._is_stopping = False
         self._epochs_before = coordinator.trials.epochs
         self._shown_at = time.monotonic()
@@ -127,7 +129,7 @@ class Progress:
     def _counts(self) -> str:
         counts = self._coordinator.trials.counts()
         total = len(self._coordinator.trials)
-        of = f" of {limit}" if (limit := self._coordinator.budget.trials) else ""
+        of = f" of {limit}" if (limit := self._most_trials) else ""
         shown = [f"{count} {state}" for state, count in counts.items() if count]
         return f"{total}{of}: {', '.join(shown) or 'none yet'}"
 
@@ -156,7 +158,7 @@ class Progress:
 
     def _time_left(self) -> str:
         """A guess: the remaining trials cost as many epochs as those that ended did."""
-        limit = self._coordinator.budget.trials
+        limit = self._most_trials
         trials, speed = self._coordinator.trials, self._epochs_per_second()
         ended = len(trials) - len(trials.running)
         if limit is None or not ended or not speed or self._coordinator.is_finished:
