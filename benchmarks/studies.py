@@ -108,7 +108,7 @@ def _groups(name: str, experiment: Experiment, trials: Trials) -> str:
         lost = found["states"].get("diverged", 0)
         note = f" ({lost} of {found['trials']} diverged)" if 0 < lost < found["trials"] else ""
         shown.append(f"{label}: {'diverged' if lost == found['trials'] else scores + note}")
-    return "; ".join(shown)
+    return "<br>".join(shown)
 
 
 def _score(summary: dict[str, Any] | None, experiment: Experiment) -> str:
@@ -125,7 +125,7 @@ def _best(experiment: Experiment, trials: Trials) -> str:
     best = trials.best(experiment.metric)
     assert best is not None
     baseline = _scores(trials.by_number[0], experiment)
-    return f"baseline: {baseline}; best found (trial {best.number}): {_scores(best, experiment)}"
+    return f"baseline: {baseline}<br>best found (trial {best.number}): {_scores(best, experiment)}"
 
 
 def _scores(trial: Trial, experiment: Experiment) -> str:
