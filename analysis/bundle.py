@@ -54,7 +54,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
         config["trainable"] = f"{Path(code).name}:{function}"
     (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
-    safetensors.torch.save_file(tensors, folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors))
     (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")
     if bundle.inputs is not None:
         (folder / "inputs.json").write_text(json.dumps(bundle.inputs, indent=2) + "\n")
@@ -115,6 +115,8 @@ def bundle_file(folder: Path, name: str) -> Path:
     Raises:
         InputError: when there is none of that name; opening a pipe, say, would never end.
     """
+    if not os.path.isdir(folder):
+        raise InputError("is no bundle: there is no such folder", source=str(folder))
     file = folder / name
     if not os.path.isfile(file):  # Path.is_file fails for a name that is too long
         raise InputError("there is no such file", source=str(file))
@@ -129,7 +131,8 @@ def _is_number(value: Any) -> bool:
 def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
     metrics = bundle.metrics
     shown_value = "diverged" if metrics["value"] is None else f"{metrics['value']:.4f}"
-    scores = [f"| {name} | {show_value(value)} |" for name, value in metrics["metrics"].items()]
+    shown = {name: value for name, value in metrics["metrics"].items() if "/" not in name}
+    scores = [f"| {name} | {show_value(value)} |" for name, value in shown.items()]
     numbers = f"{sum(tensor.numel() for tensor in weights.values()):,}"
     files = [
         "| `config.yaml` | all settings of the training, its seed and thread count too |",

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from spaces.problems import printable
 
@@ -34,10 +36,17 @@ def draw_images(images: npt.NDArray[Any], labels: Sequence[str], path: Path) -> 
     FigureCanvasAgg(figure)
     for place, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", interpolation="nearest")
+        _show_image(axes, image)
         axes.set_title(label, fontsize=9)
         axes.set_axis_off()
     figure.savefig(path, dpi=120)
+
+
+def _show_image(axes: Axes, image: npt.NDArray[Any]) -> None:
+    """Draw (channels, height, width): black is 0, white 255, or 1 where it holds floats."""
+    white = 255 if image.dtype == np.uint8 else 1.0
+    pixels = image.transpose(1, 2, 0).squeeze()
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=white, interpolation="nearest")
 
 
 @dataclass(frozen=True)
@@ -79,46 +88,51 @@ def draw_panels(panels: Sequence[Panel], columns: int, title: str, path: Path) -
         ValueError: when its name's ending is no kind of picture.
     """
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(max(6.4, 4.2 * columns), 3.2 * rows + 0.8), layout="constrained")
+    figure = Figure(figsize=(4.2 * columns + 2.4, 3.2 * rows + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
     labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
-    colours = {label: _colour(place, len(labels)) for place, label in enumerate(labels)}
+    styles = {label: _style(place, len(labels)) for place, label in enumerate(labels)}
     drawn: list[Axes] = []
     for place, panel in enumerate(panels):
         is_first = place % columns == 0 or panels[place - 1].y != panel.y
         neighbour = None if is_first else drawn[-1]
         axes = figure.add_subplot(rows, columns, place + 1, sharey=neighbour)
         for line in panel.lines:
-            _draw_line(axes, line, colours[line.label])
+            _draw_line(axes, line, styles[line.label])
         axes.set_title(_plain(panel.title), fontsize=10)
         axes.set_ylabel(panel.y if is_first else "", fontsize=9)
         axes.set_xlabel(panel.x if place >= len(panels) - columns else "", fontsize=9)
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if panel.log:
-            axes.set_yscale("log")
+            axes.set_yscale("log", nonpositive="mask")
         drawn.append(axes)
-    handles = [Line2D([], [], color=colours[label], label=_plain(label)) for label in labels]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=9)
+    handles = [Line2D([], [], label=_plain(label), **styles[label]) for label in labels]
+    figure.legend(handles=handles, loc="outside right center", fontsize=9)
     figure.suptitle(_plain(title), fontsize=11)
     figure.savefig(path, dpi=120)
 
 
-def _draw_line(axes: Axes, line: Line, colour: Any) -> None:
+def _draw_line(axes: Axes, line: Line, style: dict[str, Any]) -> None:
     whole = len(line.x) if line.dashed_from is None else line.dashed_from
-    axes.plot(line.x[:whole], line.y[:whole], color=colour, linewidth=1.6, marker=".", markersize=3)
-    axes.plot(line.x[max(0, whole - 1) :], line.y[max(0, whole - 1) :], "--", color=colour)
+    axes.plot(line.x[:whole], line.y[:whole], marker=".", markersize=4, **style)
+    axes.plot(line.x[max(0, whole - 1) :], line.y[max(0, whole - 1) :], "--", **style)
     if line.band is not None:
-        axes.fill_between(line.x, *line.band, color=colour, alpha=0.18, linewidth=0)
+        axes.fill_between(line.x, *line.band, color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _style(place: int, count: int) -> dict[str, Any]:
+    """Colours that are told apart (for many lines an ordered scale of them), first lines wider.
+
+    So a line below another is seen.
+    """
+    colour = f"C{place}" if count <= 10 else colormaps["viridis"](place / (count - 1))
+    return {"color": colour, "linewidth": 3.0 - 1.8 * place / max(1, count - 1)}
 
 
 def _plain(text: str) -> str:
     """A text without signs that would be drawn as a formula, or can't be drawn."""
     return printable(text).replace("$", r"\$")
-
-
-def _colour(place: int, count: int) -> Any:
-    """Colours that are told apart; for many lines, an ordered scale of them."""
-    return f"C{place}" if count <= 10 else colormaps["viridis"](place / (count - 1))
 
 
 def draw_answers(
@@ -143,7 +157,7 @@ def draw_answers(
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(images), 2, squeeze=False, width_ratios=(1, 1.4))
     for axes, image, title, classes in zip(grid, images, titles, probabilities, strict=True):
-        axes[0].imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", interpolation="nearest")
+        _show_image(axes[0], image)
         axes[0].set_title(_plain(title), fontsize=9)
         axes[0].set_axis_off()
         likeliest = sorted(classes, key=lambda name: -classes[name])[:MOST_BARS]

@@ -43,11 +43,10 @@ def best_table(best: Sequence[dict[str, Any]]) -> Table:
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain table; its last column wraps where the terminal is narrow."""
+    """A plain table; where the terminal is narrow its widest columns wrap, and nothing is cut."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns[:-1]:
-        table.add_column(Text(printable(column)), no_wrap=True)
-    table.add_column(columns[-1], overflow="fold")
+    for column in columns:
+        table.add_column(Text(printable(column)), overflow="fold")
     for row in rows:
         table.add_row(*(Text(show_value(cell)) for cell in row))  # no text is markup
     return table

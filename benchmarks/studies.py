@@ -116,9 +116,9 @@ def _score(summary: dict[str, Any] | None, experiment: Experiment) -> str:
     if summary is None:
         return "none"
     is_share = experiment.metric.name.endswith("accuracy")
-    unit, digits = (100.0, 1) if is_share else (1.0, 2)
-    sd = "" if summary["sd"] is None else f" ± {unit * summary['sd']:.{digits}f}"
-    return f"{unit * summary['mean']:.{digits}f}{sd}"
+    unit, digits = (100.0, ".1f") if is_share else (1.0, ".3g")
+    sd = "" if summary["sd"] is None else f" ± {unit * summary['sd']:{digits}}"
+    return f"{unit * summary['mean']:{digits}}{sd}"
 
 
 def _best(experiment: Experiment, trials: Trials) -> str:

@@ -32,6 +32,8 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     size = grid_size(experiment)
     if size is not None:
         budget["grid"] = size
+    if experiment.repeats > 1:
+        budget["repeats"] = experiment.repeats
     return {
         "experiment": _shown(experiment),
         "parameters": network["parameters"],
@@ -119,7 +121,14 @@ def _variants(experiment: Experiment) -> list[dict[str, Any]]:
         if isinstance(parameter, Choice) and parameter.settings is not None:
             for choice in parameter.choices:
                 network = _network(experiment, {**base, name: choice})
-                rows.append({"name": str(choice), "parameters": network["parameters"]})
+                rows.append(
+                    {
+                        "parameter": name,
+                        "name": str(choice),
+                        "settings": parameter.settings[str(choice)],
+                        "parameters": network["parameters"],
+                    }
+                )
     return rows
 
 

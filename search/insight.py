@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from analysis.tables import rows_table, show_params, show_value
 from search.options import Json, Run, Set, Spec, opened_run, print_json
+from spaces.experiment import Metric
 from spaces.files import load_experiment
-from spaces.problems import InputError
+from spaces.problems import InputError, printable
+
+if TYPE_CHECKING:
+    from search.probe import Probed
+    from search.trained import Prediction
+
+MOST_COLUMNS = 5  # of panels in a picture
+ENDED_EARLY = ("running", "stopped", "diverged", "failed")
 
 app = typer.Typer(rich_markup_mode=None)
 _out = Console(highlight=False, markup=False, emoji=False)
@@ -47,18 +56,20 @@ def probe(
     """Show how signal and gradient travel through untrained models of a space."""
     from analysis.plots import draw_panels
     from search.probe import SPREADS, panels, probe_space
-    from search.terminal import print_probes
 
     experiment = load_experiment(spec, set_ or [])
     probed = probe_space(experiment, by or [], seeds)
     if output is not None:
         drawn = panels(probed)
         title = f"{experiment.name}: untrained, medians of {seeds} seeds"
-        _draw(output, lambda: draw_panels(drawn, len(drawn) // len(SPREADS), title, output))
+        if probed[0].others:
+            title += f"\nwith {show_params(probed[0].others)}"
+        columns = min(MOST_COLUMNS, len(drawn) // len(SPREADS))
+        _draw(output, lambda: draw_panels(drawn, columns, title, output))
     if as_json:
         print_json([_finite(dataclasses.asdict(one)) for one in probed])
     else:
-        print_probes(probed, seeds, _out)
+        _print_probes(probed, seeds, _out)
 
 
 @app.command()
@@ -71,7 +82,6 @@ def compare(
     """Compare groups of a run's trials: their learning curves, and a table."""
     from analysis.comparison import compare_groups, curve_panels, group_trials
     from analysis.plots import draw_panels
-    from search.terminal import print_comparison
 
     folder, experiment, trials = opened_run(run)
     groups = group_trials(list(trials), experiment.search_space.distributions, by)
@@ -84,7 +94,7 @@ def compare(
             title += "\ndashed where only a part of the trials got so far"
         _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
     rows = compare_groups(groups, experiment.metric)
-    print_json(rows) if as_json else print_comparison(rows, experiment.metric, folder.path, _out)
+    print_json(rows) if as_json else _print_comparison(rows, experiment.metric, folder.path, _out)
 
 
 @app.command(name="predict")
@@ -96,7 +106,6 @@ def predict_images(
 ) -> None:
     """Ask a bundle's model what is in pictures."""
     from analysis.plots import draw_answers
-    from search.terminal import print_predictions
     from search.trained import predict
 
     predictions = predict(bundle, images)
@@ -109,7 +118,7 @@ def predict_images(
         kept = ("image", "label", "probabilities", "note")
         print_json([_finite({name: getattr(one, name) for name in kept}) for one in predictions])
     else:
-        print_predictions(predictions, _out)
+        _print_predictions(predictions, _out)
 
 
 def _draw(path: Path, draw: Callable[[], None]) -> None:
@@ -126,3 +135,79 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(held) for held in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
+    """What ``shoal probe`` prints: for each kind of model, what is left after its depth."""
+    from search.probe import SPREADS
+
+    columns = [*probed[0].values, "signal", "all", "gradient", "dead", "flat"]
+    rows = []
+    for one in probed:
+        first, last = one.layers[0], one.layers[-1]
+        signal, gradient = (f"{first[m]:.0e}→{last[m]:.0e}" for m in SPREADS)
+        shares = [one.mean("dead"), one.mean("saturated")]
+        texts = ["" if share is None else f"{share:.0%}" for share in shares]
+        over_all = f"{last['activation_std']:.0e}"
+        rows.append([*map(show_value, one.values.values()), signal, over_all, gradient, *texts])
+    out.print(rows_table(columns, rows))
+    out.print(
+        f"Untrained, with {show_params(probed[0].others) or 'nothing else'}; medians over {seeds} "
+        "seed(s). Signal and gradient (of the loss with respect to a layer's output): the standard "
+        "deviation across the batch, mean over the layer's units, in the first and in the last "
+        "layer; all: the last layer's over units and batch. "
+        "Dead: units that vary by less than 0.001; flat: values where a sigmoid or tanh is "
+        "saturated, its slope below a tenth of its greatest; means over the layers.",
+        style="dim",
+    )
+
+
+def _print_comparison(
+    rows: Sequence[dict[str, Any]], metric: Metric, path: Path, out: Console
+) -> None:
+    """What ``shoal compare`` prints."""
+    columns = [*rows[0]["group"], "n", "final", "best", "train", "gap", "to 95 %", *ENDED_EARLY]
+    cells = [
+        [
+            *row["group"].values(),
+            row["trials"],
+            _mean_sd(row["final"]),
+            *(_mean(row[name], 3) for name in ("best", "training", "gap")),
+            _mean(row["epochs_to_95"], 1),
+            *(row["states"].get(state, "") for state in ENDED_EARLY),
+        ]
+        for row in rows
+    ]
+    used = [place for place in range(len(columns)) if any(row[place] != "" for row in cells)]
+    out.print(f"{path}: {metric.name}", soft_wrap=True)
+    out.print(rows_table([columns[n] for n in used], [[row[n] for n in used] for row in cells]))
+    out.print(
+        f"{metric.name} of n trials, means (± standard deviation) without those that diverged or "
+        "failed; train: the same measure on the "
+        "training data, taken while training (dropout included); gap: by how much train is better "
+        "than final; to 95 %: epochs until a trial is within 5 % of its own best.",
+        style="dim",
+    )
+
+
+def _mean(summary: dict[str, Any] | None, digits: int) -> str:
+    return "" if summary is None else f"{summary['mean']:.{digits}f}"
+
+
+def _mean_sd(summary: dict[str, Any] | None) -> str:
+    if summary is None:
+        return ""
+    sd = "" if summary["sd"] is None else f" ± {summary['sd']:.3f}"
+    return _mean(summary, 3) + sd
+
+
+def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
+    """What ``shoal predict`` prints: for each picture its likeliest classes."""
+    for one in predictions:
+        note = f" ({one.note})" if one.note else ""
+        out.print(f"{printable(one.image)}: {one.label}{note}", soft_wrap=True)
+        likeliest = sorted(one.probabilities.items(), key=lambda held: -held[1])[:5]
+        width = max(len(name) for name, _ in likeliest)
+        for name, probability in likeliest:
+            bar = "█" * round(30 * probability)
+            out.print(f"  {printable(name):<{width}} {probability:7.2%} {bar}", soft_wrap=True)

@@ -32,13 +32,14 @@ SPREADS = {
 
 @dataclass(frozen=True)
 class Probed:
-    """One kind of model: ``values`` of the probed fields, and ``layers``, from the first on.
+    """One kind of model: ``values`` of the probed fields, ``others`` of the space's other ones.
 
-    Each layer has its name and the measures of ``trainables.probes.Signals``, as medians over
-    the seeds.
+    ``layers``: from the first on. Each has its name and the measures of
+    ``trainables.probes.Signals``, as medians over the seeds.
     """
 
     values: Params
+    others: Params
     layers: list[dict[str, Any]]
 
     def kept(self, measure: str) -> float:
@@ -73,7 +74,9 @@ def probe_space(experiment: Experiment, fields: Sequence[str], seeds: int) -> li
         values = dict(zip(choices, combination, strict=True))
         params = experiment.search_space.around({**base, **values}, experiment.seed)
         if values.items() <= params.items():  # a condition may exclude it
-            probed.append(Probed(values, _medians(experiment, params, data, seeds)))
+            others = {name: params[name] for name in params.keys() - values.keys()}
+            measured = _medians(experiment, params, data, seeds)
+            probed.append(Probed(values, dict(sorted(others.items())), measured))
     return probed
 
 

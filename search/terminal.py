@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,27 +15,22 @@ from analysis.bundle import check_target
 from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
 from spaces.problems import printable
-
-if TYPE_CHECKING:
-    from search.probe import Probed
-    from search.trained import Prediction
-
-
-ENDED_EARLY = ("running", "stopped", "diverged", "failed")
 
 
 def print_plan(experiment: Experiment, out: Console) -> None:
     """For ``--dry-run``: the space, ten configurations, the most epochs it can cost."""
+    from search.budget import most_trials
     from search.describe import describe_space, most_epochs, usual_epochs
     from search.session import prepare
 
     prepare(experiment)
     out.print(space_table(describe_space(experiment)))
-    out.print("ten configurations, drawn at random:")
-    for params in experiment.search_space.samples(10, experiment.seed):
-        out.print(f"  {show_params(params)}", soft_wrap=True, markup=False)
+    out.print("configurations, drawn at random:")
+    drawn = experiment.search_space.samples(10, experiment.seed)
+    for shown_params in dict.fromkeys(map(show_params, drawn)):
+        out.print(f"  {shown_params}", soft_wrap=True, markup=False)
     most, usual = most_epochs(experiment), usual_epochs(experiment)
     cost = "no bound on epochs" if most is None else f"at most {most} epochs"
     if usual is not None and most is not None:
@@ -44,6 +38,11 @@ def print_plan(experiment: Experiment, out: Console) -> None:
         cost += f" (about {min(usual, most)} when one trial in {factor} passes each rung)"
     budget = experiment.budget.model_dump(exclude_none=True)
     limits = ", ".join(f"{show_value(value)} {name}" for name, value in budget.items())
+    trials = most_trials(experiment, experiment.budget)
+    if experiment.sampler.name == "grid" and trials is not None:
+        limits = f"{limits + ', ' if limits else ''}{trials} trials of the grid"
+    if experiment.repeats > 1:
+        limits += f", {experiment.repeats} of each configuration"
     out.print(f"budget: {limits or 'the whole grid'}; {cost}", soft_wrap=True)
 
 
@@ -68,10 +67,18 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
     for command, purpose in (
         (f"shoal tensorboard {shown_path}", "look at every trial"),
         (f"shoal export {shown_path} -o bundle", "take the best home, with its weights"),
-        (f"shoal resume {shown_path} --trials 20", "search on"),
+        _next_step(experiment, shown_path),
     ):
         out.print(f"  {command:<58} [dim]{purpose}[/dim]", soft_wrap=True)
     return 0
+
+
+def _next_step(experiment: Experiment, path: str) -> tuple[str, str]:
+    """A grid has nothing to search on for: its groups are compared."""
+    if experiment.sampler.name != "grid":
+        return f"shoal resume {path} --trials 20", "search on"
+    field = next(iter(experiment.search_space.distributions))
+    return f"shoal compare {path} --by {field} -o compare.png", "learning curves, overlaid"
 
 
 def _print_gain(
@@ -108,26 +115,39 @@ def print_description(found: dict[str, Any], out: Console) -> None:
     out.print(experiment["name"], style="bold")
     if experiment.get("question"):
         out.print(printable(experiment["question"]), markup=False)
+    for section in ("dataset", "train", "metric", "sampler", "scheduler"):
+        if experiment.get(section):
+            fixed = show_params(_telling(experiment[section]))
+            out.print(f"{section + ':':<10} {fixed}", markup=False, soft_wrap=True)
     if found["layers"]:
         layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
         table = rows_table(("layer", "parameters"), layers)
-        table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
         table.columns[1].justify, table.columns[1].no_wrap = "right", True
         table.add_section()
         table.add_row("in all (baseline)", f"{found['parameters']:,}")
         out.print(table)
     if found["variants"]:
-        rows = [(row["name"], row["parameters"]) for row in found["variants"]]
-        out.print(rows_table(("variant", "parameters"), [_counted(*row) for row in rows]))
+        columns = ("parameter", "variant", "settings", "parameters")
+        out.print(rows_table(columns, [_variant(row) for row in found["variants"]]))
     out.print(space_table(found["space"]))
     budget = {name: value for name, value in found["budget"].items() if value is not None}
     limits = ", ".join(f"{name.replace('_', ' ')} {show_value(v)}" for name, v in budget.items())
     out.print(f"budget: {limits}")
 
 
-def _counted(name: str, parameters: int | None) -> tuple[str, str]:
+def _telling(section: dict[str, Any]) -> dict[str, Any]:
+    """A section without what is switched off."""
+    if section.get("name") == "none":  # a scheduler that stops nobody
+        return {name: section[name] for name in ("name", "max_epochs")}
+    if isinstance(section.get("schedule"), dict) and section["schedule"]["name"] == "constant":
+        section = {**section, "schedule": "constant"}
+    return {name: value for name, value in section.items() if value not in (None, False, 0, "none")}
+
+
+def _variant(row: dict[str, Any]) -> tuple[str, str, str, str]:
     """A variant's row; the networks of the user's own code are not ours to count."""
-    return name, "" if parameters is None else f"{parameters:,}"
+    counted = "" if row["parameters"] is None else f"{row['parameters']:,}"
+    return row["parameter"], row["name"], show_params(row["settings"]), counted
 
 
 def train_and_compare(
@@ -152,13 +172,15 @@ def train_and_compare(
 
     def print_epoch(report: Any) -> None:
         if out is not None:
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in report.metrics.items())
+            shown = "  ".join(f"{k} {v:.4g}" for k, v in report.metrics.items() if "/" not in k)
             out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True, markup=False)
 
     report, training = train_here(config, print_epoch)
     value = report.metrics[config.metric.name]
     if target is not None:
         save_training(config, report, training, target)
+        if out is not None:
+            out.print(f"{target}: written, a bundle", soft_wrap=True, markup=False)
     if recorded is None or not math.isfinite(value):
         finite = value if math.isfinite(value) else None
         return {"metric": config.metric.name, "value": finite, "epoch": report.epoch}
@@ -175,81 +197,6 @@ def train_and_compare(
         "retrained": value,
         "difference": difference,
     }
-
-
-def print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
-    """What ``shoal probe`` prints: for each kind of model, what is left after its depth."""
-    from search.probe import SPREADS
-
-    columns = [*probed[0].values, "signal", "all", "gradient", "dead", "flat"]
-    rows = []
-    for one in probed:
-        first, last = one.layers[0], one.layers[-1]
-        signal, gradient = (f"{first[m]:.0e}→{last[m]:.0e}" for m in SPREADS)
-        shares = [one.mean("dead"), one.mean("saturated")]
-        texts = ["" if share is None else f"{share:.0%}" for share in shares]
-        over_all = f"{last['activation_std']:.0e}"
-        rows.append([*map(show_value, one.values.values()), signal, over_all, gradient, *texts])
-    out.print(rows_table(columns, rows))
-    out.print(
-        "Signal and gradient: the standard deviation across the batch, mean over a layer's units, "
-        "in the first and in the last layer; all: the last layer's over units and batch. "
-        "Dead: units that vary by less than 0.001; flat: values where a sigmoid or tanh is "
-        "saturated, its slope below a tenth of its greatest; means over the layers. "
-        f"Medians over {seeds} seed(s).",
-        style="dim",
-    )
-
-
-def print_comparison(
-    rows: Sequence[dict[str, Any]], metric: Metric, path: Path, out: Console
-) -> None:
-    """What ``shoal compare`` prints."""
-    columns = [*rows[0]["group"], "n", "final", "best", "train", "gap", "to 95 %", *ENDED_EARLY]
-    cells = [
-        [
-            *row["group"].values(),
-            row["trials"],
-            _mean_sd(row["final"]),
-            *(_mean(row[name], 3) for name in ("best", "training", "gap")),
-            _mean(row["epochs_to_95"], 1),
-            *(row["states"].get(state, "") for state in ENDED_EARLY),
-        ]
-        for row in rows
-    ]
-    used = [place for place in range(len(columns)) if any(row[place] != "" for row in cells)]
-    out.print(f"{path}: {metric.name}", soft_wrap=True)
-    out.print(rows_table([columns[n] for n in used], [[row[n] for n in used] for row in cells]))
-    out.print(
-        f"{metric.name} of n trials, means (± standard deviation) without those that diverged or "
-        "failed; train: the same measure on the "
-        "training data, taken while training (dropout included); gap: by how much that is better; "
-        "to 95 %: epochs until within 5 % of the best.",
-        style="dim",
-    )
-
-
-def _mean(summary: dict[str, Any] | None, digits: int) -> str:
-    return "" if summary is None else f"{summary['mean']:.{digits}f}"
-
-
-def _mean_sd(summary: dict[str, Any] | None) -> str:
-    if summary is None:
-        return ""
-    sd = "" if summary["sd"] is None else f" ± {summary['sd']:.3f}"
-    return _mean(summary, 3) + sd
-
-
-def print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
-    """What ``shoal predict`` prints: for each picture its likeliest classes."""
-    for one in predictions:
-        note = f" ({one.note})" if one.note else ""
-        out.print(f"{printable(one.image)}: {one.label}{note}", soft_wrap=True)
-        likeliest = sorted(one.probabilities.items(), key=lambda held: -held[1])[:5]
-        width = max(len(name) for name, _ in likeliest)
-        for name, probability in likeliest:
-            bar = "█" * round(30 * probability)
-            out.print(f"  {printable(name):<{width}} {probability:7.2%} {bar}", soft_wrap=True)
 
 
 def serve_tensorboard(

@@ -79,7 +79,10 @@ _RULES = {
 def problems_of(error: ValidationError, under: Sequence[str | int] = ()) -> list[Problem]:
     """The problems that a pydantic error holds, each with its dotted path below ``under``."""
     return [
-        Problem(".".join(str(part) for part in (*under, *details["loc"])), details["msg"])
+        Problem(
+            ".".join(str(part) for part in (*under, *details["loc"])),
+            details["msg"].removeprefix("Value error, "),
+        )
         for details in error.errors()
     ]
 

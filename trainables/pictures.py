@@ -25,7 +25,7 @@ class Picture:
 
 
 def read_picture(path: Path, channels: int, size: tuple[int, int] | None = None) -> Picture:
-    """Read a picture upright, as grey (1 channel) or colour (3).
+    """Read a picture upright, as grey (1 channel) or colour (3); what is transparent is white.
 
     Args:
         path: the file.
@@ -36,13 +36,15 @@ def read_picture(path: Path, channels: int, size: tuple[int, int] | None = None)
         InputError: when it is no picture that can be read.
     """
     if not os.path.isfile(path):
-        raise InputError("there is no such file", source=str(path))
+        found = "is a folder" if os.path.isdir(path) else "there is no such file"
+        raise InputError(found, source=str(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as opened:
                 is_deep = opened.mode.startswith(_DEEP)
-                image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
+                image = _opaque(ImageOps.exif_transpose(opened))
+                image = image.convert("L" if channels == 1 else "RGB")
     except Exception as error:  # of any kind: each format has a decoder of its own
         raise InputError(f"is no picture that can be read: {error}", source=str(path)) from None
     if is_deep:
@@ -53,3 +55,10 @@ def read_picture(path: Path, channels: int, size: tuple[int, int] | None = None)
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return Picture(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), note)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    ground = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(ground, image.convert("RGBA"))

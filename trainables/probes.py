@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
-from trainables.layers import ACTIVATIONS
+from trainables.layers import ACTIVATIONS, DropConnect, Dropout
 
 DEAD = 1e-3  # a unit whose output varies less across the batch tells samples apart no more
 SATURATED = 0.1  # of the greatest slope
@@ -23,8 +23,9 @@ class Signals:
     """What was measured after one layer: after its activation, where it has one.
 
     ``activation_std`` and ``gradient_std`` are over all values, the gradient being that of the
-    batch's mean loss; ``…_across_batch`` are those of each unit across the batch, averaged over the
-    units (a layer whose units are stuck at different values has the first and lacks the second).
+    batch's mean loss with respect to these very outputs; ``…_across_batch`` are those of each unit
+    across the batch, averaged over the units (a layer whose units are stuck at different values
+    has the first and lacks the second).
     ``dead``: the share of units that vary by less than 0.001 across the batch. ``saturated``: the
     share of values where the activation's slope is below a tenth of its greatest (sigmoid and tanh;
     None for others, which have no such limit).
@@ -45,7 +46,10 @@ MEASURES = tuple(name for name in Signals.__dataclass_fields__ if name != "layer
 def measure(
     model: nn.Sequential, inputs: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor]
 ) -> list[Signals]:
-    """Run one batch forward and backward in training mode, and leave the model as it was.
+    """Run one batch forward and backward, and leave the model as it was.
+
+    Batch norm takes the batch's own statistics, as in training; nothing is dropped, for noise
+    would pass as signal.
 
     Args:
         model: its linear and conv layers are measured, in their order.
@@ -93,10 +97,13 @@ def _name(layer: nn.Module, point: nn.Module) -> str:
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """Training mode, in which batch norm would move its running statistics."""
+    """Training mode without dropout; what batch norm moves is put back."""
     was_training = model.training
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     model.train()
+    for module in model.modules():
+        if isinstance(module, Dropout | DropConnect):
+            module.eval()
     try:
         yield
     finally:

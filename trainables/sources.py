@@ -154,7 +154,10 @@ def _torchvision(name: str) -> Callable[[Path, bool, bool], Split]:
         except Exception as error:
             reason = " ".join(str(error).split())
             message = f"{name} is not in {root.resolve()} and cannot be downloaded: {reason}"
-            raise InputError(f"dataset: {message}; set dataset.root or SHOAL_DATA") from None
+            own = "'dataset={name: image_folder, root: FOLDER}' takes images as files"
+            raise InputError(
+                f"dataset: {message}; set dataset.root or SHOAL_DATA, or --set {own}"
+            ) from None
         images = np.asarray(dataset.data)
         images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         return Split(np.ascontiguousarray(images), np.asarray(dataset.targets, dtype=np.int64))

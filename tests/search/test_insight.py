@@ -122,8 +122,8 @@ def test_a_probe_measures_configurations_that_the_space_has(tmp_path: Path) -> N
     }
     changes = {"space": space, "baseline": {"noise": "none"}}
     none, some = probe_space(load_experiment(file(tmp_path, **changes)), ("noise",), seeds=1)
-    last = "activation_std_across_batch"
-    assert some.layers[-1][last] > 1.2 * none.layers[-1][last]  # dropout is drawn, and acts
+    assert none.others == {}
+    assert 0.6 <= float(some.others["dropout"] or 0.0) <= 0.7
 
 
 def test_a_probe_of_a_space_without_choices_or_of_own_code_is_told(
@@ -367,7 +367,7 @@ def test_an_image_that_is_none_is_one_clear_message(
         capsys, "predict", bundle, str(deep)
     )
     assert "there is no such file" in message(capsys, "predict", bundle, str(tmp_path / "none.png"))
-    assert "there is no such file" in message(capsys, "predict", bundle, str(tmp_path))
+    assert "is a folder" in message(capsys, "predict", bundle, str(tmp_path))
     assert "IMAGE" in message(capsys, "predict", bundle)
     whole = tmp_path / "whole.png"
     Image.new("RGBA", (8, 8)).save(whole)

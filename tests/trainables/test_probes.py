@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -111,6 +112,18 @@ def test_signals_are_repeatable_and_differ_with_the_seed() -> None:
         Training(tiny_config(seed=seed), tiny_data(), CPU).signals() for seed in (3, 3, 4)
     )
     assert first == again != other
+
+
+def test_dropped_values_do_not_pass_as_signal() -> None:
+    whole, dropped = (
+        Training(
+            tiny_config(model={"hidden": [6], "dropout": rate, "dropconnect": rate}),
+            tiny_data(),
+            CPU,
+        )
+        for rate in (0.0, 0.6)
+    )
+    assert [asdict(one) for one in whole.signals()] == [asdict(one) for one in dropped.signals()]
 
 
 def test_what_is_not_finite_is_neither_dead_nor_alive() -> None:
