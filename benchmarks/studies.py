@@ -93,7 +93,8 @@ def row(name: str, folder: Path) -> str:
     date = datetime.fromtimestamp(trials.start.time)
     cut = ", ".join(change for change in CUTS[name].changes if change not in SEEDS) or "none"
     told = _groups(name, experiment, trials) if CUTS[name].fields else _best(experiment, trials)
-    cells = [f"`{name}`", told, cut, f"{len(trials)} ({experiment.repeats})"]
+    by = f" by {', '.join(CUTS[name].fields)}" if CUTS[name].fields else ""
+    cells = [f"`{name}`{by}", told, cut, f"{len(trials)} ({experiment.repeats})"]
     return f"| {' | '.join(cells)} | {trials.seconds() / 60:.1f} | {date:%Y-%m-%d} |"
 
 
