@@ -79,9 +79,10 @@ def _is_finished(folder: Path) -> bool:
 
 
 def _images(name: str) -> list[str]:
-    """The airplane/bird folder, where the original CIFAR-10 is not on disk."""
+    """The airplane/bird images as files, where they are there and the original CIFAR-10 is not."""
     root = Path(os.environ.get("SHOAL_DATA") or "data")
-    if not name.startswith("cifar2") or (root / "cifar-10-batches-py").is_dir():
+    is_here = (root / "cifar2" / "train").is_dir()
+    if not name.startswith("cifar2") or not is_here or (root / "cifar-10-batches-py").is_dir():
         return []
     return [f"dataset={{name: image_folder, root: {root / 'cifar2'}, validation: 0.2}}"]
 
