@@ -1,4 +1,4 @@
-"""The commands that look into trainings: probe, compare, predict."""
+"""The commands that look into trainings: probe, compare, table, predict."""
 
 from __future__ import annotations
 
@@ -95,6 +95,22 @@ def compare(
         _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
     rows = compare_groups(groups, experiment.metric)
     print_json(rows) if as_json else _print_comparison(rows, experiment.metric, folder.path, _out)
+
+
+@app.command()
+def table(
+    output: Annotated[Path, typer.Option("-o", help="A file: .parquet, .csv or .json.")],
+    run: Run = None,
+    epochs: Annotated[bool, typer.Option("--epochs", help="A row for every report.")] = False,
+) -> None:
+    """Write all trials of a run as a table, one a row."""
+    from analysis.trial_table import check_table_name, trial_table, write_table
+
+    check_table_name(output)
+    _, experiment, trials = opened_run(run)
+    found = trial_table(trials, experiment.metric, by_epoch=epochs)
+    write_table(found, output)
+    _out.print(f"{output}: {found.num_rows} rows, {found.num_columns} columns", soft_wrap=True)
 
 
 @app.command(name="predict")
