@@ -35,7 +35,10 @@ def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Ta
         for trial in trials
         for report in (trial.reports if by_epoch else [_last(trial)])
     ]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    found = dict.fromkeys(name for row in rows for name in row)
+    names = sorted(
+        found, key=lambda name: (name.startswith("metrics."), name.startswith("params."))
+    )
     return pa.table({name: _column([row.get(name) for row in rows], name) for name in names})
 
 
