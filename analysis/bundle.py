@@ -28,6 +28,7 @@ class Bundle:
     which is copied along. ``metrics``: ``metric``, ``value``,
     ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
     found, in a sentence. ``inputs``: what a built-in model takes and gives, with its class names.
+    ``program``: the model as ``torch.export`` saves it.
     """
 
     config: dict[str, Any]
@@ -35,6 +36,7 @@ class Bundle:
     versions: dict[str, str]
     origin: str
     inputs: dict[str, Any] | None = None
+    program: bytes | None = None
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> None:
@@ -58,6 +60,8 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")
     if bundle.inputs is not None:
         (folder / "inputs.json").write_text(json.dumps(bundle.inputs, indent=2) + "\n")
+    if bundle.program is not None:
+        (folder / "model.pt2").write_bytes(bundle.program)
     lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
     (folder / "versions.txt").write_text("".join(lines))
     (folder / "README.md").write_text(_readme(bundle, tensors), encoding="utf-8")
@@ -142,6 +146,8 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
     ]
     if bundle.inputs is not None:
         files.append("| `inputs.json` | what the model takes: size, normalisation; its classes |")
+    if bundle.program is not None:
+        files.append("| `model.pt2` | the same model as a program that needs PyTorch only |")
     is_own_code = "trainable" in bundle.config
     if is_own_code:
         files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
@@ -154,6 +160,7 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
             *files,
             _AGAIN,
             "" if is_own_code else _LOAD,
+            "" if bundle.program is None else _PROGRAM,
             _PREDICT if len((bundle.inputs or {}).get("shape", ())) == 3 else "",
         ]
     )
@@ -168,6 +175,14 @@ _PREDICT = """
 Ask it about pictures of your own:
 
     shoal predict . picture.png -o answer.png
+"""
+_PROGRAM = """
+Or without Shoal; it takes batches of inputs in [0, 1], before any normalisation, and answers with
+probabilities in the order of the classes in `inputs.json` (a regression: with values):
+
+    import torch
+    program = torch.export.load("model.pt2").module()
+    probabilities = program(images)   # (batch, channels, height, width)
 """
 _LOAD = """
 Load it in Python:

@@ -10,28 +10,30 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from analysis.bundle import Bundle, read_bundle, write_bundle
+from analysis.bundle import Bundle, check_target, read_bundle, write_bundle
 from analysis.run import RunFolder, open_run
 from analysis.trials import Trial
+from search.program import make_program
 from search.versions import versions
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.problems import InputError, unknown_name
-from spaces.sections import problems_of
+from spaces.sections import parse_section, problems_of
 from trainables.checkpoints import Checkpoints
 from trainables.config import AnyConfig, CodeConfig, TrainConfig, parse_config, resolve
-from trainables.data import input_spec, load_data
+from trainables.data import InputSpec, input_spec, load_data
 from trainables.own_code import CodeTraining, state_at
 from trainables.training import EpochReport, Training
 from trainables.tune_plain import make_training
 
 
-def export_best(run: Path, target: Path) -> Bundle:
+def export_best(run: Path, target: Path, with_program: bool = True) -> Bundle:
     """Write the best trial of a run as a bundle.
 
     Args:
         run: the run's folder.
         target: a new or empty folder.
+        with_program: whether a built-in model is exported as ``model.pt2``, too.
 
     Raises:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
@@ -46,23 +48,31 @@ def export_best(run: Path, target: Path) -> Bundle:
     config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
     weights = _weights_of(folder, experiment, trial, config, report.epoch)
     assert trials.start is not None
+    inputs = _inputs_of(config, trials.start.inputs)
+    program = None
+    if with_program and isinstance(config, TrainConfig) and inputs is not None:
+        check_target(target)
+        program = make_program(config, inputs, weights)
     bundle = Bundle(
         config=config.model_dump(mode="json"),
         metrics=_metrics(experiment.metric.name, report.epoch, report.metrics),
         versions=trials.start.versions,
         origin=f"The best of {len(trials)} trials of `{experiment.name}` (trial {trial.number}, "
         f"{trial.state}), by {experiment.metric.name} on the validation split.",
-        inputs=trials.start.inputs or _inputs_of(config),
+        inputs=None if inputs is None else inputs.model_dump(mode="json"),
+        program=program,
     )
     write_bundle(target, bundle, weights)
     return bundle
 
 
-def _inputs_of(config: AnyConfig) -> dict[str, Any] | None:
-    """What a built-in model takes and gives, where nothing has it on record."""
+def _inputs_of(config: AnyConfig, recorded: dict[str, Any] | None = None) -> InputSpec | None:
+    """What a built-in model takes and gives; runs of earlier versions have not recorded it."""
     if not isinstance(config, TrainConfig):
         return None
-    return input_spec(config.dataset, config.split_seed).model_dump(mode="json")
+    if recorded is None:
+        return input_spec(config.dataset, config.split_seed)
+    return parse_section(InputSpec, recorded, ("experiment", "inputs"))
 
 
 def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
@@ -198,12 +208,13 @@ def save_training(
     config: AnyConfig, report: EpochReport, training: Training | CodeTraining, target: Path
 ) -> None:
     """Write a training of this process as a bundle."""
+    inputs = _inputs_of(config)
     bundle = Bundle(
         config=config.model_copy(update={"epochs": report.epoch}).model_dump(mode="json"),
         metrics=_metrics(config.metric.name, report.epoch, report.metrics),
         versions=versions(),
         origin="Trained by `shoal train`.",
-        inputs=_inputs_of(config),
+        inputs=None if inputs is None else inputs.model_dump(mode="json"),
     )
     if isinstance(training, CodeTraining):
         weights = _tensors_in(training.saved_state(report.epoch))

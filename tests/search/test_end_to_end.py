@@ -107,7 +107,7 @@ def test_the_exported_bundle_retrains_to_the_last_digit(
     bundle = tmp_path / "bundle"
     assert main(["export", str(quickstart), "-o", str(bundle)]) == 0
     names = {"config.yaml", "model.safetensors", "metrics.json", "versions.txt", "README.md"}
-    assert {path.name for path in bundle.iterdir()} == {*names, "inputs.json"}
+    assert {path.name for path in bundle.iterdir()} == {*names, "inputs.json", "model.pt2"}
     capsys.readouterr()
     assert main(["train", str(bundle), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
