@@ -95,6 +95,8 @@ class Dataset(Section):
             raise ValueError("image_size is for image_folder only")
         if self.is_regression and self.classes is not None:
             raise ValueError(f"classes are for classification; {self.name} is a regression")
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes must differ from each other, got {shown(self.classes)}")
         return self
 
     @property

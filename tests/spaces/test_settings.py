@@ -6,10 +6,11 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from spaces import Experiment
 from spaces.checks import parse_experiment
-from spaces.settings import Convnet, Mlp, Train, field_path, is_float_field
+from spaces.settings import Convnet, Dataset, Mlp, Train, field_path, is_float_field
 
 CONVNET = {
     "family": "convnet",
@@ -139,3 +140,8 @@ def test_whole_bounds_of_a_real_field_are_real(name: str, is_float: bool) -> Non
 def test_whole_bounds_for_dropout_draw_real_rates() -> None:
     searched = experiment(space={"weight_decay": {"low": 0, "high": 1}})
     assert any(0 < params["weight_decay"] < 1 for params in searched.search_space.samples(5, 0))
+
+
+def test_classes_that_stand_twice_are_refused() -> None:
+    with pytest.raises(ValidationError, match="classes must differ from each other"):
+        Dataset(name="mnist", classes=["3", "5", "3"])

@@ -112,7 +112,7 @@ def test_data_that_is_not_there_is_told_with_the_place(
         load_data(dataset(name, root=str(tmp_path)), split_seed=0)
     message = str(caught.value)
     assert f"is not in {tmp_path.resolve()} and cannot be downloaded" in message
-    assert message.endswith("set dataset.root or SHOAL_DATA")
+    assert "; set dataset.root or SHOAL_DATA, or --set" in message
 
 
 def normalised(data: Data) -> Array:
