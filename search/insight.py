@@ -55,15 +55,15 @@ def probe(
 ) -> None:
     """Show how signal and gradient travel through untrained models of a space."""
     from analysis.plots import draw_panels
-    from search.probe import SPREADS, panels, probe_space
+    from search.probe import SPREADS, panels, probe_space, shared_values
 
     experiment = load_experiment(spec, set_ or [])
     probed = probe_space(experiment, by or [], seeds)
     if output is not None:
         drawn = panels(probed)
         title = f"{experiment.name}: untrained, medians of {seeds} seeds"
-        if probed[0].others:
-            title += f"\nwith {show_params(probed[0].others)}"
+        if shared := shared_values(probed):
+            title += f"\nwith {show_params(shared)}"
         columns = min(MOST_COLUMNS, len(drawn) // len(SPREADS))
         _draw(output, lambda: draw_panels(drawn, columns, title, output))
     if as_json:
@@ -155,7 +155,7 @@ def _finite(value: Any) -> Any:
 
 def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
     """What ``shoal probe`` prints: for each kind of model, what is left after its depth."""
-    from search.probe import SPREADS
+    from search.probe import SPREADS, shared_values
 
     columns = [*probed[0].values, "signal", "all", "gradient", "dead", "flat"]
     rows = []
@@ -168,8 +168,8 @@ def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
         rows.append([*map(show_value, one.values.values()), signal, over_all, gradient, *texts])
     out.print(rows_table(columns, rows))
     out.print(
-        f"Untrained, with {show_params(probed[0].others) or 'nothing else'}; medians over {seeds} "
-        "seed(s). Signal and gradient (of the loss with respect to a layer's output): the standard "
+        f"Untrained, with {show_params(shared_values(probed)) or 'nothing else'}; medians over "
+        f"{seeds} seed(s). Signal and gradient (of the loss with respect to a layer's output): the standard "
         "deviation across the batch, mean over the layer's units, in the first and in the last "
         "layer; all: the last layer's over units and batch. "
         "Dead: units that vary by less than 0.001; flat: values where a sigmoid or tanh is "

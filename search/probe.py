@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -42,11 +41,6 @@ class Probed:
     others: Params
     layers: list[dict[str, Any]]
 
-    def kept(self, measure: str) -> float:
-        """What is left of a measure: the last layer's over the first's."""
-        first, last = self.layers[0][measure], self.layers[-1][measure]
-        return last / first if first else math.nan
-
     def mean(self, measure: str) -> float | None:
         """The mean over the layers that have the measure, None where none has."""
         found = [layer[measure] for layer in self.layers if layer[measure] is not None]
@@ -62,7 +56,8 @@ def probe_space(experiment: Experiment, fields: Sequence[str], seeds: int) -> li
         seeds: so many models are drawn for each combination.
 
     Raises:
-        InputError: when a field is no choice of the space, or the data is not there.
+        InputError: when a field is no choice of the space, the fields never apply together, or
+            the data is not there.
     """
     if experiment.trainable is not None:
         raise InputError("is for built-in models; your own code has its own layers", "probe")
@@ -77,7 +72,15 @@ def probe_space(experiment: Experiment, fields: Sequence[str], seeds: int) -> li
             others = {name: params[name] for name in params.keys() - values.keys()}
             measured = _medians(experiment, params, data, seeds)
             probed.append(Probed(values, dict(sorted(others.items())), measured))
+    if not probed:
+        raise InputError(f"{', '.join(choices)} never apply together in this space", "--by")
     return probed
+
+
+def shared_values(probed: Sequence[Probed]) -> Params:
+    """The values of other fields that all the models have in common."""
+    first = probed[0].others.items()
+    return {k: v for k, v in first if all((k, v) in one.others.items() for one in probed)}
 
 
 def _choices(experiment: Experiment, fields: Sequence[str]) -> dict[str, Sequence[Any]]:

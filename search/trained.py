@@ -47,7 +47,11 @@ def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
     Raises:
         InputError: when the bundle is damaged, or holds the result of a user's own code.
     """
-    folder = Path(folder)
+    model, config, _ = _load(Path(folder))
+    return model, config
+
+
+def _load(folder: Path) -> tuple[nn.Module, TrainConfig, InputSpec]:
     config = parse_config(read_bundle(folder)[0])
     if not isinstance(config, TrainConfig):
         raise InputError(f"{folder} holds the result of your own code, which has no built-in model")
@@ -64,7 +68,7 @@ def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise InputError(f"does not hold this model's weights: {error}", str(file)) from None
     model.load_state_dict(weights, assign=True)
-    return model.eval(), config
+    return model.eval(), config, inputs
 
 
 def load_inputs(folder: Path, config: TrainConfig) -> InputSpec:
@@ -115,8 +119,7 @@ def predict(folder: Path, images: Sequence[Path]) -> list[Prediction]:
     Raises:
         InputError: when the bundle is damaged or no classifier of images, or a file no picture.
     """
-    model, config = load_model(folder)
-    inputs = load_inputs(folder, config)
+    model, _, inputs = _load(folder)
     if len(inputs.shape) != 3 or inputs.shape[0] not in (1, 3) or not inputs.class_names:
         raise InputError("is no classifier of pictures", source=str(folder))
     channels, height, width = inputs.shape

@@ -14,7 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from search.cli import main
-from search.probe import Probed, probe_space
+from search.probe import Probed, probe_space, shared_values
 from search.trained import load_model, predict
 from spaces.files import load_experiment
 from spaces.problems import InputError
@@ -42,15 +42,21 @@ def probed(network: str) -> dict[tuple[Any, ...], Probed]:
     return {tuple(one.values.values()): one for one in probe_space(experiment, (), seeds=10)}
 
 
+def kept(probed: Probed) -> float:
+    """What is left of the signal: the last layer's spread across the batch over the first's."""
+    first, last = probed.layers[0][SPREAD], probed.layers[-1][SPREAD]
+    return float(last / first)
+
+
 @pytest.mark.usefixtures("at_real_data")
 def test_the_deep_network_keeps_alive_what_theory_says() -> None:
     deep = probed("deep")
     assert len(next(iter(deep.values())).layers) == 33
     for init in ("xavier_normal", "xavier_uniform"):
-        assert deep[init, "tanh"].kept(SPREAD) > 0.01
-    assert deep["he_fan_in", "relu"].kept(SPREAD) > 0.01
+        assert kept(deep[init, "tanh"]) > 0.01
+    assert kept(deep["he_fan_in", "relu"]) > 0.01
     for activation in ("tanh", "sigmoid", "relu"):
-        assert deep["normal", activation].kept(SPREAD) < 0.01
+        assert kept(deep["normal", activation]) < 0.01
     sigmoid = deep["xavier_normal", "sigmoid"].layers
     assert sigmoid[20]["activation_std"] > 0.01  # alive over all, dead across the batch
     assert sigmoid[20][SPREAD] < 1e-6
@@ -61,7 +67,7 @@ def test_the_deep_network_keeps_alive_what_theory_says() -> None:
 def test_the_wide_network_saturates_with_normal_and_tanh() -> None:
     wide = probed("wide")
     normal, xavier = wide["normal", "tanh"], wide["xavier_normal", "tanh"]
-    assert normal.kept(SPREAD) > 0.01
+    assert kept(normal) > 0.01
     saturated = [layer["saturated"] for layer in normal.layers[1:-1]]
     assert min(saturated) > 0.15
     assert xavier.mean("saturated") == pytest.approx(0.0, abs=0.01)
@@ -110,6 +116,13 @@ def test_a_probe_measures_configurations_that_the_space_has(tmp_path: Path) -> N
         "    if trial.suggest_categorical('activation', ['tanh', 'relu']) == 'tanh':\n"
         "        trial.suggest_categorical('init', ['xavier', 'he'])\n"
     )
+    (tmp_path / "never.py").write_text(
+        "def space(trial):\n"
+        "    if trial.suggest_categorical('activation', ['tanh', 'relu']) == 'tanh':\n"
+        "        trial.suggest_categorical('init', ['xavier', 'he'])\n"
+        "    else:\n"
+        "        trial.suggest_categorical('norm', ['none', 'batch'])\n"
+    )
     experiment = load_experiment(file(tmp_path, space="space.py:space"))
     found = [one.values for one in probe_space(experiment, ("activation", "init"), seeds=1)]
     assert found == [
@@ -123,6 +136,9 @@ def test_a_probe_measures_configurations_that_the_space_has(tmp_path: Path) -> N
     changes = {"space": space, "baseline": {"noise": "none"}}
     none, some = probe_space(load_experiment(file(tmp_path, **changes)), ("noise",), seeds=1)
     assert none.others == {}
+    assert shared_values([none, some]) == {}
+    with pytest.raises(InputError, match="init, norm never apply together"):
+        probe_space(load_experiment(file(tmp_path, space="never.py:space")), ("init", "norm"), 1)
     assert 0.6 <= float(some.others["dropout"] or 0.0) <= 0.7
 
 
