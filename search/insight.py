@@ -169,9 +169,9 @@ def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
     out.print(rows_table(columns, rows))
     out.print(
         f"Untrained, with {show_params(shared_values(probed)) or 'nothing else'}; medians over "
-        f"{seeds} seed(s). Signal and gradient (of the loss with respect to a layer's output): the standard "
-        "deviation across the batch, mean over the layer's units, in the first and in the last "
-        "layer; all: the last layer's over units and batch. "
+        f"{seeds} seed(s). Signal and gradient (of the loss with respect to a layer's output): "
+        "the standard deviation across the batch, mean over the layer's units, in the first and "
+        "in the last layer; all: the last layer's over units and batch. "
         "Dead: units that vary by less than 0.001; flat: values where a sigmoid or tanh is "
         "saturated, its slope below a tenth of its greatest; means over the layers.",
         style="dim",
