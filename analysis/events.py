@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter
@@ -19,6 +20,7 @@ from spaces.parameters import Params
 State: TypeAlias = Literal["running", "completed", "stopped", "diverged", "failed"]
 STATES: tuple[State, ...] = ("running", "completed", "stopped", "diverged", "failed")
 Decision: TypeAlias = Literal["continue", "stop"]
+Purpose: TypeAlias = Literal["choose", "measure", "audit"]
 
 _LATEST = 1e11  # seconds since 1970: before the year 5139, which every calendar can tell
 
@@ -138,7 +140,83 @@ class Ended(BaseEvent):
     reason: str
 
 
+Training: TypeAlias = Created | Report | CheckpointSaved | Attempt | Finished
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training of a configuration that was tried before.
+
+    ``trial``: whose configuration. ``purpose``: to ``choose`` among the best, to ``measure`` the
+    chosen one and the baseline, or to ``audit`` that a trial was stopped. ``index``: which of its
+    trainings for that purpose, from 0.
+    """
+
+    trial: int
+    purpose: Purpose
+    index: int
+
+
+class Rerun(BaseEvent):
+    """Something happens to a rerun; ``what`` it is, as for a trial.
+
+    Reruns have numbers of their own, from 0, so that they change nothing about the search.
+    """
+
+    event: Literal["rerun"] = "rerun"
+    trial: TrialNumber
+    purpose: Purpose
+    index: Annotated[int, Field(ge=0)]
+    what: Annotated[Training, Field(discriminator="event")]
+
+    @property
+    def job(self) -> Job:
+        return Job(self.trial, self.purpose, self.index)
+
+
+class Confirmed(BaseEvent):
+    """The best configurations were trained again, and one of them was chosen and measured.
+
+    ``winner``: the trial whose configuration it is, None where each was lost with some seed; its
+    ``params``, and the ``seeds`` and ``scores`` by which it was measured, those of the
+    ``baseline_scores`` likewise (null: diverged or failed). ``candidates``: the trials whose
+    configurations were raced; ``most_seeds``: how many seeds each could get.
+    """
+
+    event: Literal["confirmed"] = "confirmed"
+    winner: TrialNumber | None
+    params: Params | None = None
+    seeds: list[int] = []
+    scores: list[Number] = []
+    baseline_scores: list[Number] = []
+    candidates: list[TrialNumber]
+    most_seeds: Annotated[int, Field(ge=2)]
+
+
+class Tested(BaseEvent):
+    """The test split was read for a configuration; never again for the same one.
+
+    ``scores``: of ``metric``, one for each of the ``seeds`` that it was measured with.
+    """
+
+    event: Literal["tested"] = "tested"
+    trial: TrialNumber
+    metric: str
+    seeds: list[int]
+    scores: list[Number]
+
+
 Event: TypeAlias = (
-    Started | Created | Report | CheckpointSaved | Attempt | Finished | Resumed | Ended
+    Started
+    | Created
+    | Report
+    | CheckpointSaved
+    | Attempt
+    | Finished
+    | Resumed
+    | Ended
+    | Rerun
+    | Confirmed
+    | Tested
 )
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])

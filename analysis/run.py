@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.events import Started
+from analysis.events import Event, Started
 from analysis.journal import each_event, replay
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
@@ -16,9 +17,13 @@ from spaces.sections import parse_section
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run, by name."""
+    """The files of a run, by name.
+
+    ``part``: of the logs and checkpoints those below that folder; left out, those of the trials.
+    """
 
     path: Path
+    part: str = ""
 
     @property
     def name(self) -> str:
@@ -42,21 +47,31 @@ class RunFolder:
 
     @property
     def logs(self) -> Path:
-        return self.path / "logs"
+        return self.path / "logs" / self.part
 
     def log_file(self, trial: int) -> Path:
         return self.logs / f"{trial}.txt"
 
+    @property
+    def of_reruns(self) -> RunFolder:
+        """The same run, with the logs and checkpoints of its reruns."""
+        return RunFolder(self.path, "reruns")
+
     def checkpoints(self, storage: str | None) -> str:
         """The folder or URI below which each trial's checkpoints lie."""
         if storage is None:
-            return str(self.path.resolve() / "checkpoints")
+            return str(self.path.resolve() / "checkpoints" / self.part)
         place, question, options = storage.partition("?")  # s3://bucket/path?region=…
-        return f"{place.rstrip('/')}/{self.name}{question}{options}"
+        whole = f"{place.rstrip('/')}/{self.name}/{self.part}".rstrip("/")
+        return f"{whole}{question}{options}"
 
 
-def open_run(path: Path) -> tuple[RunFolder, Experiment, Trials]:
+def open_run(path: Path, *takers: Callable[[Event], None]) -> tuple[RunFolder, Experiment, Trials]:
     """Read a run folder's journal, which holds the experiment, too; loads no code of the user's.
+
+    Args:
+        path: the folder.
+        takers: are given every event, too.
 
     Raises:
         InputError: when it is none, or its files are damaged.
@@ -64,7 +79,7 @@ def open_run(path: Path) -> tuple[RunFolder, Experiment, Trials]:
     folder = RunFolder(path)
     experiment = experiment_of(folder)
     trials = Trials()
-    replay(folder.journal_file, trials.apply)
+    replay(folder.journal_file, trials.apply, *takers)
     return folder, experiment, trials
 
 

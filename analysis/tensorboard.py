@@ -21,19 +21,19 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 from tensorboard.plugins.text.summary_v2 import text_pb
 
-from analysis.events import Created, Event, Finished, Report, Started
+from analysis.events import Created, Event, Finished, Report, Rerun, Started, Training
 from analysis.records import frame
 from analysis.trials import Trials
 from spaces.experiment import Experiment
 
 
 class TensorBoardFiles:
-    """Writes a run per trial, ``tensorboard/<trial>``, while the search goes on.
+    """Writes a run per trial, ``tensorboard/<trial>``, as the search goes on; reruns beside them.
 
     By epoch: every metric. By step, as ``steps/train_loss``: the mean training loss of the last 50
     steps. HPARAMS: each trial from its start; TensorBoard knows only success and failure, and shows
     the first status that it reads, so a running trial has none (shown as unknown) and an ended one
-    one; the text ``state`` says more.
+    one; the text ``state`` says more. The trainings that confirm a configuration are one group.
 
     Args:
         folder: where the runs lie; it is written afresh.
@@ -44,7 +44,7 @@ class TensorBoardFiles:
         shutil.rmtree(folder, ignore_errors=True)
         self._folder = folder
         self._experiment = experiment
-        self._writers: dict[int, _EventFile] = {}
+        self._writers: dict[str, _EventFile] = {}
         distributions = experiment.search_space.distributions.items()
         self._shown = {name: _shown_as(distribution) for name, distribution in distributions}
 
@@ -55,38 +55,46 @@ class TensorBoardFiles:
                 writer = _EventFile(self._folder)
                 writer.add(event.time, _experiment_summary(self._experiment, event.time))
                 writer.close()
+            case Rerun():
+                confirms = event.purpose != "audit"
+                group = f"{event.trial}-{'confirmed' if confirms else event.purpose}"
+                run = f"reruns/trial{event.trial}-{event.purpose}-{event.index}"
+                self._write_training(event.what, run, group)
+            case Created() | Report() | Finished():
+                self._write_training(event, str(event.trial), group=str(event.trial))
+
+    def _write_training(self, event: Training, run: str, group: str) -> None:
+        """Write on a run; in the HPARAMS tab it is a session of its group."""
+        match event:
             case Created():
-                writer = _EventFile(self._folder / str(event.trial))
-                self._writers[event.trial] = writer
+                writer = self._writers[run] = _EventFile(self._folder / run)
                 shown = {name: self._shown[name](value) for name, value in event.params.items()}
-                start = summary_v2.hparams_pb(
-                    shown, trial_id=str(event.trial), start_time_secs=event.time
-                )
+                start = summary_v2.hparams_pb(shown, trial_id=group, start_time_secs=event.time)
                 writer.add(event.time, start)
                 writer.flush()
             case Report():
-                self._write_report(event)
+                _write_report(self._writers[run], event)
             case Finished():
-                writer = self._writers.pop(event.trial)
+                writer = self._writers.pop(run)
                 writer.add(event.time, text_pb("state", event.state))
                 writer.add(event.time, _end_summary(event))
                 writer.close()
-
-    def _write_report(self, event: Report) -> None:
-        writer = self._writers[event.trial]
-        scalars = [Summary.Value(tag=tag, simple_value=v) for tag, v in event.metrics.items()]
-        writer.add(event.time, Summary(value=scalars), event.epoch)
-        record = RecordedEvent(wall_time=event.time)  # filled anew for each step, that is faster
-        value = record.summary.value.add(tag="steps/train_loss")
-        for record.step, value.simple_value in event.steps:
-            writer.add_record(record)
-        writer.flush()
 
     def close(self) -> None:
         """Write out what is buffered; trials that still run keep their files."""
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
+
+
+def _write_report(writer: _EventFile, event: Report) -> None:
+    scalars = [Summary.Value(tag=tag, simple_value=v) for tag, v in event.metrics.items()]
+    writer.add(event.time, Summary(value=scalars), event.epoch)
+    record = RecordedEvent(wall_time=event.time)  # filled anew for each step, that is faster
+    value = record.summary.value.add(tag="steps/train_loss")
+    for record.step, value.simple_value in event.steps:
+        writer.add_record(record)
+    writer.flush()
 
 
 class _EventFile:

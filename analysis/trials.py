@@ -11,15 +11,18 @@ from analysis.events import (
     STATES,
     Attempt,
     CheckpointSaved,
+    Confirmed,
     Created,
     Decision,
     Ended,
     Event,
     Finished,
     Report,
+    Rerun,
     Resumed,
     Started,
     State,
+    Tested,
 )
 from spaces.experiment import Experiment, Metric
 from spaces.parameters import Params
@@ -134,6 +137,8 @@ class Trials:
                 self._finish(event)
             case Ended():
                 self.ended = event
+            case Rerun() | Confirmed() | Tested():  # no part of the search, nor is their time
+                return
         self._last_time = max(self._last_time, event.time)
 
     def _known(self, number: int) -> Trial:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from analysis.reruns import Reruns
 from analysis.run import RunFolder
 from analysis.trials import Trials
 from spaces.experiment import Experiment
@@ -20,21 +21,34 @@ class Cleaned:
 
 
 def clean_checkpoints(
-    folder: RunFolder, experiment: Experiment, trials: Trials, top: int
+    folder: RunFolder, experiment: Experiment, trials: Trials, reruns: Reruns, top: int
 ) -> Cleaned:
-    """Remove the checkpoints of ended trials, but for the best.
+    """Remove the checkpoints of ended trials and reruns, but for the best.
 
-    An unfinished trial needs its own to go on, and an export the best one's. Extending a run never
-    goes back to a trial that ended.
+    An unfinished one needs its own to go on, and an export the best one's, or those by which the
+    confirmed winner was measured. Extending a run never goes back to a trial that ended.
 
     Args:
         folder: the run; nobody may be searching in it.
         experiment: its experiment.
         trials: its trials.
+        reruns: its reruns.
         top: of so many best trials the checkpoints are kept.
     """
+    storage = experiment.storage
     needed = {trial.number for trial in trials.ranked(experiment.metric)[:top]}
-    needed |= trials.running.keys()
-    place = folder.checkpoints(experiment.storage)
-    freed = [Checkpoints(place, number).delete() for number in trials.by_number.keys() - needed]
-    return Cleaned(sum(freed) / 1e6, sum(size > 0 for size in freed), len(needed))
+    freed, kept = _delete_others(folder.checkpoints(storage), trials, needed)
+    winner = reruns.confirmed[-1].winner if reruns.confirmed else None
+    measured = {
+        n for n, job in reruns.jobs.items() if (job.trial, job.purpose) == (winner, "measure")
+    }
+    place = folder.of_reruns.checkpoints(storage)
+    freed_of_reruns, kept_reruns = _delete_others(place, reruns.trials, measured)
+    freed += freed_of_reruns
+    return Cleaned(sum(freed) / 1e6, sum(size > 0 for size in freed), kept + kept_reruns)
+
+
+def _delete_others(place: str, trials: Trials, needed: set[int]) -> tuple[list[int], int]:
+    """Delete what neither the needed ones nor running ones have; bytes of each, how many kept."""
+    kept = needed | trials.running.keys()
+    return [Checkpoints(place, n).delete() for n in trials.by_number.keys() - kept], len(kept)

@@ -6,13 +6,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import optuna
 import typer
 from rich.console import Console
 
-from search import insight, upkeep
+from search import insight, upkeep, verdicts
 from search.environment import prepare_environment
 from search.options import (
     Address,
@@ -30,6 +30,10 @@ from search.options import (
 from spaces.files import load_experiment, studies
 from spaces.problems import InputError, RunError
 
+if TYPE_CHECKING:
+    from analysis.run import RunFolder
+    from search.coordinator import Coordinator
+
 app = typer.Typer(
     help="Distributed hyperparameter search: Ray Tune, Optuna and ASHA on an append-only journal.",
     no_args_is_help=True,
@@ -37,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(verdicts.app)
 app.add_typer(insight.app)
 app.add_typer(upkeep.app)
 _out = Console(highlight=False, emoji=False)
@@ -94,7 +99,7 @@ def search(
     from search.session import new_folder, start_search
 
     folder = new_folder(experiment, run)
-    _conclude(folder.path, start_search(experiment, folder, address, verbose))
+    _conclude(folder, start_search(experiment, folder, address, verbose), address, verbose)
 
 
 @app.command()
@@ -108,28 +113,49 @@ def resume(
     """Go on with a run that was interrupted, or extend a finished one."""
     prepare_environment(address)
     from analysis.run import RunFolder
+    from search.confirm import is_left
     from search.session import resume_search
 
     folder = RunFolder(chosen_run(run))
-    _conclude(folder.path, resume_search(folder, trials or 0, hours or 0.0, address, verbose))
+    if trials is None and hours is None and (settings := is_left(folder)) is not None:
+        verdicts.confirm_and_print(folder, settings, address, verbose)
+        return
+    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose)
+    _conclude(folder, coordinator, address, verbose)
 
 
-def _conclude(path: Path, coordinator: Any) -> None:
+def _conclude(
+    folder: RunFolder, coordinator: Coordinator, address: str | None, verbose: bool
+) -> None:
+    """Print what was found; confirm it, where the file asks for that."""
+    from search.confirm import is_left
     from search.terminal import print_outcome
 
-    raise typer.Exit(print_outcome(path, coordinator, _out))
+    code = print_outcome(folder.path, coordinator, _out)
+    if code == 0 and (settings := is_left(folder)) is not None:
+        verdicts.confirm_and_print(folder, settings, address, verbose)
+    raise typer.Exit(code)
 
 
 @app.command()
 def status(run: Run = None, as_json: Json = False) -> None:
     """Say how a run stands."""
+    from analysis.confirmation import confirmation_of
     from analysis.lock import is_locked
+    from analysis.reruns import Reruns
     from analysis.run import status_of
     from search.terminal import print_status
 
-    folder, experiment, trials = opened_run(run)
+    reruns = Reruns()
+    folder, experiment, trials = opened_run(run, reruns.apply)
     found = status_of(folder, experiment, trials, live=is_locked(folder.path))
-    print_json(found) if as_json else print_status(found, _out)
+    if as_json:
+        print_json(found)
+        return
+    print_status(found, _out)
+    confirmation = confirmation_of(experiment, trials, reruns)
+    if confirmation is not None:
+        _out.print(confirmation.sentence, soft_wrap=True)
 
 
 @app.command()

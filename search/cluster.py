@@ -6,6 +6,8 @@ import logging
 import math
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,3 +142,14 @@ def slots_for(resources: Resources, may_wait: bool) -> Slots:
         if problems:
             raise InputError(problems)
     return slots
+
+
+@contextmanager
+def on_cluster(experiment: Experiment, address: str | None, verbose: bool) -> Iterator[Slots]:
+    """Ray while the work lasts, and what each training gets of it."""
+    is_ours = connect(address, verbose, code_folder(experiment))
+    try:
+        yield slots_for(experiment.resources, may_wait=address is not None)
+    finally:
+        if is_ours:
+            ray.shutdown()

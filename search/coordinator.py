@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
-from analysis.events import (
-    Attempt,
-    CheckpointSaved,
-    Created,
-    Decision,
-    Ended,
-    Event,
-    Finished,
-    Report,
-    Resumed,
-    Started,
-    State,
-)
+from analysis.events import Created, Ended, Event, Finished, Resumed, Started, State
 from analysis.journal import Journal, replay
-from analysis.projection import Projection
-from analysis.trials import Trial, Trials
-from search.budget import SOFT, extended
+from analysis.trials import Trial
+from search.budget import SOFT, extended, most_trials
 from search.rules import Rules
 from search.sampler import Sampler
+from search.trainings import Leader, Trainings
 from spaces.experiment import Budget, Experiment
-from spaces.problems import InputError, unknown_name
+from spaces.problems import InputError
 
 
-class Coordinator:
+class Coordinator(Trainings):
     """Hands out the trials of a search and takes their reports, in either transport.
 
     What follows from what is in ``rules``; here every event is written to the journal before it is
@@ -40,25 +27,31 @@ class Coordinator:
     """
 
     def __init__(self, experiment: Experiment, journal: Journal) -> None:
-        self.experiment = experiment
-        self.rules = Rules(experiment)
-        self.is_interrupted = False
-        self.projections: Sequence[Projection] = ()  # are given every event from now on
+        super().__init__(experiment, Rules(experiment))
         self._sampler = Sampler(experiment)
         self._journal = journal
-        self._unfinished: list[Trial] = []
         self._is_exhausted = False
         self._end_reason: str | None = None
-
-    @property
-    def trials(self) -> Trials:
-        """How the run stands."""
-        return self.rules.trials
 
     @property
     def budget(self) -> Budget:
         """The limits that hold now."""
         return self.rules.budget
+
+    @property
+    def most_trials(self) -> int | None:
+        """How many trials the budget and a grid allow, where they set a bound."""
+        return most_trials(self.experiment, self.budget)
+
+    def leader(self) -> Leader | None:
+        """The best trial so far, for people."""
+        metric = self.experiment.metric
+        best = self.trials.best(metric)
+        if best is None:
+            return None
+        score = f"{metric.name} {best.value(metric):.4g}"
+        line = f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}"
+        return Leader("best", line, best.params)
 
     def start(self, started: Started) -> None:
         """Begin a new run."""
@@ -77,8 +70,7 @@ class Coordinator:
         replay(self._journal.path, self._replay)
         budget = self._resumed_budget(trials, hours)
         self._write(Resumed(budget=budget.model_dump(exclude_none=True)))
-        for number, state in list(self.rules.ending.items()):  # stopped as the process died
-            self._finish(self.trials.by_number[number], state, None)
+        self._finish_told()
         self._unfinished = list(self.trials.running.values())
 
     def _resumed_budget(self, trials: int, hours: float) -> Budget:
@@ -118,71 +110,6 @@ class Coordinator:
         self._write(Created(trial=number, params=params, seed=self.rules.seed(number)))
         return self.trials.by_number[number]
 
-    def report(
-        self,
-        number: int,
-        epoch: int,
-        metrics: dict[str, float],
-        steps: Sequence[tuple[int, float]] = (),
-    ) -> Decision:
-        """Take the report of an epoch and decide whether the trial goes on.
-
-        A report that the journal already has gets the decision that was recorded.
-
-        Args:
-            number: the trial's.
-            epoch: the epoch that it ended, from 1.
-            metrics: by name.
-            steps: (optimizer step, mean training loss of the last 50 steps).
-
-        Raises:
-            InputError: when the metric of the search is not among them, or an epoch was left out.
-        """
-        trial = self.trials.by_number[number]
-        if epoch <= trial.epoch:
-            return trial.reports[epoch - 1].decision
-        name = self.experiment.metric.name
-        if name not in metrics:
-            raise InputError(f"metric.name: {unknown_name('metric', name, metrics)}")
-        report = Report(
-            trial=number, epoch=epoch, metrics=metrics, decision="continue", steps=list(steps)
-        )
-        self.trials.expect(report)
-        decision = self.rules.judge(number, epoch, metrics)
-        self._write(report.model_copy(update={"decision": decision}))
-        if decision == "stop":
-            self._finish(trial, self.rules.ending[number], None)
-        return decision
-
-    def checkpoint(self, number: int, epoch: int, path: str) -> None:
-        """Note that a trial can go on from a checkpoint."""
-        self._write(CheckpointSaved(trial=number, epoch=epoch, path=path))
-
-    def attempt(self, number: int, reason: str) -> None:
-        """Note that a trial's process died and is started again."""
-        self._write(Attempt(trial=number, reason=reason))
-
-    def attempts_left(self, number: int) -> int:
-        """How often a trial whose process dies may still be started again."""
-        return self.experiment.max_failures - self.trials.by_number[number].attempts
-
-    def hand_back(self, number: int) -> None:
-        """Take back a trial that could not be started; ``next_trial`` hands it out again."""
-        self._unfinished.insert(0, self.trials.by_number[number])
-
-    def end(self, number: int, state: State, reason: str | None = None) -> None:
-        """Note that a trial ended in a way that no report tells."""
-        trial = self.trials.by_number[number]
-        if trial.state == "running":
-            self._finish(trial, state, reason)
-
-    def end_early(self, number: int) -> None:
-        """Note that a trial's code returned before max_epochs."""
-        if self.trials.by_number[number].reports:
-            self.end(number, "completed")
-        else:
-            self.end(number, "failed", "the code ended before it reported an epoch")
-
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""
         if reason is None:
@@ -210,8 +137,7 @@ class Coordinator:
         return self.is_interrupted or any(limit not in SOFT for limit in self._spent())
 
     def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
-        assert state != "running"
-        self._write(Finished(trial=trial.number, state=state, epoch=trial.epoch, reason=reason))
+        super()._finish(trial, state, reason)
         self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
 
     def _replay(self, event: Event) -> None:

@@ -14,7 +14,7 @@ from analysis.events import Decision
 from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.cluster import Slots
-from search.coordinator import Coordinator
+from search.trainings import Trainings
 from spaces.problems import InputError, RunError
 from trainables.checkpoints import Checkpoints
 from trainables.config import resolve
@@ -42,10 +42,8 @@ class Link:
     to nothing, for the journal is what a run is brought back from.
     """
 
-    def __init__(
-        self, coordinator: Coordinator, folder: RunFolder, slots: Slots, view: View
-    ) -> None:
-        self.coordinator = coordinator
+    def __init__(self, trainings: Trainings, folder: RunFolder, slots: Slots, view: View) -> None:
+        self.trainings = trainings
         self.folder = folder
         self.slots = slots
         self.view = view
@@ -53,7 +51,7 @@ class Link:
         self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
         self.fault: Exception | None = None
         self.is_waiting = False
-        self.checkpoints = folder.checkpoints(coordinator.experiment.storage)
+        self.checkpoints = folder.checkpoints(trainings.experiment.storage)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
         return self
@@ -72,10 +70,10 @@ class Link:
     @property
     def is_stopping(self) -> bool:
         """Whether running trials shall stop where they are."""
-        return self.fault is not None or self.coordinator.must_stop_now
+        return self.fault is not None or self.trainings.must_stop_now
 
     def assignment(self, trial: Trial) -> Assignment:
-        experiment = self.coordinator.experiment
+        experiment = self.trainings.experiment
         config = resolve(experiment, trial.params, trial.seed)
         return Assignment(
             trial=trial.number,
@@ -91,12 +89,12 @@ class Link:
         if outcome.printed:
             self._log(number, outcome.printed)
         if outcome.fault is not None:
-            raise RunError(f"trial {number}: {outcome.fault}")
+            raise RunError(f"{self.trainings.noun} {number}: {outcome.fault}")
         if outcome.error is not None:
             self.fail(number, outcome.error)
             return STOP
         if outcome.report is None:
-            self.coordinator.end_early(number)
+            self.trainings.end_early(number)
         elif self._report(number, outcome.report, outcome.checkpoint) == "continue":
             return CONTINUE
         Checkpoints(self.checkpoints, number).keep_last(1)
@@ -109,11 +107,11 @@ class Link:
             InputError: when no trial has reported that metric yet, so that none ever will.
         """
         if checkpoint is not None:
-            self.coordinator.checkpoint(number, report.epoch, checkpoint)
+            self.trainings.checkpoint(number, report.epoch, checkpoint)
         try:
-            return self.coordinator.report(number, report.epoch, report.metrics, report.steps)
+            return self.trainings.report(number, report.epoch, report.metrics, report.steps)
         except InputError as error:
-            if not self.coordinator.trials.epochs:
+            if not self.trainings.trials.epochs:
                 raise
             self.fail(number, str(error))
             return "stop"
@@ -129,19 +127,19 @@ class Link:
             return
         if starts_again:
             self.deaths[trial.trial_id] = error
-            self.coordinator.attempt(number, _reason(error))
-            self.view.note(f"trial {number} starts again: {_reason(error)}")
+            self.trainings.attempt(number, _reason(error))
+            self.view.note(f"{self.trainings.noun} {number} starts again: {_reason(error)}")
         elif self.deaths.get(trial.trial_id) == error:
-            self.coordinator.hand_back(number)
+            self.trainings.hand_back(number)
         else:
             self.fail(number, _reason(error))
 
     def fail(self, number: int, reason: str) -> None:
         """Note that a trial failed, and say so."""
-        self.coordinator.end(number, "failed", reason)
+        self.trainings.end(number, "failed", reason)
         Checkpoints(self.checkpoints, number).keep_last(1)
         self._log(number, f"{reason.rstrip()}\n")
-        self.view.note(f"trial {number} failed: {reason.strip().splitlines()[-1]}")
+        self.view.note(f"{self.trainings.noun} {number} failed: {reason.strip().splitlines()[-1]}")
 
     def _log(self, number: int, text: str) -> None:
         self.folder.logs.mkdir(exist_ok=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from analysis.events import Event
     from analysis.run import RunFolder
     from analysis.trials import Trials
     from spaces.experiment import Experiment
@@ -40,15 +42,17 @@ def chosen_run(run: Path | None) -> Path:
     return newest_run(RUNS) if run is None else run
 
 
-def opened_run(run: Path | None) -> tuple[RunFolder, Experiment, Trials]:
-    """The run that was named, or the newest.
+def opened_run(
+    run: Path | None, *takers: Callable[[Event], None]
+) -> tuple[RunFolder, Experiment, Trials]:
+    """The run that was named, or the newest; ``takers`` are given every event of it, too.
 
     Raises:
         InputError: when there is none, or its journal is damaged.
     """
     from analysis.run import open_run
 
-    return open_run(chosen_run(run))
+    return open_run(chosen_run(run), *takers)
 
 
 def print_json(document: object) -> None:

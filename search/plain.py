@@ -12,8 +12,8 @@ from ray.tune.search import Searcher
 
 from analysis.run import RunFolder
 from search.cluster import Slots
-from search.coordinator import Coordinator
 from search.link import STOP, Link, View, number_of
+from search.trainings import Trainings
 from trainables.data import Data
 from trainables.tune_plain import PlainWorker
 
@@ -36,7 +36,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
         link = self._link
         if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
-        while not link.is_stopping and (trial := link.coordinator.next_trial()) is not None:
+        while not link.is_stopping and (trial := link.trainings.next_trial()) is not None:
             try:
                 assignment = link.assignment(trial)
             except ValueError as error:  # values that are valid alone, but not together
@@ -93,7 +93,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         link.view.update()
 
     def on_trial_start(self, trial: TuneTrial, **info: Any) -> None:
-        left = self._link.coordinator.attempts_left(number_of(trial))
+        left = self._link.trainings.attempts_left(number_of(trial))
         trial.max_failures = trial.num_failures + max(0, left)  # Tune knows of this session's only
 
     def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:
@@ -117,12 +117,12 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
 
 
 def run_plain(
-    coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None, view: View
+    trainings: Trainings, folder: RunFolder, slots: Slots, data: Data | None, view: View
 ) -> None:
     """Search until the coordinator is done, or is told to stop.
 
     Args:
-        coordinator: decides.
+        trainings: what to train, one after the other.
         folder: the run's files.
         slots: what a trial gets, and how many fit.
         data: given to every worker through Ray's object store; None for the user's own code.
@@ -133,10 +133,10 @@ def run_plain(
         RunError: when a worker can't write its checkpoints.
         OSError: when the run's files can't be written.
     """
-    experiment = coordinator.experiment
+    experiment = trainings.experiment
     if experiment.trainable is not None:
         folder.logs.mkdir(exist_ok=True)
-    link = Link(coordinator, folder, slots, view)
+    link = Link(trainings, folder, slots, view)
     trainable = tune.with_resources(
         tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
     )

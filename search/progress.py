@@ -1,4 +1,4 @@
-"""The search in the terminal: a live view, or one plain line every few seconds when piped."""
+"""Trainings in the terminal: a live view, or one plain line every few seconds when piped."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from rich.text import Text
 
 from analysis.run import RunFolder
 from analysis.tables import show_params
-from analysis.trials import Trial
-from search.budget import most_trials
-from search.coordinator import Coordinator
+from search.trainings import Trainings
 
 LIVE_SECONDS = 0.25
 LINE_SECONDS = 5.0
@@ -25,24 +23,24 @@ _NOTES = 4
 
 
 class Progress:
-    """Shows how a search stands; a context manager around it.
+    """Shows how trainings stand; a context manager around them.
 
     Args:
-        coordinator: what is shown.
+        trainings: what is shown.
         folder: the run.
         console: where; left out, the terminal's standard error.
     """
 
     def __init__(
-        self, coordinator: Coordinator, folder: RunFolder, console: Console | None = None
+        self, trainings: Trainings, folder: RunFolder, console: Console | None = None
     ) -> None:
-        self._coordinator = coordinator
+        self._trainings = trainings
         self._folder = folder
         self._console = console or Console(file=sys.stderr, highlight=False, emoji=False)
         self._live: Live | None = None
-        self._most_trials = most_trials(coordinator.experiment, coordinator.budget)
+        self._most_trials = trainings.most_trials
         self._is_stopping = False
-        self._epochs_before = coordinator.trials.epochs
+        self._epochs_before = trainings.trials.epochs
         self._shown_at = time.monotonic()
         self._speeds: deque[tuple[float, int]] = deque()
         self._notes: deque[str] = deque(maxlen=_NOTES)
@@ -70,14 +68,14 @@ class Progress:
     def update(self) -> None:
         """Show how things stand, when it is time to."""
         now = time.monotonic()
-        if self._coordinator.is_interrupted and not self._is_stopping:
+        if self._trainings.is_interrupted and not self._is_stopping:
             self._is_stopping = True
             self.note("stopping in good order; once more: at once")
         if now - self._shown_at < (LINE_SECONDS if self._live is None else LIVE_SECONDS):
             return
         self._shown_at = now
         if self._has_begun():
-            self._speeds.append((now, self._coordinator.trials.epochs))
+            self._speeds.append((now, self._trainings.trials.epochs))
         while self._speeds and self._speeds[0][0] < now - _SPEED_SECONDS:
             self._speeds.popleft()
         if self._live is not None:
@@ -94,55 +92,41 @@ class Progress:
 
     def _has_begun(self) -> bool:
         """Whether a worker has reported in this session."""
-        return self._coordinator.trials.epochs > self._epochs_before
+        return self._trainings.trials.epochs > self._epochs_before
 
     def line(self) -> str:
         """One plain line."""
-        parts = [self._counts(), f"{self._coordinator.trials.epochs} epochs", self._speed()]
-        best = self._best()
-        if best is not None:
-            parts.append(f"best {self._value(best)} (trial {best.number})")
+        parts = [self._counts(), f"{self._trainings.trials.epochs} epochs", self._speed()]
+        leader = self._trainings.leader()
+        if leader is not None:
+            parts.append(f"{leader.kind} {leader.line}")
         return " | ".join(part for part in (*parts, self._time_left()) if part)
 
     def render(self) -> Group:
         """The live view: counts, rungs, the best so far, speed, notes."""
         head = Text(self._folder.name, style="bold")
-        head.append(f"   {self._coordinator.trials.epochs} epochs   {self._speed()}", style="dim")
+        head.append(f"   {self._trainings.trials.epochs} epochs   {self._speed()}", style="dim")
         head.append(f"   {self._time_left()}", style="dim")
         facts = Table.grid(padding=(0, 2))
         facts.add_row(Text("trials", style="dim"), self._counts())
-        if self._coordinator.rules.rungs.by_epoch:
+        if self._trainings.rules.rungs.by_epoch:
             facts.add_row(Text("rungs", style="dim"), self._rungs())
-        best = self._best()
-        if best is not None:
-            name = self._coordinator.experiment.metric.name
-            score = f"{name} {self._value(best)}"
-            facts.add_row(
-                Text("best", style="dim"),
-                Text(
-                    f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}", style="green"
-                ),
-            )
-            facts.add_row("", Text(show_params(best.params)))
+        leader = self._trainings.leader()
+        if leader is not None:
+            facts.add_row(Text(leader.kind, style="dim"), Text(leader.line, style="green"))
+            facts.add_row("", Text(show_params(leader.params)))
         return Group(head, facts, *(Text(note, style="yellow") for note in self._notes))
 
     def _counts(self) -> str:
-        counts = self._coordinator.trials.counts()
-        total = len(self._coordinator.trials)
+        counts = self._trainings.trials.counts()
+        total = len(self._trainings.trials)
         of = f" of {limit}" if (limit := self._most_trials) else ""
         shown = [f"{count} {state}" for state, count in counts.items() if count]
         return f"{total}{of}: {', '.join(shown) or 'none yet'}"
 
     def _rungs(self) -> str:
-        rungs = self._coordinator.rules.rungs.by_epoch.values()
+        rungs = self._trainings.rules.rungs.by_epoch.values()
         return "   ".join(f"epoch {r.epoch}: {r.passed}/{r.entered} passed" for r in rungs)
-
-    def _best(self) -> Trial | None:
-        return self._coordinator.trials.best(self._coordinator.experiment.metric)
-
-    def _value(self, trial: Trial) -> str:
-        value = trial.value(self._coordinator.experiment.metric)
-        return "" if value is None else f"{value:.4g}"
 
     def _epochs_per_second(self) -> float:
         if len(self._speeds) < 2:
@@ -159,9 +143,9 @@ class Progress:
     def _time_left(self) -> str:
         """A guess: the remaining trials cost as many epochs as those that ended did."""
         limit = self._most_trials
-        trials, speed = self._coordinator.trials, self._epochs_per_second()
+        trials, speed = self._trainings.trials, self._epochs_per_second()
         ended = len(trials) - len(trials.running)
-        if limit is None or not ended or not speed or self._coordinator.is_finished:
+        if limit is None or not ended or not speed or self._trainings.is_finished:
             return ""
         running_epochs = sum(trial.epoch for trial in trials.running.values())
         per_trial = (trials.epochs - running_epochs) / ended

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.events import Created, Event, Finished, Report, State
+from analysis.events import Confirmed, Created, Event, Finished, Report, Rerun, State
 from analysis.journal import replay
+from analysis.reruns import Reruns
 from analysis.run import RunFolder
+from search.candidates import race_among, verdict
+from search.rerunning import rerun_rules, seed_of
 from search.rules import Rules
 from search.sampler import Sampler
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
+from spaces.problems import InputError
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ def replay_run(folder: RunFolder, experiment: Experiment, proposals: bool = Fals
     """Run the events of a journal through the rules again.
 
     Compared are each trial's seed, each report's decision, each state that follows from one, and
-    that no trial was begun once a budget was spent (hours excepted, which only a clock can tell).
+    that no trial was begun once a budget was spent (hours excepted, which only a clock can tell);
+    of reruns seeds and decisions, and who won a race and by which scores.
 
     Args:
         folder: the run.
@@ -52,7 +57,10 @@ class _Replay:
     def __init__(self, experiment: Experiment, proposals: bool) -> None:
         self.decisions = 0
         self._line = 0
+        self._experiment = experiment
         self._rules = Rules(experiment)
+        self._rerun_rules = rerun_rules(experiment)
+        self._reruns = Reruns(self._rerun_rules.trials)
         self._sampler = None
         if proposals:  # which takes an experiment that is sound as a whole
             self._sampler = Sampler(parse_experiment(experiment.plain()))
@@ -81,8 +89,34 @@ class _Replay:
                 self._compare(f"the state of trial {event.trial}", event.state, state)
                 self._rules.replay(event)
                 self._tell(event)
+            case Rerun():
+                self._take_rerun(event)
+            case Confirmed():
+                self._judge(event)
             case _:
                 self._rules.replay(event)
+
+    def _take_rerun(self, event: Rerun) -> None:
+        what = event.what
+        decision = self._rerun_rules.replay(what)
+        self._reruns.note(event)
+        if isinstance(what, Created):
+            self._compare(f"the seed of rerun {what.trial}", what.seed, self._seed_of(event))
+        elif isinstance(what, Report):
+            place = f"the decision on rerun {what.trial} at epoch {what.epoch}"
+            self._compare(place, what.decision, decision)
+
+    def _seed_of(self, event: Rerun) -> int:
+        return seed_of(self._experiment, event.job, self._rules.trials)
+
+    def _judge(self, event: Confirmed) -> None:
+        trials = self._rules.trials
+        if not {*event.candidates} <= trials.by_number.keys():
+            raise InputError("a candidate was never created")
+        race = race_among(self._experiment, trials, event.candidates, event.most_seeds)
+        ended = self._reruns.ended(race.wants, self._experiment.metric)
+        now = verdict(self._experiment, race, ended, trials).model_copy(update={"time": event.time})
+        self._compare("what was confirmed", event.model_dump_json(), now.model_dump_json())
 
     def _state_without_decision(self, event: Finished) -> State:
         """A trial that no report ended: its process died, or its code returned early."""

@@ -11,18 +11,18 @@ import torch
 from pydantic import ValidationError
 
 from analysis.bundle import Bundle, check_target, read_bundle, write_bundle
-from analysis.run import RunFolder, open_run
+from analysis.run import open_run
 from analysis.trials import Trial
 from search.program import make_program
 from search.versions import versions
+from search.weights import tensors_in, weights_of
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.problems import InputError, unknown_name
 from spaces.sections import parse_section, problems_of
-from trainables.checkpoints import Checkpoints
-from trainables.config import AnyConfig, CodeConfig, TrainConfig, parse_config, resolve
+from trainables.config import AnyConfig, TrainConfig, parse_config, resolve
 from trainables.data import InputSpec, input_spec, load_data
-from trainables.own_code import CodeTraining, state_at
+from trainables.own_code import CodeTraining
 from trainables.training import EpochReport, Training
 from trainables.tune_plain import make_training
 
@@ -46,7 +46,7 @@ def export_best(run: Path, target: Path, with_program: bool = True) -> Bundle:
     report = trial.scored(experiment.metric)
     assert report is not None
     config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
-    weights = _weights_of(folder, experiment, trial, config, report.epoch)
+    weights = weights_of(folder, experiment, trial, config, report.epoch)
     assert trials.start is not None
     inputs = _inputs_of(config, trials.start.inputs)
     program = None
@@ -86,58 +86,6 @@ def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
         raise InputError(problems_of(error), source=f"trial {trial.number}") from None
     except ValueError as error:
         raise InputError(str(error), source=f"trial {trial.number}") from None
-
-
-def _weights_of(
-    folder: RunFolder, experiment: Experiment, trial: Trial, config: AnyConfig, epoch: int
-) -> Mapping[str, torch.Tensor]:
-    """The weights that scored: those of exactly that epoch."""
-    is_own_code = isinstance(config, CodeConfig)
-    place = folder.checkpoints(experiment.storage)
-    is_whole = False
-    for state in Checkpoints(place, trial.number).load_all():
-        is_whole = True
-        try:
-            weights = _weights_in(state["training"], is_own_code, epoch)
-        except (LookupError, TypeError, ValueError, RuntimeError):  # no state of a training
-            continue
-        if weights is not None:
-            return weights
-    if is_own_code and is_whole:  # the code saved no state at that epoch
-        return {}
-    raise InputError(f"trial {trial.number} has no whole checkpoint of epoch {epoch} any more")
-
-
-def _weights_in(
-    state: dict[str, Any], is_own_code: bool, epoch: int
-) -> Mapping[str, torch.Tensor] | None:
-    """The weights of an epoch, if the saved state of a training has them."""
-    if is_own_code:
-        kept = state_at(state, epoch)
-        return None if kept is None else _tensors_in(kept)
-    held = state if state["kept"] is None else state["kept"]
-    if held["epoch"] != epoch:
-        return None
-    weights = held["model"] if state["kept"] is None else held["weights"]
-    are_tensors = all(isinstance(tensor, torch.Tensor) for tensor in dict(weights).values())
-    return weights if are_tensors else None
-
-
-def _tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:
-    """All tensors of a nested state, named by their dotted paths."""
-    if isinstance(state, torch.Tensor):
-        return {path or "state": state}
-    items = (
-        state.items()
-        if isinstance(state, Mapping)
-        else enumerate(state)
-        if isinstance(state, list | tuple)
-        else ()
-    )
-    found: dict[str, torch.Tensor] = {}
-    for key, value in items:
-        found |= _tensors_in(value, f"{path}.{key}" if path else str(key))
-    return found
 
 
 def _metrics(name: str, epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -217,7 +165,7 @@ def save_training(
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
     )
     if isinstance(training, CodeTraining):
-        weights = _tensors_in(training.saved_state(report.epoch))
+        weights = tensors_in(training.saved_state(report.epoch))
     else:
         weights = training.weights()
     write_bundle(target, bundle, weights)

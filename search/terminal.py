@@ -23,7 +23,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     """For ``--dry-run``: the space, ten configurations, the most epochs it can cost."""
     from search.budget import most_trials
     from search.describe import describe_space, most_epochs, usual_epochs
-    from search.session import prepare
+    from search.preparing import prepare
 
     prepare(experiment)
     out.print(space_table(describe_space(experiment)))
@@ -65,6 +65,7 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
     out.print(best_table(rows))
     _print_gain(trials, experiment, rows, out)
     for command, purpose in (
+        (f"shoal confirm {shown_path}", "train the best again, under fresh seeds"),
         (f"shoal tensorboard {shown_path}", "look at every trial"),
         (f"shoal export {shown_path} -o bundle", "take the best home, with its weights"),
         _next_step(experiment, shown_path),

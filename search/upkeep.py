@@ -57,14 +57,16 @@ def clean(
 ) -> None:
     """Remove the checkpoints of a run that nothing needs any more."""
     from analysis.lock import locked
+    from analysis.reruns import Reruns
     from search.clean import clean_checkpoints
 
-    folder, experiment, trials = opened_run(run)
+    reruns = Reruns()
+    folder, experiment, trials = opened_run(run, reruns.apply)
     with locked(folder.path):
-        cleaned = clean_checkpoints(folder, experiment, trials, top)
+        cleaned = clean_checkpoints(folder, experiment, trials, reruns, top)
     _out.print(
         f"{folder.path}: removed {cleaned.megabytes:.1f} MB, the checkpoints of {cleaned.removed} "
-        f"trials; kept those of {cleaned.kept} (the best {top}, and unfinished ones)"
+        f"trainings; kept those of {cleaned.kept} (the best {top}, unfinished ones, the confirmed)"
     )
 
 

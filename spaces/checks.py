@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spaces.code import load_function
-from spaces.experiment import Budget, Experiment
+from spaces.experiment import Budget, Confirm, Experiment
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
 from spaces.problems import InputError, Problem
 from spaces.sections import problems_of
@@ -44,6 +44,8 @@ def _cross_problems(experiment: Experiment, faulty: set[str | int]) -> Iterator[
         yield from _metric_problems(experiment)
     if not faulty & {"budget", "sampler"}:
         yield from _budget_problems(experiment)
+    if experiment.confirm is not None and not faulty & {"confirm", "scheduler"}:
+        yield from confirm_problems(experiment, experiment.confirm)
     if experiment.trainable is not None:
         yield from _own_code_problems(experiment, experiment.trainable)
     if not faulty & {"space", "model", "train", "trainable"}:
@@ -95,6 +97,18 @@ def _budget_problems(experiment: Experiment) -> Iterator[Problem]:
     limits = experiment.budget.model_dump(exclude_none=True)
     if not limits and experiment.sampler.name != "grid":
         yield Problem("budget", f"needs one of {', '.join(Budget.model_fields)}")
+
+
+def confirm_problems(experiment: Experiment, confirm: Confirm) -> Iterator[Problem]:
+    """See that what confirming can cost is within its own budget."""
+    max_epochs = experiment.scheduler.max_epochs
+    most = confirm.most_epochs(max_epochs, experiment.baseline is not None)
+    if confirm.epochs is None or most <= confirm.epochs:
+        return
+    fitting = confirm.seeds * confirm.epochs // most
+    mend = f"{fitting} seeds fit" if fitting >= 2 else "fewer of the best may fit (top)"
+    message = f"{confirm.seeds} seeds for the best {confirm.top} can cost {most} epochs"
+    yield Problem("confirm.seeds", f"{message}, its budget (epochs) is {confirm.epochs}; {mend}")
 
 
 def _own_code_problems(experiment: Experiment, reference: str) -> Iterator[Problem]:

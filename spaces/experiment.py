@@ -92,6 +92,23 @@ class Budget(Section):
     patience: Size | None = None
 
 
+class Confirm(Section):
+    """How the best configurations are trained again under fresh seeds, see ``shoal confirm``.
+
+    ``top``: so many of the best, and the baseline; ``seeds``: up to so many trainings each to
+    choose by, and as many to measure the chosen one and the baseline; ``epochs``: what it may cost.
+    """
+
+    top: Annotated[int, Field(ge=1, le=100)] = 5
+    seeds: Annotated[int, Field(ge=2, le=100)] = 5
+    epochs: Size | None = None
+
+    def most_epochs(self, max_epochs: int, has_baseline: bool) -> int:
+        """What it costs if no candidate is dropped early and none ends early."""
+        chosen = self.top if self.top > 1 else 0
+        return (chosen + 1 + has_baseline) * self.seeds * max_epochs
+
+
 def _parse_gpus(value: Any) -> Literal["auto"] | float:
     if value == "auto":
         return "auto"
@@ -174,6 +191,7 @@ class Experiment(Section):
     scheduler: Scheduler = Scheduler()
     budget: Budget = Budget()
     resources: Resources = Resources()
+    confirm: Confirm | None = None
     storage: Location | None = None
     diagnostics: bool = False
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1

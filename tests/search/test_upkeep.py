@@ -141,7 +141,7 @@ def test_clean_keeps_the_best_and_the_unfinished_and_removes_the_others(
     assert left == running | best
     assert len(left) < len(coordinator.trials)
     removed = len(coordinator.trials) - len(left)
-    assert f"the checkpoints of {removed} trials" in capsys.readouterr().out
+    assert f"the checkpoints of {removed} trainings" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -1,0 +1,85 @@
+"""Trainings of configurations that were tried before, and what followed from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from analysis.events import Confirmed, Event, Job, Purpose, Rerun, Tested
+from analysis.trials import Trial, Trials
+from spaces.experiment import Metric
+from spaces.problems import InputError
+
+
+class Reruns:
+    """How the reruns of a run stand: a projection of its events.
+
+    Args:
+        trials: takes in what happens to them; left out, one is made.
+    """
+
+    def __init__(self, trials: Trials | None = None) -> None:
+        self.trials = Trials() if trials is None else trials
+        self.jobs: dict[int, Job] = {}  # by the number of the rerun
+        self.confirmed: list[Confirmed] = []
+        self.tested: list[Tested] = []
+        self._by_job: dict[Job, Trial] = {}
+
+    def apply(self, event: Event) -> None:
+        """Take one event in; those of the search change nothing here.
+
+        Raises:
+            InputError: when it does not fit what came before.
+        """
+        if isinstance(event, Rerun):
+            self.trials.apply(event.what)
+        self.note(event)
+
+    def note(self, event: Event) -> None:
+        """Take in what ``trials``, which has the event, does not hold: whose rerun it is.
+
+        Raises:
+            InputError: when it is another one's than before, or was begun before.
+        """
+        match event:
+            case Rerun():
+                number, job = event.what.trial, event.job
+                if self.jobs.setdefault(number, job) != job:
+                    raise InputError(f"rerun {number} belongs to trial {self.jobs[number].trial}")
+                rerun = self.trials.by_number[number]
+                if self._by_job.setdefault(job, rerun) is not rerun:
+                    raise InputError(f"{job.purpose} {job.index} of trial {job.trial} was begun")
+            case Confirmed():
+                self.confirmed.append(event)
+            case Tested():
+                self.tested.append(event)
+
+    def get(self, job: Job) -> Trial | None:
+        """The training of a job, None where it was not begun."""
+        return self._by_job.get(job)
+
+    def begun(self, wants: Callable[[Job], bool]) -> set[Job]:
+        """The trainings of a plan that were begun."""
+        return {job for job in self._by_job if wants(job)}
+
+    def ended(self, wants: Callable[[Job], bool], metric: Metric) -> dict[Job, float]:
+        """The scores of those that have ended, NaN where one diverged or failed."""
+        held = ((job, rerun) for job, rerun in self._by_job.items() if wants(job))
+        return {job: _score(rerun, metric) for job, rerun in held if rerun.state != "running"}
+
+    def of(self, trial: int, purpose: Purpose) -> Iterator[Trial]:
+        """The trainings of a configuration for a purpose, by their index."""
+        index = 0
+        while (rerun := self.get(Job(trial, purpose, index))) is not None:
+            yield rerun
+            index += 1
+
+    def scores(self, trial: int, purpose: Purpose, metric: Metric) -> list[float]:
+        """The scores of those that have ended, NaN where one diverged or failed."""
+        ended = (rerun for rerun in self.of(trial, purpose) if rerun.state != "running")
+        return [_score(rerun, metric) for rerun in ended]
+
+
+def _score(rerun: Trial, metric: Metric) -> float:
+    value = rerun.value(metric)
+    return math.nan if value is None else value

@@ -1,0 +1,141 @@
+"""Reruns: configurations that were tried before are trained again, under fresh seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from analysis.events import Created, Event, Job, Rerun, Training
+from analysis.journal import Journal, replay
+from analysis.reruns import Reruns
+from analysis.trials import Trial, Trials
+from search.rules import Rules
+from search.trainings import Leader, Trainings
+from spaces.experiment import Budget, Experiment, Scheduler
+from spaces.seeds import derive_seed
+
+
+class Plan(Protocol):
+    """Says which training comes next, as a function of those that were begun and have ended."""
+
+    @property
+    def most_trainings(self) -> int:
+        """How many it can take."""
+
+    def next(self, begun: Collection[Job], ended: Mapping[Job, float]) -> Job | None:
+        """The training to begin now; None when there is none, for now or for good."""
+
+    def wants(self, job: Job) -> bool:
+        """Whether a training that was begun before has a place in it."""
+
+    def leader(self, ended: Mapping[Job, float], trials: Trials) -> Leader | None:
+        """How it stands, for people."""
+
+
+class Rerunner(Trainings):
+    """Hands out the trainings of a plan; each goes to max_epochs, unless it diverges or fails.
+
+    Their events stand in the run's journal, wrapped, with numbers of their own: the search that is
+    extended after them is the same as without.
+
+    Args:
+        experiment: the search's.
+        trials: its trials.
+        journal: where events are written; what it has of reruns is taken in.
+        plan: which trainings.
+
+    Raises:
+        InputError: when the journal is damaged.
+    """
+
+    noun = "rerun"
+
+    def __init__(
+        self, experiment: Experiment, trials: Trials, journal: Journal, plan: Plan
+    ) -> None:
+        super().__init__(experiment, rerun_rules(experiment))
+        self.reruns = Reruns(self.rules.trials)
+        self._searched = trials
+        self._plan = plan
+        self._journal = journal
+        replay(journal.path, self._replay)
+        self._finish_told()
+        self._unfinished = [
+            rerun
+            for number, rerun in self.trials.running.items()
+            if plan.wants(self.reruns.jobs[number])
+        ]
+
+    @property
+    def must_stop_now(self) -> bool:
+        """Whether running trainings shall stop where they are."""
+        return self.is_interrupted
+
+    @property
+    def most_trials(self) -> int:
+        """How many there will be at most, those of earlier plans, too."""
+        others = sum(not self._plan.wants(job) for job in self.reruns.jobs.values())
+        return others + self._plan.most_trainings
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the plan is carried out."""
+        begun, ended = self.state()
+        return begun <= ended.keys() and self._plan.next(begun, ended) is None
+
+    def leader(self) -> Leader | None:
+        """How the plan stands, for people."""
+        return self._plan.leader(self.state()[1], self._searched)
+
+    def state(self) -> tuple[set[Job], dict[Job, float]]:
+        """The trainings of the plan that were begun, and the scores of those that have ended."""
+        wants = self._plan.wants
+        return self.reruns.begun(wants), self.reruns.ended(wants, self.experiment.metric)
+
+    def next_trial(self) -> Trial | None:
+        """The next one to train: unfinished ones first, then what the plan says."""
+        if self.must_stop_now:
+            return None
+        if self._unfinished:
+            return self._unfinished.pop(0)
+        job = self._plan.next(*self.state())
+        if job is None:
+            return None
+        number = len(self.trials)
+        params = self._searched.by_number[job.trial].params
+        seed = seed_of(self.experiment, job, self._searched)
+        self._write(Created(trial=number, params=params, seed=seed), job=job)
+        return self.trials.by_number[number]
+
+    def _write(self, event: Training, job: Job | None = None) -> None:
+        job = self.reruns.jobs[event.trial] if job is None else job
+        wrapped = Rerun(
+            trial=job.trial,
+            purpose=job.purpose,
+            index=job.index,
+            what=event.model_copy(update={"time": time.time()}),
+        )
+        written = self._journal.append(wrapped)
+        self.rules.apply(written.what)
+        self.reruns.note(written)
+        for projection in self.projections:
+            projection.write(written, self._searched)
+
+    def _replay(self, event: Event) -> None:
+        if isinstance(event, Rerun):
+            self.rules.replay(event.what)
+        self.reruns.note(event)
+
+
+def rerun_rules(experiment: Experiment) -> Rules:
+    """The rules for reruns: nobody is stopped early, and no budget ends them."""
+    scheduler = Scheduler(name="none", max_epochs=experiment.scheduler.max_epochs)
+    return Rules(experiment.model_copy(update={"scheduler": scheduler, "budget": Budget()}))
+
+
+def seed_of(experiment: Experiment, job: Job, trials: Trials) -> int:
+    """The seed of a rerun: of its own, but for an audit, which takes the trial itself further."""
+    if job.purpose == "audit":
+        return trials.by_number[job.trial].seed
+    return derive_seed(experiment.seed, "rerun", job.trial, job.purpose, job.index)

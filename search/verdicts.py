@@ -1,0 +1,108 @@
+"""The commands that judge what a search found: confirm."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from analysis.confirmation import show_score, show_width
+from analysis.tables import rows_table, show_params
+from search.environment import prepare_environment
+from search.options import Address, Json, Run, Verbose, chosen_run, print_json
+from spaces.experiment import Confirm
+
+if TYPE_CHECKING:
+    from analysis.confirmation import Confirmation, Standing
+    from analysis.run import RunFolder
+
+app = typer.Typer(rich_markup_mode=None)
+_out = Console(highlight=False, markup=False, emoji=False)
+
+
+@app.command()
+def confirm(
+    run: Run = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=100, help="So many of the best configurations.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, max=100, help="So many fresh seeds for each.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="What it may cost; refused if it can cost more.")
+    ] = None,
+    address: Address = None,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Train the best again under fresh seeds, choose one, measure it, read the test split once."""
+    prepare_environment(address)
+    from analysis.run import RunFolder, experiment_of
+
+    folder = RunFolder(chosen_run(run))
+    flags = {"top": top, "seeds": seeds, "epochs": epochs}
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = (experiment_of(folder).confirm or Confirm()).model_copy(update=given)
+    confirm_and_print(folder, settings, address, verbose, as_json)
+
+
+def confirm_and_print(
+    folder: RunFolder, settings: Confirm, address: str | None, verbose: bool, as_json: bool = False
+) -> None:
+    """Confirm a run and print what was found.
+
+    Raises:
+        typer.Exit: with 130 when it was interrupted.
+    """
+    from search.confirm import confirm_command, confirm_run
+
+    found = confirm_run(folder, settings, address, verbose)
+    if found is None:
+        again = f"interrupted; go on with: {confirm_command(folder, settings)}"
+        print(again, file=sys.stderr if as_json else sys.stdout)
+        raise typer.Exit(130)
+    if as_json:
+        print_json({"run": str(folder.path), **found.plain()})
+    else:
+        print_confirmation(found, _out)
+
+
+def print_confirmation(found: Confirmation, out: Console) -> None:
+    """What ``shoal confirm`` prints: the figures of each configuration, then the finding."""
+    name = found.metric.name
+    columns = ("", "trial", "seeds", "mean", "SE", "95 % interval", "searched", "optimism")
+    if any(show_score(name, score).endswith("%") for s in found.candidates for score in s.scores):
+        columns = (*columns[:3], "mean, %", *columns[4:])
+    table = rows_table(columns, [_row("candidate", s, name) for s in found.candidates])
+    table.add_section()
+    measured = [("winner", found.winner), ("baseline", found.baseline)]
+    held = [(role, standing) for role, standing in measured if standing is not None]
+    for role, standing in held:
+        table.add_row(*_row(role, standing, name))
+    out.print(table)
+    for standing in (*found.candidates, *(s for role, s in held if role == "baseline")):
+        out.print(f"trial {standing.trial}: {show_params(standing.params)}", soft_wrap=True)
+    out.print("the winner was chosen by the candidates' scores, and measured under other seeds")
+    for test in found.tests:
+        scores = ", ".join(show_score(test.metric, score) for score in test.scores)
+        out.print(f"{test.metric} of trial {test.trial}, read once: {scores}", soft_wrap=True)
+    out.print(found.sentence, style="bold", soft_wrap=True)
+
+
+def _row(role: str, standing: Standing, name: str) -> list[str]:
+    seeds = str(len(standing.scores)) + (f" ({standing.lost} lost)" if standing.lost else "")
+    found, figures = standing.estimate, ["", "", ""]
+    if found is not None:
+        mean, low, high = (_bare(name, value) for value in (found.mean, found.low, found.high))
+        figures = [mean, show_width(name, found.se), f"{low}–{high}"]
+    searched = "" if standing.searched is None else _bare(name, standing.searched)
+    optimism = "" if standing.optimism is None else show_width(name, standing.optimism)
+    return [role, str(standing.trial), seeds, *figures, searched, optimism]
+
+
+def _bare(name: str, value: float) -> str:
+    """A score without its unit, which the table's head has."""
+    return show_score(name, value).removesuffix(" %")

@@ -1,0 +1,234 @@
+"""``shoal confirm`` on the real parts: Ray, the digits, own code, the test split."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+from analysis import events
+from analysis.confirmation import Confirmation, confirmation_of
+from analysis.events import Rerun
+from analysis.journal import read_journal
+from analysis.lock import locked
+from analysis.reruns import Reruns
+from analysis.run import open_run
+from search.cli import main
+from tests.processes import code_file, shoal, wait_for_epochs
+
+NOISY_CODE = """
+import random, time
+
+def train(config, context):
+    random.seed(context.seed)
+    offset = random.gauss(0.0, 0.02)
+    total = context.state or 0.0
+    for epoch in range(context.epoch, context.max_epochs):
+        time.sleep(config.get("seconds", 0.0))
+        total += config["step"] + offset
+        context.save(total)
+        yield {"score": total / (epoch + 1)}
+"""
+
+
+def noisy_file(folder: Path, **changes: Any) -> str:
+    """Own code whose score is its step, and noise that the seed decides."""
+    data = {
+        "baseline": {"step": 0.2},
+        "scheduler": {"max_epochs": 3},
+        "budget": {"trials": 8},
+    }
+    return code_file(folder, NOISY_CODE, **{**data, **changes})
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Path:
+    """A finished and confirmed search of 8 trials on the digits."""
+    run = tmp_path_factory.mktemp("confirmed") / "run"
+    settings = ("resources.gpus=0", "budget.trials=8", "scheduler.max_epochs=9")
+    flags = [flag for setting in settings for flag in ("--set", setting)]
+    assert main(["search", "quickstart", "--run", str(run), *flags]) == 0
+    assert main(["confirm", str(run), "--top", "2", "--seeds", "3"]) == 0
+    return run
+
+
+def found_in(run: Path) -> Confirmation:
+    reruns = Reruns()
+    _, experiment, trials = open_run(run, reruns.apply)
+    found = confirmation_of(experiment, trials, reruns)
+    assert found is not None
+    return found
+
+
+def events_of(run: Path, kind: type) -> list[Any]:
+    return [event for event in read_journal(run / "journal.jsonl") if isinstance(event, kind)]
+
+
+def test_winner_and_baseline_are_measured_under_fresh_seeds_and_tested_once(digits: Path) -> None:
+    reruns = Reruns()
+    _, experiment, trials = open_run(digits, reruns.apply)
+    found = found_in(digits)
+    assert found.winner is not None
+    assert found.baseline is not None
+    assert found.winner.trial in [standing.trial for standing in found.candidates]
+    assert len(found.winner.scores) == len(found.baseline.scores) == 3
+    assert {test.trial for test in found.tests} == {found.winner.trial, 0}
+    assert all(len(test.scores) == 3 for test in found.tests)
+    assert all(0.5 < score <= 1.0 for test in found.tests for score in test.scores)
+    seeds = [rerun.seed for rerun in reruns.trials]
+    assert len({*seeds, *(trial.seed for trial in trials)}) == len(seeds) + len(trials)
+    assert all(rerun.epoch == experiment.scheduler.max_epochs for rerun in reruns.trials)
+
+
+def test_a_second_time_gives_the_recorded_figures_and_trains_and_reads_nothing(
+    digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (digits / "journal.jsonl").read_bytes()
+    assert main(["confirm", str(digits), "--top", "2", "--seeds", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (digits / "journal.jsonl").read_bytes() == before
+    (tested, baseline_tested) = events_of(digits, events.Tested)
+    assert [test["scores"] for test in told["tests"]] == [tested.scores, baseline_tested.scores]
+    assert told["sentence"] == found_in(digits).sentence
+
+
+def test_the_search_is_the_same_with_and_without_a_confirmation(
+    digits: Path, tmp_path: Path
+) -> None:
+    without = tmp_path / "run"
+    shutil.copytree(digits, without)
+    lines = (digits / "journal.jsonl").read_text().splitlines(keepends=True)
+    kept = [s for s in lines if json.loads(s)["event"] not in ("rerun", "confirmed", "tested")]
+    (without / "journal.jsonl").write_text("".join(kept))
+    _, experiment, trials = open_run(digits)
+    _, _, others = open_run(without)
+    assert trials.counts() == others.counts()
+    assert trials.seconds() == others.seconds()
+    assert trials.ranked(experiment.metric) == others.ranked(experiment.metric)
+
+
+def test_the_hparams_tab_has_each_configuration_as_a_group_of_its_seeds(digits: Path) -> None:
+    groups: dict[str, int] = {}
+    for folder in (digits / "tensorboard" / "reruns").iterdir():
+        shown = EventAccumulator(str(folder))
+        shown.Reload()
+        content = shown.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
+        start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+        groups[start.group_name] = groups.get(start.group_name, 0) + 1
+        assert "lr" in start.hparams
+        assert len(shown.Scalars("val_accuracy")) == 9
+    found = found_in(digits)
+    assert found.winner is not None
+    assert groups[f"{found.winner.trial}-confirmed"] == 6  # chosen by three, measured with three
+    assert groups["0-confirmed"] == 3
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_an_extended_run_with_a_new_winner_adds_a_second_reading(
+    digits: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(digits, run)
+    assert main(["resume", str(run), "--trials", "6"]) == 0
+    assert main(["confirm", str(run), "--top", "4", "--seeds", "3"]) == 0
+    before, after = found_in(digits), found_in(run)
+    assert before.winner is not None
+    assert after.winner is not None
+    is_new = after.winner.trial != before.winner.trial
+    assert len(after.tests) == len(before.tests) + is_new
+    assert after.tests[:2] == before.tests
+    assert after.baseline == before.baseline  # its trainings are not done again
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_file_that_asks_for_it_is_confirmed_at_the_end_of_the_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    file = noisy_file(tmp_path, confirm={"top": 2, "seeds": 4})
+    assert main(["search", file, "--run", str(run)]) == 0
+    found = found_in(run)
+    assert found.sentence in " ".join(capsys.readouterr().out.split())
+    assert found.sentence.startswith("Confirmed: score 0.")
+    assert found.gain is not None
+    assert found.gain.low > 0.0
+    assert found.tests == []  # the user's own code has no test split that we know of
+    assert main(["resume", str(run)]) == 2  # all is done
+
+
+def test_killed_and_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    search = shoal("search", noisy_file(tmp_path, train={"seconds": 0.1}), "--run", str(run))
+    assert search.wait(120) == 0, search.communicate()
+    whole = tmp_path / "whole"
+    shutil.copytree(run, whole)
+    command = ("--top", "3", "--seeds", "3")
+    reports = len(events_of(run, events.Report))
+
+    killed = shoal("confirm", str(run), *command)
+    wait_for_epochs(run, reports + 7, killed)
+    killed.kill()
+    killed.wait(60)
+    interrupted = shoal("confirm", str(run), *command)
+    wait_for_epochs(run, reports + 14, interrupted)
+    interrupted.send_signal(signal.SIGINT)
+    out, _ = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130
+    assert f"go on with: shoal confirm {run} --top 3 --seeds 3" in out
+    done = shoal("confirm", str(run), *command)
+    assert done.wait(120) == 0, done.communicate()
+
+    undisturbed = shoal("confirm", str(whole), *command)
+    assert undisturbed.wait(120) == 0, undisturbed.communicate()
+    a, b = found_in(run), found_in(whole)
+    assert (a.winner, a.baseline, a.gain) == (b.winner, b.baseline, b.gain)
+    reported = [
+        (e.what.trial, e.what.epoch) for e in events_of(run, Rerun) if e.what.event == "report"
+    ]
+    assert len(set(reported)) == len(reported)
+
+
+def test_what_cannot_be_confirmed_is_told_in_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], local_ray: None
+) -> None:
+    run = tmp_path / "run"
+    assert main(["search", noisy_file(tmp_path), "--run", str(run)]) == 0
+    lines = (run / "journal.jsonl").read_text().splitlines(keepends=True)
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    (unfinished / "journal.jsonl").write_text("".join(lines[:2]))
+    capsys.readouterr()
+    for arguments, message in (
+        ([str(unfinished)], "no finished trial yet"),
+        ([str(run), "--epochs", "30"], "can cost 105 epochs, its budget (epochs) is 30"),
+        ([str(run), "--seeds", "1"], "greater than or equal to 2"),
+        ([str(run), "--top", "0"], "greater than or equal to 1"),
+        ([str(tmp_path / "none")], "is no run folder"),
+    ):
+        assert main(["confirm", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in " ".join(error.replace("│", " ").split())
+        assert "Traceback" not in error
+    with locked(run):
+        assert main(["confirm", str(run)]) == 2
+    assert "another process" in capsys.readouterr().err
+    assert events_of(run, events.Confirmed) == []
+
+
+def test_a_confirmation_that_can_cost_more_than_it_may_is_a_mistake_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = noisy_file(tmp_path, confirm={"top": 5, "seeds": 5, "epochs": 50})
+    assert main(["search", file, "--dry-run"]) == 2
+    assert "confirm.seeds: 5 seeds for the best 5 can cost 105 epochs" in capsys.readouterr().err
+    plain = yaml.safe_load(Path(file).read_text())
+    plain["confirm"]["epochs"] = 105
+    Path(file).write_text(yaml.safe_dump(plain))
+    assert main(["search", file, "--dry-run"]) == 0
