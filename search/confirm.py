@@ -8,23 +8,19 @@ from analysis.confirmation import Confirmation, confirmation_of
 from analysis.events import Confirmed, Job
 from analysis.journal import Journal
 from analysis.lock import locked
-from analysis.projection import open_projections
 from analysis.reruns import Reruns
 from analysis.run import RunFolder, experiment_of, open_run
 from analysis.trials import Trials
 from search.candidates import best_configurations, race_of, verdict
-from search.cluster import Slots, on_cluster
-from search.guards import faults_told, interruptible
+from search.cluster import on_cluster
+from search.guards import faults_told
 from search.held_out import read_test
-from search.plain import run_plain
 from search.preparing import prepare
-from search.progress import Progress
 from search.race import Race
-from search.rerunning import Rerunner
+from search.rerunning import Rerunner, train_reruns
 from spaces.checks import confirm_problems, parse_experiment
 from spaces.experiment import Confirm, Experiment
 from spaces.problems import InputError
-from trainables.checkpoints import Checkpoints
 from trainables.data import Data
 
 
@@ -62,7 +58,7 @@ def confirm_run(
         work = Confirming(experiment, folder, trials, journal, data, race)
         if not work.rerunner.is_finished:
             with on_cluster(experiment, address, verbose) as slots:
-                work.train(slots, confirm_command(folder, settings))
+                train_reruns(work.rerunner, folder, slots, data, confirm_command(folder, settings))
         return work.conclude()
 
 
@@ -114,24 +110,6 @@ class Confirming:
         self._journal = journal
         self._data = data
         self._race = race
-
-    def train(self, slots: Slots, again: str) -> None:
-        """Train what the race asks for, until it is over or interrupted.
-
-        Args:
-            slots: what a training gets, and how many fit.
-            again: the command that goes on.
-        """
-        part = self._folder.of_reruns
-        Checkpoints(part.checkpoints(self._experiment.storage), 0).try_root()
-        progress = Progress(self.rerunner, part)
-        with interruptible(self.rerunner, again), progress:
-            self.rerunner.projections = open_projections(self._folder, self._experiment)
-            try:
-                run_plain(self.rerunner, part, slots, self._data, progress)
-            finally:
-                for projection in self.rerunner.projections:
-                    projection.close()
 
     def conclude(self) -> Confirmation | None:
         """Note who won, and read the test split where that was not done before.

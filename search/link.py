@@ -75,11 +75,14 @@ class Link:
     def assignment(self, trial: Trial) -> Assignment:
         experiment = self.trainings.experiment
         config = resolve(experiment, trial.params, trial.seed)
+        origin = self.trainings.origin(trial.number)
+        searched = RunFolder(self.folder.path).checkpoints(experiment.storage)
         return Assignment(
             trial=trial.number,
             config=config.model_dump(mode="json"),
             reported=trial.epoch,
             checkpoints=self.checkpoints,
+            origin=None if origin is None else (searched, origin),
             log_file=str(self.folder.log_file(trial.number).resolve()),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )

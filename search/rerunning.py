@@ -8,12 +8,20 @@ from typing import Protocol
 
 from analysis.events import Created, Event, Job, Rerun, Training
 from analysis.journal import Journal, replay
+from analysis.projection import open_projections
 from analysis.reruns import Reruns
+from analysis.run import RunFolder
 from analysis.trials import Trial, Trials
+from search.cluster import Slots
+from search.guards import interruptible
+from search.plain import run_plain
+from search.progress import Progress
 from search.rules import Rules
 from search.trainings import Leader, Trainings
 from spaces.experiment import Budget, Experiment, Scheduler
 from spaces.seeds import derive_seed
+from trainables.checkpoints import Checkpoints
+from trainables.data import Data
 
 
 class Plan(Protocol):
@@ -108,6 +116,11 @@ class Rerunner(Trainings):
         self._write(Created(trial=number, params=params, seed=seed), job=job)
         return self.trials.by_number[number]
 
+    def origin(self, number: int) -> int | None:
+        """An audit goes on from where the trial itself was stopped."""
+        job = self.reruns.jobs[number]
+        return job.trial if job.purpose == "audit" else None
+
     def _write(self, event: Training, job: Job | None = None) -> None:
         job = self.reruns.jobs[event.trial] if job is None else job
         wrapped = Rerun(
@@ -126,6 +139,30 @@ class Rerunner(Trainings):
         if isinstance(event, Rerun):
             self.rules.replay(event.what)
         self.reruns.note(event)
+
+
+def train_reruns(
+    rerunner: Rerunner, folder: RunFolder, slots: Slots, data: Data | None, again: str
+) -> None:
+    """Train what a plan asks for on Ray, until it is carried out or interrupted.
+
+    Args:
+        rerunner: hands it out.
+        folder: the run.
+        slots: what a training gets, and how many fit.
+        data: for built-in models.
+        again: the command that goes on.
+    """
+    part, experiment = folder.of_reruns, rerunner.experiment
+    Checkpoints(part.checkpoints(experiment.storage), 0).try_root()
+    progress = Progress(rerunner, part)
+    with interruptible(rerunner, again), progress:
+        rerunner.projections = open_projections(folder, experiment)
+        try:
+            run_plain(rerunner, part, slots, data, progress)
+        finally:
+            for projection in rerunner.projections:
+                projection.close()
 
 
 def rerun_rules(experiment: Experiment) -> Rules:

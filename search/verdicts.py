@@ -1,9 +1,9 @@
-"""The commands that judge what a search found: confirm."""
+"""The commands that judge a search by training more: confirm, audit."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from spaces.experiment import Confirm
 if TYPE_CHECKING:
     from analysis.confirmation import Confirmation, Standing
     from analysis.run import RunFolder
+    from search.hindsight import Hindsight
 
 app = typer.Typer(rich_markup_mode=None)
 _out = Console(highlight=False, markup=False, emoji=False)
@@ -49,6 +50,36 @@ def confirm(
     confirm_and_print(folder, settings, address, verbose, as_json)
 
 
+@app.command()
+def audit(
+    run: Run = None,
+    sample: Annotated[
+        int, typer.Option(min=1, max=10_000, help="So many stopped trials, over all rungs.")
+    ] = 12,
+    address: Address = None,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Take stopped trials on to the end, and say whether stopping them was right."""
+    prepare_environment(address)
+    from analysis.run import RunFolder
+    from search.audit import audit_command, audit_run
+
+    folder = RunFolder(chosen_run(run))
+    found = audit_run(folder, sample, address, verbose)
+    if found is None:
+        _interrupted(audit_command(folder, sample), as_json)
+    elif as_json:
+        print_json({"run": str(folder.path), **found.plain()})
+    else:
+        print_hindsight(found, _out)
+
+
+def _interrupted(again: str, as_json: bool) -> NoReturn:
+    print(f"interrupted; go on with: {again}", file=sys.stderr if as_json else sys.stdout)
+    raise typer.Exit(130)
+
+
 def confirm_and_print(
     folder: RunFolder, settings: Confirm, address: str | None, verbose: bool, as_json: bool = False
 ) -> None:
@@ -61,9 +92,7 @@ def confirm_and_print(
 
     found = confirm_run(folder, settings, address, verbose)
     if found is None:
-        again = f"interrupted; go on with: {confirm_command(folder, settings)}"
-        print(again, file=sys.stderr if as_json else sys.stdout)
-        raise typer.Exit(130)
+        _interrupted(confirm_command(folder, settings), as_json)
     if as_json:
         print_json({"run": str(folder.path), **found.plain()})
     else:
@@ -106,3 +135,37 @@ def _row(role: str, standing: Standing, name: str) -> list[str]:
 def _bare(name: str, value: float) -> str:
     """A score without its unit, which the table's head has."""
     return show_score(name, value).removesuffix(" %")
+
+
+def print_hindsight(found: Hindsight, out: Console) -> None:
+    """What ``shoal audit`` prints."""
+    rows = [
+        (rung.epoch, rung.n, f"{r.value:.2f}", f"{r.low:.2f} to {r.high:.2f}")
+        for rung in found.rungs
+        for r in [rung.correlation]
+    ]
+    out.print(rows_table(("rung", "trials", "rank correlation with the end", "95 %"), rows))
+    beaten, regret = found.beaten, found.regret
+    share = 1 - found.epochs / found.epochs_to_the_end
+    for line in (
+        f"{len(found.beating)} of {found.audited} stopped trials that were trained to the end beat "
+        f"the best of the run (trial {found.best}); of all {found.stopped} stopped ones that makes "
+        f"{beaten.value:.1f} (95 %: {beaten.low:.1f} to {beaten.high:.1f})",
+        f"regret: had nobody been stopped, the best would have been better by {regret.value:.2g} "
+        f"(95 %: {regret.low:.2g} to {regret.high:.2g})",
+        f"epochs: {found.epochs} instead of {found.epochs_to_the_end}, {share:.0%} saved",
+        _advised(found),
+    ):
+        out.print(line, soft_wrap=True)
+
+
+def _advised(found: Hindsight) -> str:
+    advice = found.advice
+    if advice is None:
+        return "the data speak for no other min_epochs or reduction_factor"
+    return (
+        f"the data speak for min_epochs: {advice.min_epochs}, reduction_factor: "
+        f"{advice.reduction_factor}: {advice.epochs:.0%} of the epochs, and a regret of "
+        f"{advice.regret:.2g} where this setting has {advice.regret_now:.2g} (replayed on the "
+        "known curves)"
+    )

@@ -32,14 +32,16 @@ class Assignment:
     """What a worker is told about its trial.
 
     ``config``: plain data of the resolved settings. ``reported``: epochs that the journal already
-    has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``log_file``: where
-    what the code prints goes, if that folder is there on the worker's machine.
+    has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``origin``: another
+    such place, and the trial there from which to begin while there is none of its own.
+    ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
     """
 
     trial: int
     config: dict[str, Any]
     reported: int
     checkpoints: str
+    origin: tuple[str, int] | None
     log_file: str
     epoch_timeout_seconds: float | None
 
@@ -181,6 +183,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         self._checkpoints.check_root()
         self._training = make_training(config, self._data, *_device_of_this_process(config))
         saved = self._checkpoints.load()
+        if saved is None and self._assignment.origin is not None:
+            saved = Checkpoints(*self._assignment.origin).load()
         if saved is None:
             return
         self._training.load_state_dict(saved["training"])
