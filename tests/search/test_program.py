@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
+from analysis.bundle import Bundle, write_bundle
 from search import program
 from search.program import OLDEST_ONNXSCRIPT, WholeModel, can_make_onnx, make_programs
 from search.trained import load_inputs, load_model
@@ -114,6 +117,20 @@ def untrained(model: dict[str, Any]) -> tuple[TrainConfig, InputSpec, dict[str, 
     return config, inputs, built.state_dict()
 
 
+def expected_answers(
+    config: TrainConfig,
+    inputs: InputSpec,
+    weights: dict[str, torch.Tensor],
+    samples: torch.Tensor,
+) -> torch.Tensor:
+    """What the model itself answers."""
+    built, _ = build_model(config.model, tuple(inputs.shape), inputs.outputs, config.seed)
+    built.load_state_dict(weights)
+    with torch.inference_mode():
+        answers: torch.Tensor = WholeModel(built, inputs).eval()(samples)
+    return answers
+
+
 def onnx_answers(made: bytes, inputs: torch.Tensor) -> torch.Tensor:
     """What ONNX Runtime answers."""
     import onnxruntime
@@ -162,20 +179,38 @@ def test_a_regression_answers_with_values(tmp_path: Path, name: str) -> None:
         assert torch.allclose(answers, load_model(bundle)[0](torch.from_numpy(inputs)), atol=1e-5)
 
 
+@formats
+def test_the_script_in_a_bundles_readme_asks_its_program(tmp_path: Path, name: str) -> None:
+    config, inputs, weights = untrained({"family": "mlp"})
+    metrics = {"metric": "val_accuracy", "value": 0.1, "epoch": 1, "metrics": {}}
+    programs = make_programs(config, inputs, weights)
+    plain = (config.model_dump(mode="json"), metrics, {}, "Made up.", inputs.model_dump())
+    write_bundle(tmp_path / "bundle", Bundle(*plain, programs), weights)
+    readme = (tmp_path / "bundle" / "README.md").read_text()
+    blocks = re.findall(r"\n\n((?:    .*\n)+)", readme)
+    (script,) = (dedent(block) for block in blocks if f'"{name}"' in block)
+    samples = torch.rand(3, *inputs.shape, generator=torch.Generator().manual_seed(1))
+    np.save(tmp_path / "samples.npy", samples.numpy())
+    taken = "import numpy\ninputs = numpy.load('../samples.npy')\n"
+    if name == "model.pt2":
+        taken += "import torch\ninputs = torch.from_numpy(inputs)\n"
+    command = [sys.executable, "-I", "-c", f"{taken}{script}print(probabilities.tolist())"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "bundle")
+    assert done.stderr == ""
+    expected = expected_answers(config, inputs, weights, samples)
+    assert torch.allclose(torch.tensor(json.loads(done.stdout)), expected, atol=1e-5)
+
+
 @needs_onnx
 @pytest.mark.parametrize(
     "model", [{"family": "mlp", "hidden": []}, *EVERYTHING], ids=["linear", *NORMS]
 )
 def test_every_layer_is_exported(model: dict[str, Any]) -> None:
     config, inputs, weights = untrained(model)
-    built, _ = build_model(config.model, tuple(inputs.shape), inputs.outputs, config.seed)
-    built.load_state_dict(weights)
-    whole = WholeModel(built, inputs).eval()
     made = make_programs(config, inputs, weights)
     assert sorted(made) == ["model.onnx", "model.pt2"]
     samples = torch.rand(7, *inputs.shape, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        expected = whole(samples)
+    expected = expected_answers(config, inputs, weights, samples)
     assert expected.std(dim=0).max() > 1e-3  # the samples can be told apart
     for size in (1, 7):
         answers = onnx_answers(made["model.onnx"], samples[:size])
