@@ -92,9 +92,10 @@ def make_programs(
     torch.export.save(exported, buffer)
     programs = {"model.pt2": buffer.getvalue()}
     if can_make_onnx():
-        problem = _add_onnx(programs, whole, exported, samples, expected)
-        if problem is not None:
-            warnings.warn(f"model.onnx is left out: {problem}", stacklevel=2)
+        try:
+            programs["model.onnx"] = _onnx_program(whole, exported, samples, expected)
+        except RunError as error:
+            warnings.warn(f"model.onnx is left out: {error}", stacklevel=2)
     return programs
 
 
@@ -105,17 +106,21 @@ def can_make_onnx() -> bool:
     return Version(importlib.metadata.version("onnxscript")) >= OLDEST_ONNXSCRIPT
 
 
-def _add_onnx(
-    programs: dict[str, bytes],
+def _onnx_program(
     whole: WholeModel,
     exported: torch.export.ExportedProgram,
     samples: torch.Tensor,
     expected: torch.Tensor,
-) -> str | None:
-    """Add ``model.onnx``, one file with the weights in it; or say what stands against it."""
+) -> bytes:
+    """``model.onnx``, one file with the weights in it.
+
+    Raises:
+        RunError: when it would be too large, or answers otherwise than the model.
+    """
     weights = sum(tensor.nbytes for tensor in whole.state_dict().values())
     if weights > MOST_ONNX_BYTES:
-        return f"its weights take {weights:,} bytes, and the format ends at {MOST_ONNX_BYTES:,}"
+        most = f"{MOST_ONNX_BYTES:,}"
+        raise RunError(f"its weights take {weights:,} bytes, and the format holds {most}")
     with contextlib.redirect_stdout(io.StringIO()):  # some versions of onnxscript print
         converted = torch.onnx.export(
             exported,
@@ -129,9 +134,8 @@ def _add_onnx(
     program: bytes = converted.model_proto.SerializeToString()
     difference = _difference(_onnx_answers(program, samples), expected)
     if not difference <= CLOSE_ONNX:
-        return f"ONNX Runtime answers otherwise than the model, by up to {difference:g}"
-    programs["model.onnx"] = program
-    return None
+        raise RunError(f"ONNX Runtime answers otherwise than the model, by up to {difference:g}")
+    return program
 
 
 def _onnx_answers(program: bytes, samples: torch.Tensor) -> torch.Tensor:
