@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Bundle:
     which is copied along. ``metrics``: ``metric``, ``value``,
     ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
     found, in a sentence. ``inputs``: what a built-in model takes and gives, with its class names.
-    ``program``: the model as ``torch.export`` saves it.
+    ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name.
     """
 
     config: dict[str, Any]
@@ -36,7 +36,7 @@ class Bundle:
     versions: dict[str, str]
     origin: str
     inputs: dict[str, Any] | None = None
-    program: bytes | None = None
+    programs: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> None:
@@ -60,8 +60,8 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")
     if bundle.inputs is not None:
         (folder / "inputs.json").write_text(json.dumps(bundle.inputs, indent=2) + "\n")
-    if bundle.program is not None:
-        (folder / "model.pt2").write_bytes(bundle.program)
+    for name, program in bundle.programs.items():
+        (folder / name).write_bytes(program)
     lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
     (folder / "versions.txt").write_text("".join(lines))
     (folder / "README.md").write_text(_readme(bundle, tensors), encoding="utf-8")
@@ -146,8 +146,10 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
     ]
     if bundle.inputs is not None:
         files.append("| `inputs.json` | what the model takes: size, normalisation; its classes |")
-    if bundle.program is not None:
-        files.append("| `model.pt2` | the same model as a program that needs PyTorch only |")
+    files += [
+        f"| `{name}` | the same model as a program that needs {_NEEDS[name]} only |"
+        for name in bundle.programs
+    ]
     is_own_code = "trainable" in bundle.config
     if is_own_code:
         files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
@@ -160,7 +162,8 @@ def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
             *files,
             _AGAIN,
             "" if is_own_code else _LOAD,
-            "" if bundle.program is None else _PROGRAM,
+            _PROGRAMS if bundle.programs else "",
+            *(_PROGRAM[name] for name in bundle.programs),
             _PREDICT if len((bundle.inputs or {}).get("shape", ())) == 3 else "",
         ]
     )
@@ -176,14 +179,24 @@ Ask it about pictures of your own:
 
     shoal predict . picture.png -o answer.png
 """
-_PROGRAM = """
-Or without Shoal; it takes batches of inputs in [0, 1], before any normalisation, and answers with
-probabilities in the order of the classes in `inputs.json` (a regression: with values):
-
+_PROGRAMS = """
+Or without Shoal. A program takes batches of inputs in [0, 1], before any normalisation, as float32
+of shape (batch, channels, height, width), and answers with probabilities in the order of the
+classes in `inputs.json` (a regression: takes (batch, features), answers with values):
+"""
+_NEEDS = {"model.pt2": "PyTorch", "model.onnx": "an ONNX runtime"}
+_PROGRAM = {
+    "model.pt2": """
     import torch
     program = torch.export.load("model.pt2").module()
-    probabilities = program(images)   # (batch, channels, height, width)
-"""
+    probabilities = program(inputs)   # tensors
+""",
+    "model.onnx": """
+    import onnxruntime
+    program = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+    (probabilities,) = program.run(None, {"inputs": inputs})   # NumPy arrays
+""",
+}
 _LOAD = """
 Load it in Python:
 

@@ -190,12 +190,15 @@ def export(
     run: Run = None,
 ) -> None:
     """Write the best configuration, with its weights, as a bundle."""
+    from search.program import can_make_onnx
     from search.take_home import export_best
 
     folder, _, _ = opened_run(run)
     bundle = export_best(folder.path, output)
     _out.print(f"{output}: {bundle.metrics['metric']} {bundle.metrics['value']:.4f}")
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)
+    if bundle.programs and not can_make_onnx():
+        _out.print("to have model.onnx, too: pip install 'shoal[onnx]'", markup=False)
 
 
 @app.command()

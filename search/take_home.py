@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from analysis.bundle import Bundle, check_target, read_bundle, write_bundle
 from analysis.run import open_run
 from analysis.trials import Trial
-from search.program import make_program
+from search.program import make_programs
 from search.versions import versions
 from search.weights import tensors_in, weights_of
 from spaces.experiment import Experiment
@@ -27,13 +27,14 @@ from trainables.training import EpochReport, Training
 from trainables.tune_plain import make_training
 
 
-def export_best(run: Path, target: Path, with_program: bool = True) -> Bundle:
+def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     """Write the best trial of a run as a bundle.
 
     Args:
         run: the run's folder.
         target: a new or empty folder.
-        with_program: whether a built-in model is exported as ``model.pt2``, too.
+        with_programs: whether a built-in model is exported as ``model.pt2`` (and
+            ``model.onnx``, where that extra is installed), too.
 
     Raises:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
@@ -49,10 +50,10 @@ def export_best(run: Path, target: Path, with_program: bool = True) -> Bundle:
     weights = weights_of(folder, experiment, trial, config, report.epoch)
     assert trials.start is not None
     inputs = _inputs_of(config, trials.start.inputs)
-    program = None
-    if with_program and isinstance(config, TrainConfig) and inputs is not None:
+    programs = {}
+    if with_programs and isinstance(config, TrainConfig) and inputs is not None:
         check_target(target)
-        program = make_program(config, inputs, weights)
+        programs = make_programs(config, inputs, weights)
     bundle = Bundle(
         config=config.model_dump(mode="json"),
         metrics=_metrics(experiment.metric.name, report.epoch, report.metrics),
@@ -60,7 +61,7 @@ def export_best(run: Path, target: Path, with_program: bool = True) -> Bundle:
         origin=f"The best of {len(trials)} trials of `{experiment.name}` (trial {trial.number}, "
         f"{trial.state}), by {experiment.metric.name} on the validation split.",
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
-        program=program,
+        programs=programs,
     )
     write_bundle(target, bundle, weights)
     return bundle

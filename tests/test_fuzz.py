@@ -120,7 +120,7 @@ def export(folder: Path) -> None:
     """``shoal export``."""
     target = folder.with_name("target")
     shutil.rmtree(target, ignore_errors=True)
-    export_best(folder, target, with_program=False)  # its making takes seconds
+    export_best(folder, target, with_programs=False)  # its making takes seconds
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from analysis.journal import read_journal
 from analysis.run import open_run
 from analysis.trials import Trials
 from search.cli import main
+from search.program import can_make_onnx
 from spaces.files import load_experiment
 from tests import made
 
@@ -107,13 +109,30 @@ def test_the_exported_bundle_retrains_to_the_last_digit(
     bundle = tmp_path / "bundle"
     assert main(["export", str(quickstart), "-o", str(bundle)]) == 0
     names = {"config.yaml", "model.safetensors", "metrics.json", "versions.txt", "README.md"}
-    assert {path.name for path in bundle.iterdir()} == {*names, "inputs.json", "model.pt2"}
-    capsys.readouterr()
+    programs = {"model.pt2", "model.onnx"} if can_make_onnx() else {"model.pt2"}
+    assert {path.name for path in bundle.iterdir()} == {*names, *programs, "inputs.json"}
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert ("shoal[onnx]" in printed.out) is not can_make_onnx()
     assert main(["train", str(bundle), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["metric"] == "val_accuracy"
     assert found["recorded"] == found["retrained"]
     assert found["difference"] == 0.0
+
+
+def test_without_the_extra_export_says_how_to_have_onnx(
+    quickstart: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
+    bundle = tmp_path / "bundle"
+    assert main(["export", str(quickstart), "-o", str(bundle)]) == 0
+    assert "to have model.onnx, too: pip install 'shoal[onnx]'\n" in capsys.readouterr().out
+    assert not (bundle / "model.onnx").exists()
+    assert "onnx" not in (bundle / "README.md").read_text()
 
 
 def test_a_finished_run_is_extended(
