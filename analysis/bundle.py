@@ -14,7 +14,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from analysis.tables import show_value
+from analysis.model_card import model_card
 from spaces.code import absolute_reference
 from spaces.problems import InputError
 from spaces.text import dump_yaml, read_mapping, read_text
@@ -28,7 +28,9 @@ class Bundle:
     which is copied along. ``metrics``: ``metric``, ``value``,
     ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
     found, in a sentence. ``inputs``: what a built-in model takes and gives, with its class names.
-    ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name.
+    ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name. ``split``: by which
+    data it was trained: samples and SHA-256 of either split. ``confirmation``: what
+    ``shoal confirm`` found, and between which scores a further training is ``expected``.
     """
 
     config: dict[str, Any]
@@ -37,6 +39,8 @@ class Bundle:
     origin: str
     inputs: dict[str, Any] | None = None
     programs: Mapping[str, bytes] = field(default_factory=dict)
+    split: dict[str, Any] | None = None
+    confirmation: dict[str, Any] | None = None
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> None:
@@ -57,14 +61,22 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
     (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors))
-    (folder / "metrics.json").write_text(json.dumps(bundle.metrics, indent=2) + "\n")
-    if bundle.inputs is not None:
-        (folder / "inputs.json").write_text(json.dumps(bundle.inputs, indent=2) + "\n")
+    documents = {
+        "metrics.json": bundle.metrics,
+        "inputs.json": bundle.inputs,
+        "split.json": bundle.split,
+        "confirmation.json": bundle.confirmation,
+    }
+    for name, document in documents.items():
+        if document is not None:
+            text = json.dumps(document, indent=2, allow_nan=False)
+            (folder / name).write_text(f"{text}\n", encoding="utf-8")
     for name, program in bundle.programs.items():
         (folder / name).write_bytes(program)
     lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
     (folder / "versions.txt").write_text("".join(lines))
-    (folder / "README.md").write_text(_readme(bundle, tensors), encoding="utf-8")
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    (folder / "README.md").write_text(model_card(bundle, numbers), encoding="utf-8")
 
 
 def check_target(folder: Path) -> None:
@@ -104,6 +116,33 @@ def read_inputs(folder: Path) -> Any:
     return _read_json(bundle_file(folder, "inputs.json"))
 
 
+def read_split(folder: Path) -> Any:
+    """The fingerprints of a bundle's data, unchecked; None in bundles that have none.
+
+    Raises:
+        InputError: when the file is damaged.
+    """
+    return _read_json(folder / "split.json") if os.path.isfile(folder / "split.json") else None
+
+
+def read_expected(folder: Path) -> tuple[float, float] | None:
+    """Between which scores a further training is expected; None where it was not confirmed.
+
+    Raises:
+        InputError: when the file is damaged.
+    """
+    file = folder / "confirmation.json"
+    if not os.path.isfile(file):
+        return None
+    held = _read_json(file)
+    expected = held.get("expected") if isinstance(held, dict) else "none"
+    if expected is None:
+        return None
+    if not isinstance(expected, list) or len(expected) != 2 or not all(map(_is_number, expected)):
+        raise InputError("expected must hold two finite numbers", source=str(file))
+    return float(expected[0]), float(expected[1])
+
+
 def _read_json(file: Path) -> Any:
     try:
         return json.loads(read_text(file))
@@ -130,76 +169,3 @@ def bundle_file(folder: Path, name: str) -> Path:
 def _is_number(value: Any) -> bool:
     is_real = isinstance(value, float | int) and not isinstance(value, bool)
     return is_real and abs(value) <= sys.float_info.max
-
-
-def _readme(bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> str:
-    metrics = bundle.metrics
-    shown_value = "diverged" if metrics["value"] is None else f"{metrics['value']:.4f}"
-    shown = {name: value for name, value in metrics["metrics"].items() if "/" not in name}
-    scores = [f"| {name} | {show_value(value)} |" for name, value in shown.items()]
-    numbers = f"{sum(tensor.numel() for tensor in weights.values()):,}"
-    files = [
-        "| `config.yaml` | all settings of the training, its seed and thread count too |",
-        f"| `model.safetensors` | the weights that scored this ({numbers} numbers, buffers too) |",
-        "| `metrics.json` | the scores above |",
-        "| `versions.txt` | the packages that it was trained with |",
-    ]
-    if bundle.inputs is not None:
-        files.append("| `inputs.json` | what the model takes: size, normalisation; its classes |")
-    files += [
-        f"| `{name}` | the same model as a program that needs {_NEEDS[name]} only |"
-        for name in bundle.programs
-    ]
-    is_own_code = "trainable" in bundle.config
-    if is_own_code:
-        files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
-    return "\n".join(
-        [
-            f"# {metrics['metric']} {shown_value}\n\n{bundle.origin}\n",
-            f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
-            *scores,
-            "\n| file | what it holds |\n|---|---|",
-            *files,
-            _AGAIN,
-            "" if is_own_code else _LOAD,
-            _PROGRAMS if bundle.programs else "",
-            *(_PROGRAM[name] for name in bundle.programs),
-            _PREDICT if len((bundle.inputs or {}).get("shape", ())) == 3 else "",
-        ]
-    )
-
-
-_AGAIN = """
-Train it again, and compare (on the same machine's CPU the scores are equal to the last digit):
-
-    shoal train .
-"""
-_PREDICT = """
-Ask it about pictures of your own:
-
-    shoal predict . picture.png -o answer.png
-"""
-_PROGRAMS = """
-Or without Shoal. A program takes batches of inputs in [0, 1], before any normalisation, as float32
-of shape (batch, channels, height, width), and answers with probabilities in the order of the
-classes in `inputs.json` (a regression: takes (batch, features), answers with values):
-"""
-_NEEDS = {"model.pt2": "PyTorch", "model.onnx": "an ONNX runtime"}
-_PROGRAM = {
-    "model.pt2": """
-    import torch
-    program = torch.export.load("model.pt2").module()
-    probabilities = program(inputs)   # tensors
-""",
-    "model.onnx": """
-    import onnxruntime
-    program = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-    (probabilities,) = program.run(None, {"inputs": inputs})   # NumPy arrays
-""",
-}
-_LOAD = """
-Load it in Python:
-
-    from search.trained import load_model
-    model, config = load_model("path/to/this/folder")   # a torch.nn.Module in evaluation mode
-"""

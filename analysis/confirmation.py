@@ -208,14 +208,18 @@ def _gained(found: Confirmation) -> str:
     if gain is None:
         seeds = len(baseline.scores) + baseline.lost
         return f"; the baseline diverged or failed under {baseline.lost} of {seeds} seeds"
-    unit = " points" if name.endswith("accuracy") else ""
-    by = f"{show_width(name, abs(gain.mean))}{unit} ± {show_width(name, gain.half)}"
+    by = f"{show_width(name, abs(gain.mean))}{unit_of(name)} ± {show_width(name, gain.half)}"
     return f"; {by} {'better' if gain.mean >= 0 else 'worse'} than the baseline"
 
 
 def _is_share(name: str, value: float) -> bool:
     """Whether a metric is an accuracy as ours are, from 0 to 1."""
     return name.endswith("accuracy") and 0.0 <= value <= 1.0
+
+
+def unit_of(name: str) -> str:
+    """What differences of a metric are counted in."""
+    return " points" if name.endswith("accuracy") else ""
 
 
 def show_score(name: str, value: float) -> str:

@@ -31,6 +31,12 @@ class Estimate:
     def high(self) -> float:
         return self.mean + self.half
 
+    @property
+    def expected(self) -> tuple[float, float]:
+        """Between which values one more score is expected, 95 % of the time."""
+        half = self.half * math.sqrt(self.n + 1)
+        return self.mean - half, self.mean + half
+
     def plain(self) -> dict[str, Any]:
         """The figures as ``--json`` prints them."""
         return {"n": self.n, "mean": self.mean, "se": self.se, "low": self.low, "high": self.high}

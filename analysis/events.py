@@ -64,7 +64,8 @@ class Started(BaseEvent):
     """A run begins.
 
     ``spec``: the whole experiment, as ``experiment.yaml`` holds it. ``inputs``: what built-in
-    models of it take and give, for bundles (runs of earlier versions have none).
+    models of it take and give, for bundles; ``split``: the fingerprints of their data (runs of
+    earlier versions have neither).
     """
 
     event: Literal["experiment"] = "experiment"
@@ -72,6 +73,7 @@ class Started(BaseEvent):
     versions: dict[str, str]
     host: str
     inputs: dict[str, Any] | None = None
+    split: dict[str, Any] | None = None
 
 
 class Created(BaseEvent):

@@ -81,6 +81,7 @@ def start_search(
                     versions=versions(),
                     host=platform.node(),
                     inputs=None if data is None else data.spec.model_dump(mode="json"),
+                    split=None if data is None else data.fingerprint,
                 )
             )
             _search(coordinator, folder, slots, data)

@@ -165,9 +165,9 @@ def train_and_compare(
     Returns:
         The document that ``--json`` prints.
     """
-    from search.take_home import read_config, save_training, train_here
+    from search.retrain import read_config, save_training, train_here
 
-    config, recorded = read_config(spec, changes)
+    config, record = read_config(spec, changes)
     if target is not None:
         check_target(target)
 
@@ -176,28 +176,36 @@ def train_and_compare(
             shown = "  ".join(f"{k} {v:.4g}" for k, v in report.metrics.items() if "/" not in k)
             out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True, markup=False)
 
-    report, training = train_here(config, print_epoch)
+    split = None if record is None else record.split
+    report, training = train_here(config, print_epoch, split)
     value = report.metrics[config.metric.name]
     if target is not None:
         save_training(config, report, training, target)
         if out is not None:
             out.print(f"{target}: written, a bundle", soft_wrap=True, markup=False)
-    if recorded is None or not math.isfinite(value):
+    if record is None or not math.isfinite(value):
         finite = value if math.isfinite(value) else None
         return {"metric": config.metric.name, "value": finite, "epoch": report.epoch}
-    difference = value - recorded["value"]
+    found = record.judge(config.metric.name, value)
     if out is not None:
-        out.print(
-            f"{config.metric.name}: recorded {recorded['value']!r}, retrained {value!r}, "
-            f"difference {difference:g}",
-            markup=False,
-        )
-    return {
-        "metric": config.metric.name,
-        "recorded": recorded["value"],
-        "retrained": value,
-        "difference": difference,
-    }
+        _print_comparison(found, out)
+    return found
+
+
+def _print_comparison(found: dict[str, Any], out: Console) -> None:
+    out.print(
+        f"{found['metric']}: recorded {found['recorded']!r}, retrained {found['retrained']!r}, "
+        f"difference {found['difference']:g}",
+        markup=False,
+    )
+    if "verdict" in found:
+        low, high = found["expected"]
+        words = {
+            "equal": "equal to the last digit",
+            "inside": "not equal, but inside the interval in which 95 % of trainings are expected",
+            "outside": "outside the interval in which 95 % of trainings are expected",
+        }
+        out.print(f"{words[found['verdict']]} ({low:.4g} to {high:.4g})", soft_wrap=True)
 
 
 def serve_tensorboard(

@@ -8,6 +8,7 @@ from typing import Any
 from analysis.events import Created, Started
 from analysis.journal import Journal
 from search.coordinator import Coordinator
+from search.trainings import Trainings
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.parameters import Params
@@ -74,13 +75,13 @@ def accuracy(trial: int, epoch: int) -> float:
     return height * (1.0 - 0.7**epoch)
 
 
-def report(coordinator: Coordinator, trial: int, epoch: int, value: float | None = None) -> str:
+def report(coordinator: Trainings, trial: int, epoch: int, value: float | None = None) -> str:
     """Report an epoch with a made accuracy, or with ``value``."""
     shown = accuracy(trial, epoch) if value is None else value
     return coordinator.report(trial, epoch, {"val_accuracy": shown, "train_loss": 1.0})
 
 
-def run_all(coordinator: Coordinator, workers: int = 2, reports: int | None = None) -> None:
+def run_all(coordinator: Trainings, workers: int = 2, reports: int | None = None) -> None:
     """Play a transport: train trials side by side, until all is done or so many reports came."""
     active: list[list[int]] = []
     while reports is None or reports > 0:

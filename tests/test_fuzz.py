@@ -27,8 +27,9 @@ from search.coordinator import Coordinator
 from search.describe import describe_experiment
 from search.options import print_json
 from search.replay import replay_run
+from search.retrain import read_config
 from search.sampler import Sampler
-from search.take_home import export_best, read_config
+from search.take_home import export_best
 from search.terminal import print_description, print_status
 from search.trained import load_model
 from spaces.checks import parse_experiment

@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from search.cli import main
-from search.take_home import read_config
+from search.retrain import read_config
 from search.trained import load_model
 from spaces.code import load_function
 from spaces.files import load_experiment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -66,6 +67,21 @@ class Data:
     def spec(self) -> InputSpec:
         """What a model of this data takes and gives."""
         return _spec(self.input_shape, self.class_names, self.mean, self.std, self.outputs)
+
+    @property
+    def fingerprint(self) -> dict[str, dict[str, int | str]]:
+        """Of each split how many samples it has, and the SHA-256 of its inputs and targets."""
+        splits = {"training": self.train, "validation": self.validation}
+        return {name: {"samples": len(s), "sha256": _digest(s)} for name, s in splits.items()}
+
+
+def _digest(split: Split) -> str:
+    """The same on every machine: little-endian, in the order of the samples."""
+    digest = hashlib.sha256()
+    for array in (split.inputs, split.targets):
+        digest.update(f"{array.shape} {array.dtype.name}".encode())
+        digest.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"))).data)
+    return digest.hexdigest()
 
 
 def load_data(settings: Dataset, split_seed: int) -> Data:

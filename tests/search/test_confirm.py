@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,17 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from analysis import events
 from analysis.confirmation import Confirmation, confirmation_of
 from analysis.events import Rerun
-from analysis.journal import read_journal
+from analysis.journal import Journal, read_journal
 from analysis.lock import locked
 from analysis.reruns import Reruns
 from analysis.run import open_run
+from search.candidates import race_of, verdict
 from search.cli import main
+from search.rerunning import Rerunner
+from search.retrain import Record, read_config, train_here
+from search.take_home import export_best
+from spaces.experiment import Confirm
+from tests import made
 from tests.processes import code_file, shoal, wait_for_epochs
 
 NOISY_CODE = """
@@ -130,6 +137,52 @@ def test_the_hparams_tab_has_each_configuration_as_a_group_of_its_seeds(digits: 
     assert groups["0-confirmed"] == 3
 
 
+def test_the_bundle_holds_the_confirmed_winner_its_figures_and_its_data(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    assert main(["export", str(digits), "-o", str(bundle)]) == 0
+    found = found_in(digits)
+    assert found.winner is not None
+    assert found.winner.estimate is not None
+    assert json.loads((bundle / "metrics.json").read_text())["value"] == found.winner.scores[0]
+    told = json.loads((bundle / "confirmation.json").read_text())
+    assert told["sentence"] == found.sentence
+    assert told["expected"] == list(found.winner.estimate.expected)
+    card = (bundle / "README.md").read_text()
+    assert card.startswith(f"# {found.sentence}\n")
+    split = json.loads((bundle / "split.json").read_text())
+    assert {part: held["samples"] for part, held in split.items()} == {
+        "training": 1150,
+        "validation": 288,
+    }
+    for fact in (split["validation"]["sha256"], "test_accuracy of the baseline", "8 trials"):
+        assert fact in card
+    capsys.readouterr()
+    assert main(["train", str(bundle), "--json"]) == 0
+    retrained = json.loads(capsys.readouterr().out)
+    assert (retrained["difference"], retrained["verdict"]) == (0.0, "equal")
+
+
+def test_a_training_on_other_data_is_told(digits: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    export_best(digits, bundle, with_programs=False)
+    config = bundle / "config.yaml"
+    config.write_text(config.read_text().replace("split_seed: 0", "split_seed: 1"))
+    config_read, record = read_config(bundle, [])
+    assert record is not None
+    with pytest.warns(UserWarning, match="data here are not those that the bundle was made with"):
+        train_here(config_read, lambda report: None, record.split)
+
+
+def test_a_retraining_elsewhere_is_judged_by_the_interval_of_single_trainings() -> None:
+    record = Record(value=0.97, expected=(0.95, 0.98), split=None)
+    assert record.judge("val_accuracy", 0.97)["verdict"] == "equal"
+    assert record.judge("val_accuracy", 0.955)["verdict"] == "inside"
+    assert record.judge("val_accuracy", 0.93)["verdict"] == "outside"
+    assert "verdict" not in Record(0.97, None, None).judge("val_accuracy", 0.93)
+
+
 @pytest.mark.usefixtures("local_ray")
 def test_an_extended_run_with_a_new_winner_adds_a_second_reading(
     digits: Path, tmp_path: Path
@@ -163,6 +216,30 @@ def test_a_file_that_asks_for_it_is_confirmed_at_the_end_of_the_search(
     assert main(["resume", str(run)]) == 2  # all is done
 
 
+def test_a_confirmation_cut_off_anywhere_comes_to_the_same_verdict(tmp_path: Path) -> None:
+    """Without Ray: the real journal, plan and rules; the trainings are made."""
+    coordinator = made.coordinator(tmp_path, baseline={"lr": 0.01, "activation": "relu"})
+    made.run_all(coordinator)
+    coordinator.close()
+    searched = (tmp_path / "journal.jsonl").read_bytes()
+    whole = _confirmed(tmp_path, reports=None)
+    for reports in (1, 5, 40):
+        (tmp_path / "journal.jsonl").write_bytes(searched)
+        _confirmed(tmp_path, reports)
+        assert _confirmed(tmp_path, reports=None) == whole
+
+
+def _confirmed(folder: Path, reports: int | None) -> events.Confirmed:
+    """Go on with a confirmation, two trainings side by side, for so many reports."""
+    _, experiment, trials = open_run(folder)
+    race = race_of(experiment, trials, Confirm(top=3, seeds=3))
+    with closing(Journal(folder / "journal.jsonl")) as journal:
+        rerunner = Rerunner(experiment, trials, journal, race)
+        made.run_all(rerunner, reports=reports)
+        return verdict(experiment, race, rerunner.state()[1], trials)
+
+
+@pytest.mark.slow
 def test_killed_and_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
     run = tmp_path / "run"
     search = shoal("search", noisy_file(tmp_path, train={"seconds": 0.1}), "--run", str(run))
@@ -218,7 +295,7 @@ def test_what_cannot_be_confirmed_is_told_in_one_message(
         assert "Traceback" not in error
     with locked(run):
         assert main(["confirm", str(run)]) == 2
-    assert "another process" in capsys.readouterr().err
+    assert "is being searched by pid" in capsys.readouterr().err
     assert events_of(run, events.Confirmed) == []
 
 

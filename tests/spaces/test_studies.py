@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.cli import main
-from search.take_home import read_config, train_here
+from search.retrain import read_config, train_here
 from spaces.files import load_experiment
 
 # (trainable parameters of the baseline, and of each named network)
