@@ -23,6 +23,7 @@ from spaces.parameters import Params, Scalar
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 MOST_BINS = 6
 FEW_BINS = 5
