@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,8 +17,8 @@ from analysis.trials import Trial
 from spaces.experiment import Experiment
 from spaces.seeds import derive_seed
 
-FEWEST = 30  # configurations that have a value early and late
-MOST = 400
+FEWEST = 50  # configurations that have a value early and late
+MOST = 250
 _HALVES = 40
 _SHUFFLES = 99  # the highest of so many is exceeded by chance in 1 of 100
 
@@ -27,7 +28,7 @@ def carried(
 ) -> list[Finding]:
     """Findings on the PED-ANOVA shares at the first rung and at a late one.
 
-    Late is the last compared epoch that 30 configurations reached. Both shares are of these same
+    Late is the last compared epoch that 50 configurations reached. Both shares are of these same
     configurations, for survivors differ less in what made them survive, and few trials make all
     shares more alike. Being chosen by their early values, survivors show less of what mattered
     early; so that something matters more late is told only where its share is above that
@@ -76,10 +77,7 @@ def _same(
 
 
 class _Shares:
-    """The shares of the same configurations early and late, and how far they may be trusted.
-
-    ``is_real``: which parameters stand out from the greatest of all in 99 shuffles.
-    """
+    """The shares of the same configurations early and late, and how far they may be trusted."""
 
     def __init__(
         self,
@@ -100,9 +98,20 @@ class _Shares:
             drawn = [study.raw("ped-anova", np.where(chosen, good, np.nan)) for good in goods]
             halves.append((scaled(drawn[0]), scaled(drawn[1])))
         self._halves = np.array(halves)  # (halves, 2, parameters)
-        self.is_real = [
-            found > _by_chance(study, good, generator)
-            for found, good in zip(raw, goods, strict=True)
+        self._study, self._goods, self._raw, self._generator = study, goods, raw, generator
+
+    def is_real(self, when: int, place: int) -> bool:
+        """Whether a share, early (0) or late (1), is above the greatest of all in 99 shuffles."""
+        return float(self._raw[when][place]) > self._by_chance[when]
+
+    @functools.cached_property
+    def _by_chance(self) -> list[float]:
+        return [
+            max(
+                float(self._study.raw("ped-anova", self._generator.permutation(good)).max())
+                for _ in range(_SHUFFLES)
+            )
+            for good in self._goods
         ]
 
     def change(self, place: int, alpha: float) -> Interval:
@@ -122,11 +131,6 @@ def _interval(value: float, drawn: Floats, alpha: float) -> Interval:
     return Interval(value, value - reach, value + reach)
 
 
-def _by_chance(study: ImportanceStudy, goodness: Floats, generator: np.random.Generator) -> float:
-    shuffles = (generator.permutation(goodness) for _ in range(_SHUFFLES))
-    return max(float(study.raw("ped-anova", shuffled).max()) for shuffled in shuffles)
-
-
 def _told(
     shares: _Shares, at_first: dict[str, float], early_epoch: int, late_epoch: int
 ) -> list[Finding]:
@@ -142,9 +146,9 @@ def _told(
     alpha = ALPHA / (2 * len(shares.names))
     for place, name in enumerate(shares.names):
         by = shares.change(place, alpha)
-        matters_less = by.high < 0 and bool(shares.is_real[0][place])
+        matters_less = by.high < 0 and shares.is_real(0, place)
         is_above_all = shares.late[place] > at_first[name]
-        matters_more = by.low > 0 and bool(shares.is_real[1][place]) and is_above_all
+        matters_more = by.low > 0 and is_above_all and shares.is_real(1, place)
         if matters_less or matters_more:
             sentence = (
                 f"{name} matters {'less' if matters_less else 'more'} late: its share is "
@@ -165,13 +169,12 @@ def _lasting(shares: _Shares, early_epoch: int, late_epoch: int) -> list[Finding
         return []
     alpha = ALPHA / 2
     top = int(np.argmax(shares.early))
-    leads = []
-    for when, order in enumerate((np.argsort(-shares.early), np.argsort(-shares.late))):
-        if order[0] != top or not shares.is_real[when][top]:
-            return []
-        leads.append(shares.lead(when, top, int(order[1]), alpha))
+    orders = [np.argsort(-share) for share in (shares.early, shares.late)]
+    if orders[1][0] != top:
+        return []
+    leads = [shares.lead(when, top, int(orders[when][1]), alpha) for when in (0, 1)]
     weaker = min(leads, key=lambda lead: lead.low)
-    if weaker.low <= 0:
+    if weaker.low <= 0 or not (shares.is_real(0, top) and shares.is_real(1, top)):
         return []
     name = shares.names[top]
     sentence = (

@@ -16,7 +16,7 @@ from analysis.trials import Trials
 from spaces.experiment import Experiment
 
 MOST_PAIRS = 6
-_ALWAYS = (("activation", "init"), ("norm", "lr"))
+ALWAYS = (("activation", "init"), ("norm", "lr"))
 _MOST_COMBINED = 4  # parameters whose pairs are worth a look
 _LEVEL = 0.95
 
@@ -130,7 +130,7 @@ def most_important(importance: RungImportance) -> list[str]:
 
 def pairs_of(names: Sequence[str], ranked: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs worth a look, at most six: two always are, then come those of the first ranked."""
-    chosen = [pair for pair in _ALWAYS if set(pair) <= set(names)]
+    chosen = [pair for pair in ALWAYS if set(pair) <= set(names)]
     first = [name for name in ranked if name in names][:_MOST_COMBINED]
     for pair in itertools.combinations(first, 2):
         if pair not in chosen and pair[::-1] not in chosen:

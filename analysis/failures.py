@@ -190,10 +190,14 @@ def _regions(axis: Axis, known: Sequence[Trial]) -> list[_Region]:
     name = axis.name
     if axis.choices is not None:
         levels = levels_of(axis, [trial.params for trial in known])
-        return [
-            _Region(name, f"{name} {label}", "other choices", levels.codes == code, applies)
-            for code, label in enumerate(levels.labels)
-        ]
+        regions = []
+        for code, label in enumerate(levels.labels):
+            inside = levels.codes == code
+            regions.append(_Region(name, f"{name} {label}", "other choices", inside, applies))
+            if len(levels.labels) > 2:
+                where, outside = f"{name} other than {label}", applies & ~inside
+                regions.append(_Region(name, where, label, outside, applies))
+        return regions
     regions = []
     values = np.unique(places[applies])
     for place in np.unique(np.linspace(0, len(values) - 1, _CUTS + 2).astype(int))[1:]:

@@ -17,6 +17,7 @@ from spaces.seeds import derive_seed
 FEWEST = 12  # configurations at a level whose spread is looked at
 LITTLE = 0.5  # of the spread that the rest makes elsewhere
 _RESAMPLES = 200
+_SMALLEST = 1e-6  # of the whole spread
 
 
 def quiet_levels(metric: str, observed: Observed, axes: Sequence[Axis], seed: int) -> list[Finding]:
@@ -97,40 +98,46 @@ def _ratio(
     alpha: float,
     generator: np.random.Generator,
 ) -> _Ratio | None:
-    """None where the rest explains nothing elsewhere, or there is too little to tell."""
-    here, elsewhere = np.flatnonzero(is_here), np.flatnonzero(~is_here)
-    measured = _spreads(values, columns, here, elsewhere)
-    if measured[1] == 0.0:
+    """None where the ratio is not small, or the rest explains nothing elsewhere."""
+    design = np.column_stack([np.ones(len(values)), columns])
+    value, here, elsewhere = _spreads(values, design, is_here, np.ones(len(values)))
+    if value >= LITTLE:
         return None
-    smallest = 1e-6 * measured[1]
     logs = []
     for _ in range(_RESAMPLES):
-        drawn = _spreads(
-            values,
-            columns,
-            generator.choice(here, len(here)),
-            generator.choice(elsewhere, len(elsewhere)),
-        )
-        logs.append(np.log(max(drawn[0], smallest) / max(drawn[1], smallest)))
-    middle = float(np.log(max(measured[0], smallest) / measured[1]))
+        weights = np.zeros(len(values))
+        for places in (np.flatnonzero(is_here), np.flatnonzero(~is_here)):
+            drawn = generator.choice(places, len(places))
+            weights += np.bincount(drawn, minlength=len(values))
+        logs.append(np.log(_spreads(values, design, is_here, weights)[0]))
     reach = float(norm.ppf(1 - alpha / 2) * np.std(logs, ddof=1))
-    value, low, high = np.exp([middle, middle - reach, middle + reach]).tolist()
-    return _Ratio(value, low, high, *measured)
+    low, high = np.exp([np.log(value) - reach, np.log(value) + reach]).tolist()
+    return _Ratio(value, low, high, here, elsewhere)
 
 
-def _spreads(values: Floats, columns: Floats, here: Ints, elsewhere: Ints) -> tuple[float, float]:
-    """The standard deviation here, and what the fit of elsewhere would make it here; 0: nothing.
+def _spreads(
+    values: Floats, design: Floats, is_here: Bools, weights: Floats
+) -> tuple[float, float, float]:
+    """The ratio; the standard deviation here; and what the fit of elsewhere would make it here.
 
     What a fit says by chance alone is taken off.
+
+    Args:
+        values: of all; (rows,).
+        design: a column of ones and the others; (rows, 1 + columns).
+        is_here: the rows at this level; (rows,).
+        weights: how often each row was drawn; (rows,).
     """
-    design = np.column_stack([np.ones(len(elsewhere)), columns[elsewhere]])
-    inverse = np.linalg.pinv(design)
-    told = inverse @ values[elsewhere]
-    freedom = len(elsewhere) - int(np.linalg.matrix_rank(design))
-    if freedom < 1:
-        return 0.0, 0.0
-    noise = float(np.sum((values[elsewhere] - design @ told) ** 2)) / freedom
-    centered = columns[here] - columns[here].mean(axis=0)  # (configurations here, columns)
-    by_chance = noise * float(np.sum((centered @ inverse[1:]) ** 2)) / (len(here) - 1)
-    explained = float(np.var(centered @ told[1:], ddof=1)) - by_chance
-    return float(np.std(values[here], ddof=1)), max(explained, 0.0) ** 0.5
+    here, there = np.where(is_here, weights, 0.0), np.where(is_here, 0.0, weights)
+    inverse = np.linalg.pinv((design * there[:, None]).T @ design, hermitian=True)
+    told = inverse @ (design.T @ (there * values))
+    freedom = max(there.sum() - np.linalg.matrix_rank(inverse, hermitian=True), 1)
+    noise = there @ (values - design @ told) ** 2 / freedom
+    centered = design - here @ design / here.sum()
+    scatter = (centered * here[:, None]).T @ centered / (here.sum() - 1)
+    explained = told @ scatter @ told - noise * np.sum(scatter * inverse)
+    spread = float(here @ (values - here @ values / here.sum()) ** 2 / (here.sum() - 1)) ** 0.5
+    elsewhere = max(float(explained), 0.0) ** 0.5
+    whole = float(np.std(values)) or 1.0  # so that neither a ratio nor its logarithm is infinite
+    ratio = max(spread, _SMALLEST * whole) / max(elsewhere, _SMALLEST * whole)
+    return ratio, spread, elsewhere
