@@ -175,7 +175,7 @@ def rung_importance(
     Args:
         experiment: of the run.
         trials: of the run.
-        resamples: halves for PED-ANOVA; fANOVA, which is slower, gets half as many.
+        resamples: halves for PED-ANOVA, at least 1; fANOVA, which is slower, gets half as many.
         seed: of all that is drawn.
 
     Returns:
@@ -261,7 +261,7 @@ def _shares(
     for place, name in enumerate(study.names):
         value = float(raw[place] / whole)
         column = halves[:, place] - halves[:, place].mean() + value
-        low, high = np.percentile(column, _INTERVAL).clip(0.0, 1.0) if len(column) else (0.0, 1.0)
+        low, high = np.percentile(column, _INTERVAL).clip(0.0, 1.0)
         there = sum(name in row for row in observed.rows)
         chance = max((min(float(raw[place]), 1.0) for raw in by_chance), default=None)
         shares[name] = Share(value, min(float(low), value), max(float(high), value), chance, there)
