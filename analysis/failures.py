@@ -18,7 +18,7 @@ FEWEST_LOST = 3  # fewer are no pattern
 NO_REASON = "no reason was recorded"
 _LEVEL = 0.95
 _MOST_REASONS = 20
-_CUTS = 19  # of a range, at equal numbers of values
+_CUTS = 39  # of a range, at equal numbers of values
 _FAMILIES = 4  # diverged and failed, each in two steps
 
 
@@ -200,7 +200,8 @@ def _regions(axis: Axis, known: Sequence[Trial]) -> list[_Region]:
         return regions
     regions = []
     values = np.unique(places[applies])
-    for place in np.unique(np.linspace(0, len(values) - 1, _CUTS + 2).astype(int))[1:]:
+    last = max(len(values) - 1, 0)
+    for place in np.unique(np.linspace(0, last, min(_CUTS, last) + 1).astype(int))[1:]:
         below, above = float(values[place - 1]), float(values[place])
         cut = _round_between(axis, below, above)
         high = np.where(applies, places, -np.inf) >= above

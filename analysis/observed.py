@@ -129,12 +129,11 @@ def shared_epoch(experiment: Experiment, trials: Iterable[Trial]) -> int:
     """The deepest compared epoch that at least half of the trials that reported anything reached.
 
     Values of different epochs must not be mixed, and at a deep rung only the survivors are left.
-    Diverged trials count as having gone as far as all.
+    Diverged trials count neither way.
     """
-    reported = [trial for trial in trials if trial.reports]
+    reached = [trial.epoch for trial in trials if trial.reports and trial.state != "diverged"]
     deepest, *rest = compared_epochs(experiment)
     for epoch in rest:
-        there = sum(trial.epoch >= epoch or trial.state == "diverged" for trial in reported)
-        if reported and 2 * there >= len(reported):
+        if reached and 2 * sum(last >= epoch for last in reached) >= len(reached):
             deepest = epoch
     return deepest
