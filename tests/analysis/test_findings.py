@@ -185,7 +185,7 @@ def test_what_matters_early_and_late_is_told_when_it_is_so() -> None:
         return wave(p["lr"]) + 0.1 * noise.normal()
 
     def fading(p: Params, epoch: int, noise: np.random.Generator) -> float:
-        late = epoch / 3
+        late = (epoch - 1) / 2
         rest = late * (p["activation"] == "relu") + 0.05 * noise.normal()
         return (1.0 - late) * wave(p["lr"]) + rest
 
