@@ -210,6 +210,8 @@ def _importance(
         study = ImportanceStudy(axes, looked_at, seed)
         halves = resamples if evaluator == "ped-anova" else (resamples + 1) // 2
         shares[evaluator] = _shares(study, evaluator, looked_at, halves, generator)
+    if not any(share.low > (share.chance or 0.0) for share in shares["ped-anova"].values()):
+        notes.append("no interval of ped-anova lies above chance")
     note = "; ".join(notes)
     return RungImportance(observed.epoch, observed.trials, observed.diverged, shares, note)
 

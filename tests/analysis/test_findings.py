@@ -193,7 +193,7 @@ def test_what_matters_early_and_late_is_told_when_it_is_so() -> None:
         [f.sentence.split(":")[0] for f in of_kind(findings(*made_run), "rungs")]
         for made_run in (
             searched(150, lasting, scheduler=TO_THE_END),
-            searched(150, fading, scheduler=TO_THE_END),
+            searched(250, fading, scheduler=TO_THE_END),
         )
     ]
     assert said[0] == ["lr matters most, early and late"]

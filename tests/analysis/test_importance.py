@@ -108,6 +108,12 @@ def test_a_parameter_without_effect_stays_below_what_chance_makes_of_it() -> Non
     assert shares["lr"].chance is not None
     assert shares["lr"].low > shares["lr"].chance
     assert all(shares[name].low < (shares[name].chance or 0) for name in ("dropout", "activation"))
+    assert entry.note == ""
+
+
+def test_where_nothing_matters_the_note_says_so() -> None:
+    entry = rung_importance(*searched(100, lambda p, epoch, noise: noise.normal(), space=SMALL))[0]
+    assert entry.note == "no interval of ped-anova lies above chance"
 
 
 def test_the_intervals_are_as_wide_as_the_shares_of_many_runs_differ() -> None:
