@@ -147,12 +147,20 @@ def levels_of(axis: Axis, rows: Sequence[Params]) -> Levels:
         if len(numbers) <= MOST_BINS:
             return _choice_levels(axis, numbers, _numbered(axis, numbers, places))
     bins = min(max(round(high - low), 3), MOST_BINS) if axis.is_log else FEW_BINS
-    edges = np.linspace(low, high, bins + 1)
-    codes = np.clip(np.searchsorted(edges[1:-1], places, side="right"), 0, bins - 1)
-    bounds = tuple(float(10**edge if axis.is_log else edge) for edge in edges)
+    bounds = _bounds(axis, np.linspace(low, high, bins + 1))
+    inner = [axis.place(bound) for bound in bounds[1:-1]]
+    codes = np.searchsorted(inner, places, side="right")
     texts = told_apart(bounds)
     labels = tuple(f"{a} to {b}" for a, b in pairwise(texts))
     return Levels(axis, labels, np.where(np.isnan(places), -1, codes), bounds)
+
+
+def _bounds(axis: Axis, edges: Floats) -> tuple[float, ...]:
+    """The edges in the parameter's own unit, the inner ones short enough to read."""
+    first, *inner, last = (10**edges if axis.is_log else edges).tolist()
+    short = [float(f"{edge:.2g}") for edge in inner]
+    is_fine = all(a < b for a, b in pairwise([first, *short, last]))
+    return (first, *(short if is_fine else inner), last)
 
 
 def _numbered(axis: Axis, numbers: Sequence[int], places: Floats) -> Floats:

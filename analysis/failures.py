@@ -231,6 +231,8 @@ def _worst(regions: Sequence[_Region], is_lost: Bools) -> tuple[_Region, float] 
         inside, outside = _counts(region, is_lost)
         if inside[0] < FEWEST_LOST or not inside[1] or not outside[1]:
             continue
+        if inside[0] * outside[1] <= outside[0] * inside[1]:
+            continue  # no greater share than elsewhere
         table = [[lost, n - lost] for lost, n in (inside, outside)]
         chance = float(fisher_exact(table, alternative="greater")[1])
         if chance < smallest and newcombe(inside, outside, 2 * alpha)[0] > 0:

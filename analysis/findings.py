@@ -7,6 +7,7 @@ finding carries is the one that decided it.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -23,6 +24,8 @@ from analysis.observed import Observed, observed_at, shared_epoch
 from analysis.quiet import quiet_levels
 from analysis.trials import Trials
 from spaces.experiment import Experiment
+
+_FAR_ABOVE = 10  # times the median
 
 
 class _Compared(NamedTuple):
@@ -57,22 +60,36 @@ def findings(
     known = list(trials)
     axes = [axis for axis in axes_of(experiment, known) if not axis.distribution.single()]
     observed = observed_at(experiment, known, epoch or shared_epoch(experiment, known)).finite()
+    observed, metric = _tamed(observed, experiment.metric.name)
     ranked = [axis.name for axis in axes] if importance is None else most_important(importance)
-    told = _Told(experiment, observed, {axis.name: axis for axis in axes})
+    told = _Told(metric, observed, {axis.name: axis for axis in axes})
     return [
         *told.levels(),
         *told.interactions(pairs_of(list(told.axes), ranked)),
-        *quiet_levels(experiment.metric.name, observed, axes, seed),
+        *quiet_levels(metric, observed, axes, seed),
         *carried(experiment, known, axes, seed),
     ]
+
+
+def _tamed(observed: Observed, metric: str) -> tuple[Observed, str]:
+    """The values, or their logarithms where a few are far above the rest, and how they are called.
+
+    A learning rate that is too high makes some losses thousands of times as large as the others,
+    in whose mean nothing else would show.
+    """
+    values = observed.values
+    is_loss = observed.is_lower_better and len(values) > 0 and bool((values > 0).all())
+    if not is_loss or values.max() < _FAR_ABOVE * np.median(values):
+        return observed, metric
+    return dataclasses.replace(observed, values=np.log10(values)), f"log10 of {metric}"
 
 
 class _Told:
     """The comparisons of one run at one epoch."""
 
-    def __init__(self, experiment: Experiment, observed: Observed, axes: dict[str, Axis]) -> None:
+    def __init__(self, metric: str, observed: Observed, axes: dict[str, Axis]) -> None:
         self.axes = axes
-        self._metric = experiment.metric.name
+        self._metric = metric
         self._observed = observed
         self._sign = -1.0 if observed.is_lower_better else 1.0
 

@@ -40,15 +40,16 @@ def of_kind(found: list[Finding], kind: str) -> list[Finding]:
     return [finding for finding in found if finding.kind == kind]
 
 
-def test_of_pure_noise_at_most_one_run_in_twenty_is_told_anything() -> None:
+@pytest.mark.parametrize("runs", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_of_pure_noise_at_most_one_run_in_twenty_is_told_anything(runs: int) -> None:
     told = 0
-    for seed in range(200):
+    for seed in range(runs):
         curve = (noise_only, skewed, lost_at_random)[seed % 3]
         experiment, trials = searched(60, curve, seed=seed, scheduler={"max_epochs": 9})
         told += bool(
             [*findings(experiment, trials), *explain_failures(experiment, trials).findings]
         )
-    assert told <= 10
+    assert told <= runs / 20
 
 
 @pytest.mark.slow
@@ -99,6 +100,16 @@ def test_a_small_loss_is_what_does_best() -> None:
     assert " lower than with " in finding.sentence
 
 
+def test_a_few_losses_that_exploded_do_not_hide_what_the_rest_shows() -> None:
+    def curve(p: Params, epoch: int, noise: np.random.Generator) -> float:
+        exploded = 1e4 if noise.random() < 0.03 else 1.0
+        return exploded * math.exp(-4 * (p["norm"] == "batch") + 0.3 * noise.normal())
+
+    made_run = searched(150, curve, metric={"name": "val_loss"})
+    [finding] = of_kind(findings(*made_run), "level")
+    assert finding.sentence.startswith("norm: batch does best; its log10 of val_loss is ")
+
+
 def test_which_choice_is_best_may_depend_on_another() -> None:
     best = {"tanh": "xavier", "relu": "he"}
 
@@ -138,7 +149,7 @@ def test_less_noise_at_a_level_does_not_make_the_rest_matter_little() -> None:
     def curve(p: Params, epoch: int, noise: np.random.Generator) -> float:
         return (0.01 if p["norm"] == "batch" else 0.3) * noise.normal()
 
-    for seed in range(10):
+    for seed in range(4):
         found = findings(*searched(150, curve, seed=seed, scheduler=TO_THE_END))
         assert of_kind(found, "quiet") == []
 
@@ -266,8 +277,8 @@ def test_the_shares_of_the_lost_stand_at_their_levels() -> None:
 
 
 def test_chance_is_not_blamed_on_a_parameter() -> None:
-    told = [bool(explain_failures(*searched(80, lost_at_random, s)).findings) for s in range(60)]
-    assert sum(told) <= 2
+    told = [bool(explain_failures(*searched(80, lost_at_random, s)).findings) for s in range(30)]
+    assert sum(told) <= 1
 
 
 def test_the_reasons_of_failed_trials_are_their_last_lines() -> None:

@@ -303,6 +303,15 @@ def test_log_ranges_are_cut_at_equal_ratios() -> None:
     assert levels.labels[1] == "0.001 to 0.01"
 
 
+def test_the_bounds_of_bins_are_short_unless_the_range_is_too_narrow() -> None:
+    lr = levels_of(Axis("lr", FloatDistribution(1e-4, 0.3, log=True)), [{"lr": 0.0014}])
+    assert lr.bounds == pytest.approx((1e-4, 0.0014, 0.021, 0.3))
+    assert lr.codes.tolist() == [1]
+    narrow = levels_of(Axis("x", FloatDistribution(100.1, 100.2)), [{"x": 100.15}])
+    assert narrow.bounds == pytest.approx((100.1, 100.12, 100.14, 100.16, 100.18, 100.2))
+    assert narrow.codes.tolist() == [2]
+
+
 def test_values_are_compared_at_the_deepest_rung_that_half_of_the_trials_reached() -> None:
     stopped = searched(60, early_lr_late_activation, scheduler={"max_epochs": 9})
     assert shared_epoch(*stopped) == 1
