@@ -12,7 +12,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from analysis.plots import Line, Panel
-from analysis.tables import show_value
+from analysis.tables import told_apart
 from analysis.trials import Trial
 from spaces.experiment import Metric
 from spaces.problems import InputError, unknown_name
@@ -81,7 +81,7 @@ def _naming(
         order = sorted(set(values))  # type: ignore[type-var]
         if len(order) > MOST_VALUES:
             return _quarters(name, np.asarray(values, dtype=float))
-    texts = _told_apart(order)
+    texts = told_apart(order)
 
     def named(trial: Trial) -> tuple[int, str]:
         if name not in trial.params:
@@ -92,15 +92,9 @@ def _naming(
     return named
 
 
-def _told_apart(values: Sequence[Any]) -> list[str]:
-    """The values as they are shown, or in full where that would make two of them the same."""
-    texts = [show_value(value) for value in values]
-    return texts if len(set(texts)) == len(texts) else [repr(value) for value in values]
-
-
 def _quarters(name: str, values: np.ndarray[Any, Any]) -> Callable[[Trial], tuple[int, str]]:
     bounds = np.unique(np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])).tolist()
-    texts = _told_apart(bounds)
+    texts = told_apart(bounds)
 
     def named(trial: Trial) -> tuple[int, str]:
         if name not in trial.params:

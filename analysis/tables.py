@@ -17,6 +17,12 @@ def show_value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
+def told_apart(values: Sequence[Any]) -> list[str]:
+    """The values as they are shown, or in full where that would make two of them the same."""
+    texts = [show_value(value) for value in values]
+    return texts if len(set(texts)) == len(texts) else [repr(value) for value in values]
+
+
 def show_params(params: Mapping[str, object]) -> str:
     """``lr=0.001 activation=relu``."""
     return " ".join(f"{printable(name)}={show_value(value)}" for name, value in params.items())

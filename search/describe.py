@@ -9,7 +9,6 @@ import numpy as np
 
 from analysis.plots import draw_images
 from search.budget import grid_size, most_trials
-from search.rungs import rung_epochs
 from spaces.experiment import Experiment
 from spaces.parameters import Choice, Params, describe
 from spaces.problems import InputError
@@ -91,7 +90,7 @@ def usual_epochs(experiment: Experiment) -> int | None:
     if trials is None or scheduler.name == "none":
         return None
     total, left, before = 0.0, float(trials), 0
-    for epoch in [*rung_epochs(scheduler), scheduler.max_epochs]:
+    for epoch in [*scheduler.rung_epochs, scheduler.max_epochs]:
         total += left * (epoch - before)
         left, before = left / scheduler.reduction_factor, epoch
     return round(total)

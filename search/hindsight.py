@@ -12,7 +12,6 @@ from scipy import stats
 
 from analysis.trials import Trial, Trials
 from search.foresight import Advice, Curve, advise
-from search.rungs import rung_epochs
 from spaces.experiment import Experiment, Metric
 
 DRAWS = 500
@@ -99,7 +98,7 @@ def look_back(experiment: Experiment, trials: Trials, audited: Mapping[int, Tria
         beaten=_beaten(len(beating), len(curves), len(others)),
         regret=_regret(others, curves, known, top, metric, draw),
         rungs=[
-            _correlation(epoch, known, shares, draw) for epoch in rung_epochs(experiment.scheduler)
+            _correlation(epoch, known, shares, draw) for epoch in experiment.scheduler.rung_epochs
         ],
         epochs=sum(t.epoch for t in trials if t.state in ("completed", "stopped")),
         epochs_to_the_end=last * (len(stopped) + len(completed)),

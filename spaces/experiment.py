@@ -77,6 +77,16 @@ class Scheduler(Section):
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     window: Annotated[int, Field(ge=2)] | None = None
 
+    @property
+    def rung_epochs(self) -> list[int]:
+        """The epochs below ``max_epochs`` at which ASHA compares trials."""
+        epochs = []
+        epoch = self.min_epochs
+        while epoch < self.max_epochs:
+            epochs.append(epoch)
+            epoch *= self.reduction_factor
+        return epochs
+
 
 class Budget(Section):
     """What ends a search, whichever comes first.
