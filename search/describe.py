@@ -9,11 +9,9 @@ import numpy as np
 
 from analysis.plots import draw_images
 from search.budget import grid_size, most_trials
-from search.rungs import rung_epochs
 from spaces.experiment import Experiment
 from spaces.parameters import Choice, Params, describe
 from spaces.problems import InputError
-from trainables.checkpoints import without_keys
 from trainables.config import TrainConfig, resolve
 from trainables.data import load_data, shape_of
 from trainables.models import count_parameters, empty_model
@@ -35,19 +33,13 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     if experiment.repeats > 1:
         budget["repeats"] = experiment.repeats
     return {
-        "experiment": _shown(experiment),
+        "experiment": experiment.shown(),
         "parameters": network["parameters"],
         "layers": network["layers"],
         "space": describe_space(experiment),
         "budget": {**budget, "most_epochs": most_epochs(experiment)},
         "variants": _variants(experiment),
     }
-
-
-def _shown(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as plain data, without the keys that a storage's URI may hold."""
-    storage = experiment.storage
-    return {**experiment.plain(), "storage": storage and without_keys(storage)}
 
 
 def describe_space(experiment: Experiment) -> list[dict[str, Any]]:
@@ -91,7 +83,7 @@ def usual_epochs(experiment: Experiment) -> int | None:
     if trials is None or scheduler.name == "none":
         return None
     total, left, before = 0.0, float(trials), 0
-    for epoch in [*rung_epochs(scheduler), scheduler.max_epochs]:
+    for epoch in [*scheduler.rung_epochs, scheduler.max_epochs]:
         total += left * (epoch - before)
         left, before = left / scheduler.reduction_factor, epoch
     return round(total)

@@ -44,8 +44,7 @@ class Rungs:
         self._factor = scheduler.reduction_factor
         self._window = scheduler.window
         self._sign = 1.0 if metric.mode == "min" else -1.0
-        epochs = rung_epochs(scheduler) if scheduler.name == "asha" else []
-        self.by_epoch = {epoch: Rung(epoch) for epoch in epochs}
+        self.by_epoch = {epoch: Rung(epoch) for epoch in scheduler.rung_epochs}
 
     def arrive(self, trial: int, epoch: int, value: float) -> Decision:
         """Take the arrival of a trial at an epoch in, and decide whether it goes on.
@@ -71,13 +70,3 @@ class Rungs:
             return "stop"
         rung.passed += 1
         return "continue"
-
-
-def rung_epochs(scheduler: Scheduler) -> list[int]:
-    """The epochs at which trials are compared."""
-    epochs = []
-    epoch = scheduler.min_epochs
-    while epoch < scheduler.max_epochs:
-        epochs.append(epoch)
-        epoch *= scheduler.reduction_factor
-    return epochs

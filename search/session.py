@@ -29,8 +29,8 @@ from search.versions import versions
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
-from spaces.problems import InputError, Problem, RunError
-from trainables.checkpoints import Checkpoints, StorageError, without_keys
+from spaces.problems import InputError, Problem, RunError, without_keys
+from trainables.checkpoints import Checkpoints, StorageError
 from trainables.config import TrainConfig, resolve
 from trainables.data import Data, load_data
 from trainables.models import empty_model

@@ -17,7 +17,7 @@ from pydantic import (
 
 from spaces.code import load_function
 from spaces.parameters import Parameter, Value, as_float, check_plain, dump
-from spaces.problems import shown
+from spaces.problems import shown, without_keys
 from spaces.sections import Section
 from spaces.settings import (
     MODELS,
@@ -76,6 +76,16 @@ class Scheduler(Section):
     max_epochs: Size = 27
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     window: Annotated[int, Field(ge=2)] | None = None
+
+    @property
+    def rung_epochs(self) -> list[int]:
+        """The epochs at which trials are compared; none where no trial is stopped early."""
+        epochs = []
+        epoch = self.min_epochs
+        while self.name == "asha" and epoch < self.max_epochs:
+            epochs.append(epoch)
+            epoch *= self.reduction_factor
+        return epochs
 
 
 class Budget(Section):
@@ -192,6 +202,10 @@ class Experiment(Section):
         """The experiment as plain data, every default spelled out; a file may hold just this."""
         unused = {"model", "dataset"} if self.trainable is not None else set()
         return self.model_dump(mode="json", exclude=unused)
+
+    def shown(self) -> dict[str, Any]:
+        """The experiment as plain data, without the keys that a storage's URI may hold."""
+        return {**self.plain(), "storage": self.storage and without_keys(self.storage)}
 
     def settings(self, params: Mapping[str, Any]) -> tuple[Mlp, Train]:
         """The model and optimisation settings of one configuration of a built-in trainable.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.rungs import Rungs, rung_epochs
+from search.rungs import Rungs
 from spaces.experiment import Metric, Scheduler
 
 MAX = Metric(name="a", mode="max")
@@ -25,8 +25,8 @@ def decisions(rule: Rungs, values: list[float]) -> list[str]:
 
 
 def test_rungs_stand_at_powers_of_the_factor_below_max_epochs() -> None:
-    assert rung_epochs(Scheduler(min_epochs=2, max_epochs=54, reduction_factor=3)) == [2, 6, 18]
-    assert rung_epochs(Scheduler(min_epochs=1, max_epochs=1)) == []
+    assert Scheduler(min_epochs=2, max_epochs=54, reduction_factor=3).rung_epochs == [2, 6, 18]
+    assert Scheduler(min_epochs=1, max_epochs=1).rung_epochs == []
 
 
 def test_the_first_arrivals_pass_until_there_are_as_many_as_the_factor() -> None:
