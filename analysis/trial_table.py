@@ -80,6 +80,14 @@ def _column(values: Sequence[Any], name: str) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in finite], pa.string())
 
 
+def csv_of(table: pa.Table) -> bytes:
+    """A table as CSV."""
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(table, sink)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
 def _write_json(table: pa.Table, path: Path) -> None:
     path.write_text(json.dumps(table.to_pylist(), default=str, indent=1) + "\n", encoding="utf-8")
 
