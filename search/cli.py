@@ -6,13 +6,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import optuna
 import typer
 from rich.console import Console
 
-from search import insight, upkeep
+from search import insight, reporting, upkeep
 from search.environment import prepare_environment
 from search.options import (
     Address,
@@ -30,6 +30,9 @@ from search.options import (
 from spaces.files import load_experiment, studies
 from spaces.problems import InputError, RunError
 
+if TYPE_CHECKING:
+    from analysis.run import RunFolder
+
 app = typer.Typer(
     help="Distributed hyperparameter search: Ray Tune, Optuna and ASHA on an append-only journal.",
     no_args_is_help=True,
@@ -38,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(insight.app)
+app.add_typer(reporting.app)
 app.add_typer(upkeep.app)
 _out = Console(highlight=False, emoji=False)
 
@@ -94,7 +98,7 @@ def search(
     from search.session import new_folder, start_search
 
     folder = new_folder(experiment, run)
-    _conclude(folder.path, start_search(experiment, folder, address, verbose))
+    _conclude(folder, start_search(experiment, folder, address, verbose))
 
 
 @app.command()
@@ -111,13 +115,14 @@ def resume(
     from search.session import resume_search
 
     folder = RunFolder(chosen_run(run))
-    _conclude(folder.path, resume_search(folder, trials or 0, hours or 0.0, address, verbose))
+    _conclude(folder, resume_search(folder, trials or 0, hours or 0.0, address, verbose))
 
 
-def _conclude(path: Path, coordinator: Any) -> None:
+def _conclude(folder: RunFolder, coordinator: Any) -> None:
     from search.terminal import print_outcome
 
-    raise typer.Exit(print_outcome(path, coordinator, _out))
+    written = reporting.report_at_end(folder, coordinator)
+    raise typer.Exit(print_outcome(folder.path, coordinator, _out, written))
 
 
 @app.command()

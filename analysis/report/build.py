@@ -96,18 +96,18 @@ WRITERS: dict[str, Callable[[Report], bytes]] = {
 }
 
 
-def write_report(report: Report, path: Path, format: str = "html") -> None:
+def write_report(report: Report, path: Path, kind: str = "html") -> None:
     """Write a report; a reader finds the old file or the whole new one.
 
     Args:
         report: what to write.
         path: the file.
-        format: html, md, csv (all trials, one a row) or json.
+        kind: html, md, csv (all trials, one a row) or json.
 
     Raises:
         OSError: when it can't be written.
     """
-    content = WRITERS[format](report)
+    content = WRITERS[kind](report)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_bytes(content)

@@ -249,10 +249,12 @@ def rungs_section(material: Material) -> Section:
         for row, share in zip(rows, shares, strict=True)
     ]
     note = (
-        "Entered: trials that reported at that epoch; passed: those that went on from it. A rung "
-        f"lets about one in {scheduler.reduction_factor} pass, more while few have arrived"
+        "Entered: trials that reported at that epoch; passed: those that went on from it: they "
+        f"were among the best 1 in {scheduler.reduction_factor} of those that had come so far. "
+        "Where later trials are better than earlier ones, more pass."
     )
-    note += ", and the baseline always." if material.baseline is not None else "."
+    if material.baseline is not None:
+        note += " The baseline always passes."
     return Section("Rungs", "rungs", [Table(columns, cells), Text(note, "note")], rows)
 
 

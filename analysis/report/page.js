@@ -2,6 +2,7 @@
 // Draws the figures, follows light and dark, and shows the table of all trials a page at a time.
 
 const PAGE_ROWS = 50;
+const BUTTONS = [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]]; // none that sends anything
 const PRINT_WIDTHS = { single: 680, grid: 220 };
 const root = document.documentElement;
 const data = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -23,7 +24,7 @@ function paintedTrace(trace, styles) {
 
 function template(styles) {
   const colour = (name) => styles.getPropertyValue(name).trim();
-  const axis = { gridcolor: colour("--grid"), linecolor: colour("--axis"), zeroline: false, automargin: true, title: { standoff: 8 } };
+  const axis = { gridcolor: colour("--grid"), linecolor: colour("--axis"), zeroline: false, automargin: true, exponentformat: "e", title: { standoff: 8 } };
   return {
     layout: {
       font: { family: "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif", size: 12, color: colour("--ink") },
@@ -32,6 +33,7 @@ function template(styles) {
       xaxis: axis,
       yaxis: axis,
       hoverlabel: { bgcolor: colour("--wash"), bordercolor: colour("--axis"), font: { color: colour("--ink") } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--axis"), activecolor: colour("--ink") },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
       margin: { l: 56, r: 12, t: 12, b: 44 },
     },
@@ -55,7 +57,7 @@ class Plots {
         layout.width = place.closest(".grid") ? width.grid : width.single;
         layout.autosize = false;
       }
-      await Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+      await Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtons: BUTTONS, displayModeBar: place.closest(".grid, .wide") ? false : "hover" });
     }
     root.dataset.drawn = this.places.length;
   }
@@ -120,8 +122,8 @@ function shown(cell) {
 }
 
 class TrialTable {
-  constructor(place, { columns, rows }) {
-    Object.assign(this, { place, columns, rows, found: rows, sorted: -1, sign: 1, first: 0 });
+  constructor(place, { columns, rows, sorted, descending }) {
+    Object.assign(this, { place, columns, rows, found: rows, sorted, sign: descending ? -1 : 1, first: 0 });
     this.isNumber = columns.map((_, n) => rows.every((row) => row[n] === null || typeof row[n] === "number"));
     this.filter = Object.assign(document.createElement("input"), { type: "search", placeholder: "filter: words, or lr<0.01 state=completed" });
     this.filter.setAttribute("aria-label", "Filter the trials");
@@ -145,7 +147,7 @@ class TrialTable {
     frame.className = "frame";
     frame.append(table);
     place.append(controls, frame);
-    this.render();
+    this.choose();
   }
 
   pager(text, step, name) {
@@ -173,11 +175,9 @@ class TrialTable {
     const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const conditions = words.map((word) => condition(word, this.columns));
     this.found = this.rows.filter((row) => conditions.every((holds) => holds(row)));
-    if (this.sorted >= 0) {
-      const n = this.sorted;
-      const has = this.found.filter((row) => row[n] !== null).sort((a, b) => this.sign * compared(a[n], b[n]));
-      this.found = [...has, ...this.found.filter((row) => row[n] === null)]; // what is not there stands last
-    }
+    const n = this.sorted;
+    const has = this.found.filter((row) => row[n] !== null).sort((a, b) => this.sign * compared(a[n], b[n]));
+    this.found = [...has, ...this.found.filter((row) => row[n] === null)]; // what is not there stands last
     this.first = 0;
     this.render();
   }

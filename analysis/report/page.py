@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -27,6 +29,7 @@ from spaces.problems import printable
 
 _HERE = Path(__file__).parent
 _DIGITS = 6  # of the numbers that are drawn
+_NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]?\d+)?%?$")
 
 
 def page_of(title: str, sections: Sequence[Section]) -> bytes:
@@ -132,7 +135,7 @@ class _Page:
                 caption = f'<p class="note">{_text(part.caption)}</p>' if part.caption else ""
                 return f'<div class="grid">\n{figures}\n</div>\n{caption}'
             case TrialTable():
-                self.tables.append({"columns": part.columns, "rows": part.rows})
+                self.tables.append(dataclasses.asdict(part))
                 return f'<div class="trials" data-table="{len(self.tables) - 1}"></div>'
 
     def _figure(self, figure: Figure) -> str:
@@ -148,17 +151,30 @@ class _Page:
 
 def _table(table: Table) -> str:
     caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
-    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in table.columns)
-    rows = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    kinds = [_kind(column) for column in zip(*table.rows, strict=True)]
+    head = "".join(
+        f'<th scope="col"{kind}>{_text(name)}</th>'
+        for name, kind in zip(table.columns, kinds, strict=True)
+    )
+    rows = "\n".join(f"<tr>{''.join(map(_cell, row, kinds))}</tr>" for row in table.rows)
     body = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
     return f'<div class="frame"><table>{caption}{body}</table></div>'
 
 
-def _cell(value: Any) -> str:
+def _kind(column: Sequence[Any]) -> str:
+    """How a column is set: numbers stand on the right."""
+    texts = [_shown(value) for value in column if value is not None]
+    return ' class="number"' if texts and all(map(_NUMBER.match, texts)) else ""
+
+
+def _cell(value: Any, kind: str) -> str:
+    if value in STATES:
+        kind = f' class="state {value}"'
+    return f"<td{kind}>{_text(_shown(value))}</td>"
+
+
+def _shown(value: Any) -> str:
     if value is None:
-        return "<td></td>"
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        shown = f"{value:,}" if isinstance(value, int) else show_value(value)
-        return f'<td class="number">{shown}</td>'
-    kind = f' class="state {value}"' if value in STATES else ""
-    return f"<td{kind}>{_text(value)}</td>"
+        return ""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_whole else show_value(value)

@@ -20,8 +20,8 @@ from spaces.experiment import Metric
 MOST_LINES = 200
 MOST_COORDINATES = 12
 _LEVELS = 5  # of colour, from the poorest to the best
-_ABSENT = -0.12  # where a trial stands that a parameter does not apply to; the others: 0 to 1
-_SPREAD = 0.5  # of the room of a choice that its trials take up
+_ABSENT = -0.2  # where a trial stands that a parameter does not apply to; the others: 0 to 1
+_SPREAD = 0.3  # of the room of a choice that its trials take up
 _GOLDEN = 0.618034
 
 
@@ -110,7 +110,11 @@ def _figure(
             "zeroline": False,
             "fixedrange": True,
         },
-        "yaxis": {"range": [-0.17, 1.05], "visible": False, "fixedrange": True},
+        "yaxis": {
+            "range": [-0.25 if has_absent else -0.1, 1.1],
+            "visible": False,
+            "fixedrange": True,
+        },
         "annotations": [
             _tick(place, height, text)
             for place, scale in enumerate(scales)
@@ -170,7 +174,7 @@ def _height(scale: _Scale, trial: Trial, value: Any, is_absent: bool) -> float:
     if len(scale.axis.choices) < 2:
         return height
     aside = (trial.number * _GOLDEN % 1 - 0.5) * _SPREAD / (len(scale.axis.choices) - 1)
-    return min(1.0, max(0.0, height + aside * 0.5))
+    return height + min(0.08, max(-0.08, aside))
 
 
 def _tick(place: int, height: float, text: str) -> dict[str, Any]:
@@ -182,6 +186,9 @@ def _tick(place: int, height: float, text: str) -> dict[str, Any]:
         "xanchor": "right",
         "xshift": -5,
         "font": {"size": 11},
+        "bgcolor": "--page",
+        "opacity": 0.9,
+        "borderpad": 0,
     }
 
 

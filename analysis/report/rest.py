@@ -35,14 +35,15 @@ def trials_section(material: Material) -> Section:
             trial.state,
             trial.value(metric),
             trial.epoch,
-            None if trial.seconds is None else round(trial.seconds, 1),
+            None if trial.seconds is None else round(trial.seconds, 2),
             *(trial.params.get(name) for name in names),
             last_line(trial.reason) or None,
         ]
         for trial in material.trials
     ]
     data = [trial_data(trial, metric) for trial in material.trials]
-    return Section("All trials", "trials", [TrialTable(columns, rows)], data)
+    table = TrialTable(columns, rows, columns.index(metric.name), metric.mode == "max")
+    return Section("All trials", "trials", [table], data)
 
 
 def failures_section(material: Material) -> Section:

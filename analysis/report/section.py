@@ -73,10 +73,15 @@ class Grid:
 
 @dataclass(frozen=True)
 class TrialTable:
-    """The table of all trials, which a reader sorts and filters."""
+    """The table of all trials, which a reader sorts and filters.
+
+    ``sorted``: the column by which it begins to be sorted.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    sorted: int = 0
+    descending: bool = False
 
 
 Part: TypeAlias = Text | Table | Code | Figure | Grid | TrialTable
@@ -135,7 +140,7 @@ def sampled(items: Sequence[Item], most: int) -> list[Item]:
 
 
 def label(value: object, longest: int = 60) -> str:
-    """A user's text as a figure may hold it: short, and with nothing that plotly reads as markup."""
+    """A user's text as a figure may hold it: short, without what plotly reads as markup."""
     text = printable(str(value)).replace("\n", " ")
     text = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
