@@ -24,8 +24,8 @@ def find_browser() -> str | None:
 class Browser:
     """A page in a browser of its own.
 
-    ``errors``: what went wrong in the page so far: exceptions, console errors, refused loads.
-    ``requests``: the addresses that it asked for.
+    ``errors``: what went wrong since it was opened: exceptions, console errors, refused loads.
+    ``requests``: the addresses that were asked for.
 
     Args:
         command: the browser's.
@@ -119,9 +119,11 @@ class Browser:
                 self.requests.append(params["request"]["url"])
 
     def open(self, file: Path) -> None:
-        """Open a file, and wait until all its figures are drawn."""
+        """Open a file, and wait until all its figures are drawn; forgets the page before."""
+        self.errors.clear()
+        self.requests.clear()
         self.send("Page.navigate", url=file.resolve().as_uri())
-        self.wait("document.documentElement.dataset.drawn !== undefined")
+        self.wait("document.documentElement?.dataset.drawn !== undefined")
 
     def wait(self, condition: str) -> None:
         """Wait until something is true in the page."""

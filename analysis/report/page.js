@@ -8,18 +8,13 @@ const root = document.documentElement;
 const data = (id) => JSON.parse(document.getElementById(id).textContent);
 
 // Colours: "--name" in a figure is a property of the style sheet, which knows light from dark.
-function painted(value, styles) {
-  if (typeof value === "string") return value.startsWith("--") ? styles.getPropertyValue(value).trim() : value;
-  if (Array.isArray(value)) return value.map((held) => painted(held, styles));
+function painted(value, styles, key = "") {
+  if (Array.isArray(value)) return value.map((held) => painted(held, styles, key));
   if (value && typeof value === "object") {
-    return Object.fromEntries(Object.entries(value).map(([key, held]) => [key, painted(held, styles)]));
+    return Object.fromEntries(Object.entries(value).map(([name, held]) => [name, painted(held, styles, name)]));
   }
-  return value;
-}
-
-function paintedTrace(trace, styles) {
-  const isColour = (key) => key === "line" || key === "marker" || key === "fillcolor" || key === "colorscale";
-  return Object.fromEntries(Object.entries(trace).map(([key, held]) => [key, isColour(key) ? painted(held, styles) : held]));
+  const isColour = typeof value === "string" && value.startsWith("--") && /color(scale)?$/.test(key);
+  return isColour ? styles.getPropertyValue(value).trim() : value;
 }
 
 function template(styles) {
@@ -49,16 +44,14 @@ class Plots {
 
   async draw(width) {
     const styles = getComputedStyle(root);
-    for (const place of this.places) {
+    await Promise.all(this.places.map((place) => {
       const number = Number(place.dataset.figure);
-      const traces = this.figures[number].data.map((trace) => paintedTrace(trace, styles));
-      const layout = { ...painted(structuredClone(this.layouts[number]), styles), template: template(styles) };
-      if (width) {
-        layout.width = place.closest(".grid") ? width.grid : width.single;
-        layout.autosize = false;
-      }
-      await Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtons: BUTTONS, displayModeBar: place.closest(".grid, .wide") ? false : "hover" });
-    }
+      const traces = painted(this.figures[number].data, styles);
+      const layout = { ...painted(this.layouts[number], styles), template: template(styles) };
+      layout.autosize = !width;
+      layout.width = width?.[place.closest(".grid") ? "grid" : "single"]; // else as wide as there is room
+      return Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtons: BUTTONS, displayModeBar: place.closest(".grid, .wide") ? false : "hover" });
+    }));
     root.dataset.drawn = this.places.length;
   }
 
@@ -234,7 +227,7 @@ let themeBefore;
 addEventListener("beforeprint", () => {
   themeBefore = root.dataset.theme;
   root.dataset.theme = "light";
-  plots.draw(PRINT_WIDTHS);
+  plots.draw(PRINT_WIDTHS); // before this handler ends, for then the page is printed
 });
 addEventListener("afterprint", () => {
   if (themeBefore === undefined) delete root.dataset.theme;
