@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.answer import answer_section
-from analysis.report.course import (
-    curves_section,
-    history_section,
-    rungs_section,
-    states_section,
-)
+from analysis.report.counts import rungs_section, states_section
+from analysis.report.history import curves_section, history_section
 from analysis.report.page import page_of
 from analysis.report.parallel import parallel_section
 from analysis.report.parameters import parameters_section

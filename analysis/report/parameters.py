@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.report.course import SYMBOLS
+from analysis.report.history import SYMBOLS
 from analysis.report.section import Figure, Grid, Material, Section, label, sampled
 from analysis.trials import Trial
 from spaces.experiment import Experiment, Metric
 from spaces.parameters import Choice, Scalar
 
-MOST_POINTS = 12_000  # in all small figures together
-MOST_IN_ONE = 1000
+MOST_POINTS = 5000  # in all small figures together
+MOST_IN_ONE = 500
 MOST_FIGURES = 30
 _GOLDEN = 0.618034  # multiples of it fill an interval evenly
 
@@ -102,7 +102,7 @@ def _scatter(
     for state in ("stopped", "completed"):
         points = [t for t in trials if t.state == state and axis.name in t.params]
         if points:
-            marker = {"symbol": SYMBOLS[state], "color": f"--{state}", "size": 6, "opacity": 0.7}
+            marker = {"symbol": SYMBOLS[state], "color": f"--{state}", "size": 5, "opacity": 0.7}
             data.append(_trace(state, axis, points, metric, marker))
     if best is not None and axis.name in best.params:
         marker = {"symbol": "star", "color": "--best", "size": 13}

@@ -233,6 +233,7 @@ def test_a_curve_has_every_epoch_of_its_trial(tmp_path: Path) -> None:
     drawn = {
         (number, x): y
         for trace in figure.data
+        if trace["mode"] == "lines"
         for number, x, y in zip(trace["customdata"], trace["x"], trace["y"], strict=True)
         if number is not None
     }

@@ -1,4 +1,4 @@
-"""How the search went: its history, the learning curves, the states, the rungs."""
+"""How the search went: the value of trial after trial, and the learning curves."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.events import STATES, State
+from analysis.events import State
 from analysis.report.section import (
-    Cell,
     Figure,
     Material,
     Section,
-    Table,
-    Text,
     label,
     sampled,
 )
-from analysis.trials import Trial
+from analysis.trials import Reported, Trial
 from spaces.experiment import Metric
 
 MOST_POINTS = 2000  # of the history
 MOST_CURVES = 200
+_FEW = 300  # points that can be drawn large
 _WIDE_SPAN = 30  # the ratio of highest to lowest value from which on an axis begins logarithmic
 
 SYMBOLS: dict[State, str] = {
@@ -30,13 +28,6 @@ SYMBOLS: dict[State, str] = {
     "stopped": "triangle-down",
     "diverged": "x",
     "failed": "diamond",
-}
-_MEANINGS: dict[State, str] = {
-    "running": "has not ended (yet)",
-    "completed": "trained to its last epoch",
-    "stopped": "stopped early by ASHA",
-    "diverged": "the metric or a loss became NaN, infinite or very large",
-    "failed": "an error in the code, or its process was lost",
 }
 
 
@@ -103,8 +94,13 @@ def _points(
         "customdata": [[trial.number, trial.epoch] for _, trial in points],
         "hovertemplate": f"trial %{{customdata[0]}}: {value_text}<br>{state} after "
         "%{customdata[1]} epochs<extra></extra>",
-        "marker": {"symbol": SYMBOLS[state], "color": f"--{state}", "size": 7},
+        "marker": {"symbol": SYMBOLS[state], "color": f"--{state}", "size": _size(len(points))},
     }
+
+
+def _size(count: int) -> int:
+    """Of so many markers, in pixels."""
+    return 7 if count <= _FEW else 4
 
 
 def _best_line(records: Sequence[tuple[int, Trial]], last: int, metric: Metric) -> dict[str, Any]:
@@ -160,15 +156,16 @@ def curves_section(material: Material) -> Section:
     special = {trial.number for trial in (best, baseline) if trial is not None}
     others = [trial for trial in reported if trial.number not in special]
     drawn = sampled(others, MOST_CURVES - len(special))
-    data = []
+    data: list[dict[str, Any]] = []
     for state in ("stopped", "diverged", "failed", "running", "completed"):
         curves = [trial for trial in drawn if trial.state == state]
         if curves:
-            data.append(_curves(f"{state} ({len(curves)})", curves, metric, f"--{state}", 1.0))
+            name = f"{state} ({len(curves)})"
+            data += _curves(name, curves, metric, f"--{state}", SYMBOLS[state])
     if baseline is not None and baseline.reports:
-        data.append(_curves("baseline", [baseline], metric, "--baseline", 2.5))
+        data += _curves("baseline", [baseline], metric, "--baseline", "square", width=2.5)
     if best is not None and best is not baseline:
-        data.append(_curves(f"best (trial {best.number})", [best], metric, "--best", 3.0))
+        data += _curves(f"best (trial {best.number})", [best], metric, "--best", "star", width=3.0)
     values = [y for trace in data for y in trace["y"] if y is not None]
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
@@ -176,7 +173,7 @@ def curves_section(material: Material) -> Section:
         "hovermode": "closest",
         "shapes": [_rung_line(epoch) for epoch in material.experiment.scheduler.rung_epochs],
     }
-    caption = f"{metric.name} of each epoch."
+    caption = f"{metric.name} of each epoch; a mark where a trial ended or has come to."
     if material.experiment.scheduler.rung_epochs:
         caption += " Dotted lines: the rungs, where trials are compared."
     if len(drawn) < len(others):
@@ -189,29 +186,43 @@ def curves_section(material: Material) -> Section:
 
 
 def _curves(
-    name: str, trials: Sequence[Trial], metric: Metric, color: str, width: float
-) -> dict[str, Any]:
-    """One trace for several trials, with a gap between them."""
+    name: str,
+    trials: Sequence[Trial],
+    metric: Metric,
+    color: str,
+    symbol: str,
+    width: float = 1.0,
+) -> list[dict[str, Any]]:
+    """A trace for the curves of several trials, with a gap between them, and one for their ends."""
     xs: list[int | None] = []
     ys: list[float | None] = []
     numbers: list[int | None] = []
     for trial in trials:
-        values = [report.metrics[metric.name] for report in trial.reports]
         xs += [*(report.epoch for report in trial.reports), None]
-        ys += [*(value if math.isfinite(value) else None for value in values), None]
-        numbers += [*([trial.number] * len(values)), None]
-    return {
+        ys += [*(_finite(report, metric) for report in trial.reports), None]
+        numbers += [*([trial.number] * trial.epoch), None]
+    shared = {
         "type": "scatter",
-        "mode": "lines+markers",
         "name": name,
-        "x": xs,
-        "y": ys,
-        "customdata": numbers,
+        "legendgroup": name,
         "hovertemplate": "trial %{customdata}, epoch %{x}: %{y}<extra></extra>",
-        "opacity": 1.0 if width > 1 else 0.55,
-        "line": {"color": color, "width": width},
-        "marker": {"color": color, "size": 3 if width == 1 else 5},
+        "opacity": 1.0 if width > 1 else 0.6,
     }
+    lines = {"mode": "lines", "x": xs, "y": ys, "customdata": numbers}
+    ends = {
+        "mode": "markers",
+        "x": [trial.epoch for trial in trials],
+        "y": [_finite(trial.reports[-1], metric) for trial in trials],
+        "customdata": [trial.number for trial in trials],
+        "marker": {"color": color, "symbol": symbol, "size": 5 if width == 1 else 9},
+        "showlegend": False,
+    }
+    return [{**shared, **lines, "line": {"color": color, "width": width}}, {**shared, **ends}]
+
+
+def _finite(report: Reported, metric: Metric) -> float | None:
+    value = report.metrics[metric.name]
+    return value if math.isfinite(value) else None
 
 
 def _rung_line(epoch: int) -> dict[str, Any]:
@@ -224,48 +235,4 @@ def _rung_line(epoch: int) -> dict[str, Any]:
         "yref": "paper",
         "line": {"color": "--axis", "width": 1, "dash": "dot"},
         "layer": "below",
-    }
-
-
-def states_section(material: Material) -> Section:
-    """How many trials are in each of the five states, zeros too."""
-    counts = material.trials.counts()
-    rows: list[list[Cell]] = [[state, counts[state], _MEANINGS[state]] for state in STATES]
-    rows.append(["in all", len(material.trials), ""])
-    return Section("States", "states", [Table(["state", "trials", "meaning"], rows)], counts)
-
-
-def rungs_section(material: Material) -> Section:
-    """How many trials came to each rung, and how many went on from it."""
-    scheduler = material.experiment.scheduler
-    rows = [_rung(material, epoch) for epoch in scheduler.rung_epochs]
-    if not rows:
-        text = f"No rungs: every trial may train to epoch {scheduler.max_epochs}."
-        return Section("Rungs", "rungs", [Text(text)], [])
-    columns = ["epoch", "entered", "passed", "share passed", "stopped", "diverged"]
-    shares = [f"{row['passed'] / row['entered']:.0%}" if row["entered"] else "" for row in rows]
-    cells: list[list[Cell]] = [
-        [row["epoch"], row["entered"], row["passed"], share, row["stopped"], row["diverged"]]
-        for row, share in zip(rows, shares, strict=True)
-    ]
-    note = (
-        "Entered: trials that reported at that epoch; passed: those that went on from it: they "
-        f"were among the best 1 in {scheduler.reduction_factor} of those that had come so far. "
-        "Where later trials are better than earlier ones, more pass."
-    )
-    if material.baseline is not None:
-        note += " The baseline always passes."
-    return Section("Rungs", "rungs", [Table(columns, cells), Text(note, "note")], rows)
-
-
-def _rung(material: Material, epoch: int) -> dict[str, int]:
-    entered = [trial for trial in material.trials if trial.epoch >= epoch]
-    passed = [t for t in entered if t.reports[epoch - 1].decision == "continue"]
-    left = [trial for trial in entered if trial.reports[epoch - 1].decision == "stop"]
-    return {
-        "epoch": epoch,
-        "entered": len(entered),
-        "passed": len(passed),
-        "stopped": sum(trial.state != "diverged" for trial in left),
-        "diverged": sum(trial.state == "diverged" for trial in left),
     }
