@@ -144,10 +144,14 @@ class Browser:
         named = [{"name": n.replace("_", "-"), "value": value} for n, value in features.items()]
         self.send("Emulation.setEmulatedMedia", media=media, features=named)
 
-    def picture(self, file: Path, width: int = 1100) -> None:
-        """Save a picture of the whole page."""
+    def resize(self, width: int) -> None:
+        """Make the window so many pixels wide."""
         sized = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.send("Emulation.setDeviceMetricsOverride", **sized)
+
+    def picture(self, file: Path, width: int = 1100) -> None:
+        """Save a picture of the whole page."""
+        self.resize(width)
         time.sleep(0.5)  # figures follow the width
         taken = self.send("Page.captureScreenshot", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(taken["data"]))

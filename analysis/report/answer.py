@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.report.section import Cell, Material, Part, Section, Table, Text
+from analysis.report.section import Cell, Code, Material, Part, Section, Table, Text
 from analysis.tables import show_value
 from analysis.trials import Trial
 from spaces.experiment import Metric
@@ -29,8 +30,10 @@ def _how_it_stands(material: Material) -> list[Part]:
     if material.is_live:
         return [Text("The search is running; this is what is there so far.", "note")]
     if ended is None or ended.reason in ("interrupted", "error"):
-        message = f"The search was interrupted; it goes on with: shoal resume {material.run.path}"
-        return [Text(message, "note")]
+        return [
+            Text("The search was interrupted. It goes on with:", "note"),
+            _command("resume", material),
+        ]
     return []
 
 
@@ -50,11 +53,15 @@ def _searched(material: Material) -> list[Part]:
         sentence += f", {_exact(abs(value - before))} {more} than the baseline's {_exact(before)}"
     missing = (
         "Searched, not yet confirmed: one reading each, the highest of many, which is partly luck. "
-        "Fresh seeds give it an interval, and the test split is read then: "
+        "Fresh seeds give it an interval, and the test split is read then:"
     )
     if metric.mode == "min":
         missing = missing.replace("highest", "lowest")
-    return [Text(f"{sentence}.", "lead"), Text(f"{missing}shoal confirm {material.run.path}")]
+    return [Text(f"{sentence}.", "lead"), Text(missing), _command("confirm", material)]
+
+
+def _command(name: str, material: Material) -> Code:
+    return Code(shlex.join(["shoal", name, str(material.run.path)]), "bash")
 
 
 def _confirmed(confirmation: Mapping[str, Any]) -> list[Part]:

@@ -155,7 +155,7 @@ def curves_section(material: Material) -> Section:
     reported = [trial for trial in material.trials if trial.reports]
     special = {trial.number for trial in (best, baseline) if trial is not None}
     others = [trial for trial in reported if trial.number not in special]
-    drawn = sampled(others, MOST_CURVES - len(special))
+    drawn = _sampled_by_state(others, MOST_CURVES - len(special))
     data: list[dict[str, Any]] = []
     for state in ("stopped", "diverged", "failed", "running", "completed"):
         curves = [trial for trial in drawn if trial.state == state]
@@ -179,10 +179,19 @@ def curves_section(material: Material) -> Section:
     if len(drawn) < len(others):
         caption += (
             f" {len(drawn) + len(special)} of {len(reported):,} trials are drawn: the best, the "
-            "baseline, and an even sample of the others."
+            "baseline, and an even sample of each state."
         )
     figure = Figure(data, layout, caption, ["x", "y"] if _can_log(values) else ["x"])
     return Section("Learning curves", "curves", [figure])
+
+
+def _sampled_by_state(trials: Sequence[Trial], most: int) -> list[Trial]:
+    """``most`` of the trials: of each state the same number, or all where there are fewer."""
+    groups = [[trial for trial in trials if trial.state == state] for state in SYMBOLS]
+    drawn: list[Trial] = []
+    for place, group in enumerate(sorted(groups, key=len)):
+        drawn += sampled(group, (most - len(drawn)) // (len(groups) - place))
+    return drawn
 
 
 def _curves(

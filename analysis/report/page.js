@@ -19,7 +19,7 @@ function painted(value, styles, key = "") {
 
 function template(styles) {
   const colour = (name) => styles.getPropertyValue(name).trim();
-  const axis = { gridcolor: colour("--grid"), linecolor: colour("--axis"), zeroline: false, automargin: true, exponentformat: "e", title: { standoff: 8 } };
+  const axis = { gridcolor: colour("--grid"), linecolor: colour("--axis"), zeroline: false, automargin: true, exponentformat: "none", separatethousands: true, title: { standoff: 8 } };
   return {
     layout: {
       font: { family: "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif", size: 12, color: colour("--ink") },
@@ -29,7 +29,7 @@ function template(styles) {
       yaxis: axis,
       hoverlabel: { bgcolor: colour("--wash"), bordercolor: colour("--axis"), font: { color: colour("--ink") } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--axis"), activecolor: colour("--ink") },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+      legend: { orientation: "h", itemsizing: "constant", x: 0, yref: "container", y: 1, yanchor: "top" },
       margin: { l: 56, r: 12, t: 12, b: 44 },
     },
   };

@@ -113,7 +113,7 @@ def _scatter(
         x["ticktext"] = [label(choice, 16) for choice in axis.choices]
         x["range"] = [-0.6, len(axis.choices) - 0.4]
     elif axis.is_log:
-        x["type"] = "log"
+        x["type"], x["exponentformat"] = "log", "e"
     y = {"title": {"text": label(metric.name)}}
     layout = {"xaxis": x, "yaxis": y, "showlegend": False, "height": 260, "hovermode": "closest"}
     return Figure(data, layout)

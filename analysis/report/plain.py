@@ -46,7 +46,7 @@ def _markdown(part: Part) -> str:
             return _rows(part.columns, part.rows[:MOST_ROWS]) + more
         case Code():
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", part.text)), default=0))
-            return f"{fence}yaml\n{part.text.rstrip()}\n{fence}"
+            return f"{fence}{part.language}\n{part.text.rstrip()}\n{fence}"
         case Figure() | Grid():
             return f"(A figure, in the page.) {_escaped(part.caption)}"
 

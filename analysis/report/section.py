@@ -35,9 +35,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """Text that keeps its lines: a file."""
+    """Text that keeps its lines: a file, a command."""
 
     text: str
+    language: str = "yaml"
 
 
 @dataclass(frozen=True)

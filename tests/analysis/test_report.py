@@ -414,7 +414,7 @@ def test_ten_thousand_trials_are_drawn_as_samples_that_say_so() -> None:
     assert len(page) < 8e6
     text = readable(page)
     assert re.search(r"2,\d\d\d of 10,000 are drawn: each that was the best so far", text)
-    assert "200 of 10,000 trials are drawn: the best, the baseline, and an even sample" in text
+    assert "of 10,000 trials are drawn: the best, the baseline, and an even sample of each" in text
     assert "of 10,000 trials are drawn, an even sample" in text
     assert len(embedded(page, "trials-data")[0]["rows"]) == 10_000
     points = sum(len(trace["x"]) for f in embedded(page, "figures") for trace in f["data"])

@@ -141,6 +141,27 @@ def test_on_paper_figures_are_white_and_no_wider_than_it(browser: Browser, page:
     assert browser.errors == []
 
 
+def test_in_a_window_that_changes_its_width_no_legend_covers_a_figure(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    room = (
+        "(plot => plot._fullLayout._size.t - plot.querySelector('.legend').getBBox().height)"
+        "(document.querySelector('.plot'))"
+    )
+    top = (
+        "(plot => plot.querySelector('.legend').getBoundingClientRect().top"
+        " - plot.getBoundingClientRect().top)(document.querySelector('.plot'))"
+    )
+    for width in (400, 1100):
+        browser.resize(width)
+        browser.wait(f"document.querySelector('.plot')._fullLayout.width > {width - 130}")
+        browser.wait(f"document.querySelector('.plot')._fullLayout.width < {width}")
+        assert browser.value(top) <= 1
+        assert browser.value(room) >= 0
+        assert browser.value("document.documentElement.scrollWidth") <= width
+
+
 def test_of_ten_thousand_trials_the_page_holds_fifty_rows(browser: Browser, tmp_path: Path) -> None:
     experiment, trials = many(10_000, 3)
     write_report(build_report(RunFolder(tmp_path), experiment, trials), tmp_path / "many.html")
