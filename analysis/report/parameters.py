@@ -30,8 +30,7 @@ class ParameterAxis:
         """Where a value stands: the number itself, or the place of the choice."""
         if self.choices:
             return next(n for n, choice in enumerate(self.choices) if _same(choice, value))
-        assert isinstance(value, int | float)
-        return float(value)
+        return _number(value)
 
 
 def parameter_axes(experiment: Experiment, trials: Sequence[Trial]) -> list[ParameterAxis]:
@@ -50,17 +49,23 @@ def parameter_axes(experiment: Experiment, trials: Sequence[Trial]) -> list[Para
 
 
 def _axis(name: str, parameter: Any, values: Sequence[Scalar]) -> ParameterAxis:
-    if isinstance(parameter, Choice):
-        return ParameterAxis(name, tuple(parameter.choices))
-    if parameter is not None:
-        return ParameterAxis(name, is_log=parameter.log)
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return ParameterAxis(name)
-    choices: list[Scalar] = []
+    choices: list[Scalar] = list(parameter.choices) if isinstance(parameter, Choice) else []
+    if not choices and all(map(_is_number, values)):
+        is_log = parameter is not None and parameter.log
+        return ParameterAxis(name, is_log=is_log and all(_number(v) > 0 for v in values))
     for value in values:
         if not any(_same(choice, value) for choice in choices):
             choices.append(value)
     return ParameterAxis(name, tuple(choices))
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Scalar) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
 
 
 def _same(one: Scalar, other: Scalar) -> bool:

@@ -68,14 +68,14 @@ def _escaped(text: str) -> str:
 def json_of(title: str, sections: Sequence[Section]) -> bytes:
     """The report as one JSON document, what each section holds by its anchor."""
     held = {section.anchor: section.data for section in sections if section.data is not None}
-    document = finite({"title": title, **held})
-    return (json.dumps(document, indent=1, allow_nan=False, default=str) + "\n").encode()
+    document = _finite({"title": title, **held})
+    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
 
 
-def finite(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     """Plain data whose numbers that JSON has no word for are null."""
     if isinstance(value, dict):
-        return {str(key): finite(held) for key, held in value.items()}
+        return {str(key): _finite(held) for key, held in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(held) for held in value]
+        return [_finite(held) for held in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
