@@ -40,16 +40,17 @@ class Plots {
     this.figures = figures;
     this.places = [...document.querySelectorAll(".plot")];
     this.layouts = figures.map((figure) => figure.layout);
+    this.widths = null; // in pixels, on paper; on a screen figures are as wide as there is room
   }
 
-  async draw(width) {
+  async draw() {
     const styles = getComputedStyle(root);
     await Promise.all(this.places.map((place) => {
       const number = Number(place.dataset.figure);
       const traces = painted(this.figures[number].data, styles);
       const layout = { ...painted(this.layouts[number], styles), template: template(styles) };
-      layout.autosize = !width;
-      layout.width = width?.[place.closest(".grid") ? "grid" : "single"]; // else as wide as there is room
+      layout.autosize = !this.widths;
+      layout.width = this.widths?.[place.closest(".grid") ? "grid" : "single"];
       return Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtons: BUTTONS, displayModeBar: place.closest(".grid, .wide") ? false : "hover" });
     }));
     root.dataset.drawn = this.places.length;
@@ -227,10 +228,12 @@ let themeBefore;
 addEventListener("beforeprint", () => {
   themeBefore = root.dataset.theme;
   root.dataset.theme = "light";
-  plots.draw(PRINT_WIDTHS); // before this handler ends, for then the page is printed
+  plots.widths = PRINT_WIDTHS;
+  plots.draw(); // before this handler ends, for then the page is printed
 });
 addEventListener("afterprint", () => {
   if (themeBefore === undefined) delete root.dataset.theme;
   else root.dataset.theme = themeBefore;
+  plots.widths = null;
   plots.draw();
 });

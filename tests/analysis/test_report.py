@@ -28,7 +28,7 @@ from tests import made
 
 OUR_MARKUP = {"<br>", "<extra>", "</extra>"}  # in what is told of a point
 BASELINE = {"lr": 0.01, "activation": "relu"}
-HOSTILE = "</script><script>hacked=1</script><img src=x onerror=hacked=1>\"'&amp;"
+HOSTILE = "</script ><!--<script>hacked=1</script><img src=x onerror=hacked=1>\"'&amp;"
 
 
 def whole_run(folder: Path) -> Coordinator:

@@ -81,6 +81,9 @@ def test_a_click_on_a_header_sorts_and_another_turns_the_order(
     assert browser.value(COLUMN.format(VALUE))[-2:] == ["", ""]
     browser.value(HEADER.format(0) + ".click()")
     assert browser.value(COLUMN.format(0)) == [str(number) for number in range(16)]
+    browser.value(HEADER.format(0) + ".click()")
+    assert browser.value(COLUMN.format(0)) == [str(number) for number in reversed(range(16))]
+    browser.value(HEADER.format(0) + ".click()")
     assert browser.value(HEADER.format(0) + ".parentElement.ariaSort") == "ascending"
     assert browser.errors == []
 
