@@ -76,7 +76,7 @@ def _column(values: Sequence[Any], name: str) -> pa.Array:
         return pa.array(finite, pa.float64())
     try:
         return pa.array(finite)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of different kinds, or huge
         return pa.array([None if value is None else str(value) for value in finite], pa.string())
 
 

@@ -68,6 +68,7 @@ def readable(page: str) -> str:
 def embedded(page: str, name: str) -> Any:
     """A JSON block of a page."""
     (found,) = re.findall(rf'<script type="application/json" id="{name}">(.*?)</script>', page)
+    assert not set("<>&") & set(found)
     return json.loads(found)
 
 
