@@ -88,6 +88,14 @@ def test_a_click_on_a_header_sorts_and_another_turns_the_order(
     assert browser.errors == []
 
 
+def test_columns_of_numbers_stand_on_the_right(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    names = browser.value(
+        "[...document.querySelectorAll('.trials th.number')].map(th => th.textContent)"
+    )
+    assert names == ["trial", "val_accuracy", "epochs", "seconds", "lr"]
+
+
 def test_the_filter_takes_words_and_conditions(browser: Browser, page: Path) -> None:
     browser.open(page)
     assert filtered(browser, "diverged") == [3]
@@ -165,6 +173,7 @@ def test_in_a_window_that_changes_its_width_no_legend_covers_a_figure(
         assert browser.value("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_of_ten_thousand_trials_the_page_holds_fifty_rows(browser: Browser, tmp_path: Path) -> None:
     experiment, trials = many(10_000, 3)
     write_report(build_report(RunFolder(tmp_path), experiment, trials), tmp_path / "many.html")
