@@ -37,6 +37,7 @@ class Browser:
         self.errors: list[str] = []
         self.requests: list[str] = []
         self._count = 0
+        self._session: str | None = None  # the page's; none yet
         self._unread = b""
         commands, self._out = os.pipe()
         self._in, answers = os.pipe()
@@ -59,12 +60,9 @@ class Browser:
         targets = self.send("Target.getTargets")["targetInfos"]
         page = next(target for target in targets if target["type"] == "page")
         asked = {"targetId": page["targetId"], "flatten": True}
-        self._session: str | None = None
         self._session = self.send("Target.attachToTarget", **asked)["sessionId"]
         for domain in ("Runtime", "Log", "Network", "Page"):
             self.send(f"{domain}.enable")
-
-    _session: str | None = None
 
     def __enter__(self) -> Browser:
         return self

@@ -173,7 +173,7 @@ def curves_section(material: Material) -> Section:
         "hovermode": "closest",
         "shapes": [_rung_line(epoch) for epoch in material.experiment.scheduler.rung_epochs],
     }
-    caption = f"{metric.name} of each epoch; a mark where a trial ended or has come to."
+    caption = f"{metric.name} of each epoch, with a mark at each trial's last one."
     if material.experiment.scheduler.rung_epochs:
         caption += " Dotted lines: the rungs, where trials are compared."
     if len(drawn) < len(others):

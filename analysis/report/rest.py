@@ -86,47 +86,52 @@ def _why(trial: Trial) -> str:
 
 def cost_section(material: Material) -> Section:
     """What the search cost, and what stopping early saved."""
-    trials, experiment = material.trials, material.experiment
-    most = experiment.scheduler.max_epochs
-    seconds = trials.seconds()
-    running = sum(
-        trial.seconds if trial.seconds is not None else max(0.0, seconds - trial.seconds_before)
-        for trial in trials
-    )
-    ended = trials.finished
-    saved = sum(max(0, most - trial.epoch) for trial in ended if trial.state == "stopped")
-    lost = sum(max(0, most - t.epoch) for t in ended if t.state in ("diverged", "failed"))
-    cpus, gpus = experiment.resources.cpus, experiment.resources.gpus
-    data: dict[str, Any] = {
-        "epochs": trials.epochs,
-        "seconds": seconds,
-        "trial_seconds": running,
-        "cpu_seconds": running * cpus,
-        "gpu_seconds": None if gpus == "auto" else running * gpus,
-        "epochs_saved": saved,
-        "epochs_not_trained_after_failures": lost,
-    }
-    rows: list[list[Cell]] = [
-        ["epochs trained", f"{trials.epochs:,}"],
-        ["time of searching, pauses between sessions left out", duration(seconds)],
-        ["time of trials, one after the other", duration(running)],
-        [f"CPU time reserved: time of trials × cpus ({cpus:g})", duration(running * cpus)],
-    ]
-    if gpus == "auto":
-        rows.append(["GPU time reserved: time of trials, where each had a GPU (gpus: auto)", ""])
-        rows[-1][1] = f"{duration(running)}, or none without GPUs"
+    cost, resources = _cost(material), material.experiment.resources
+    spent = duration(cost["trial_seconds"])
+    if resources.gpus == "auto":
+        gpu_row = ["GPU time reserved, where each trial had a GPU (gpus: auto)", spent]
     else:
-        rows.append([f"GPU time reserved: time of trials × gpus ({gpus:g})"])
-        rows[-1].append(duration(running * gpus) if gpus else "none")
-    rows.append(["epochs that ASHA saved", _share(saved, trials.epochs)])
-    if lost:
+        gpu_time = duration(cost["gpu_seconds"]) if resources.gpus else "none"
+        gpu_row = [f"GPU time reserved: time of trials × gpus ({resources.gpus:g})", gpu_time]
+    rows = [
+        ["epochs trained", f"{cost['epochs']:,}"],
+        ["time of searching, pauses between sessions left out", duration(cost["seconds"])],
+        ["time of trials, one after the other", spent],
+        [
+            f"CPU time reserved: time of trials × cpus ({resources.cpus:g})",
+            duration(cost["cpu_seconds"]),
+        ],
+        gpu_row,
+        ["epochs that ASHA saved", _share(cost["epochs_saved"], cost["epochs"])],
+    ]
+    if lost := cost["epochs_not_trained_after_failures"]:
         rows.append(["epochs not trained after a divergence or failure", f"{lost:,}"])
     note = (
         "A trial's time runs from when it was handed out until it ended, starting its process "
-        f"included. Saved: the sum of ({most} − its epochs) over the trials that ASHA stopped; "
-        "the baseline is never stopped."
+        f"included. Saved: the sum of ({material.experiment.scheduler.max_epochs} − its epochs) "
+        "over the trials that ASHA stopped; the baseline is never stopped."
     )
-    return Section("Cost", "cost", [Table(["what", "how much"], rows), Text(note, "note")], data)
+    return Section("Cost", "cost", [Table(["what", "how much"], rows), Text(note, "note")], cost)
+
+
+def _cost(material: Material) -> dict[str, Any]:
+    trials, resources = material.trials, material.experiment.resources
+    most, ended = material.experiment.scheduler.max_epochs, material.trials.finished
+    seconds = trials.seconds()
+    trial_seconds = sum(
+        max(0.0, seconds - trial.seconds_before) if trial.seconds is None else trial.seconds
+        for trial in trials
+    )
+    lost = [trial for trial in ended if trial.state in ("diverged", "failed")]
+    return {
+        "epochs": trials.epochs,
+        "seconds": seconds,
+        "trial_seconds": trial_seconds,
+        "cpu_seconds": trial_seconds * resources.cpus,
+        "gpu_seconds": None if resources.gpus == "auto" else trial_seconds * resources.gpus,
+        "epochs_saved": sum(most - trial.epoch for trial in ended if trial.state == "stopped"),
+        "epochs_not_trained_after_failures": sum(max(0, most - trial.epoch) for trial in lost),
+    }
 
 
 def _share(saved: int, trained: int) -> str:

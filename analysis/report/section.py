@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from analysis.run import RunFolder
@@ -116,7 +116,7 @@ class Material:
     experiment: Experiment
     trials: Trials
     is_live: bool = False
-    confirmation: Mapping[str, Any] | None = field(default=None)
+    confirmation: Mapping[str, Any] | None = None
 
     @property
     def metric(self) -> Metric:
