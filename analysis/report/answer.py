@@ -14,14 +14,16 @@ from spaces.experiment import Metric
 
 def answer_section(material: Material) -> Section:
     """The winner, its score and its gain over the baseline: confirmed, or else as searched."""
-    lead = [Text(material.experiment.question, "plain")] if material.experiment.question else []
-    parts: list[Part] = [*lead, *_how_it_stands(material)]
+    question = material.experiment.question
+    parts: list[Part] = [] if question is None else [Text(question)]
     if material.confirmation is not None:
         parts += _confirmed(material.confirmation)
     else:
         parts += _searched(material)
-    if material.best is not None:
-        parts.append(_configuration(material.best, material.baseline))
+    parts += _how_it_stands(material)
+    winner = _winner(material)
+    if winner is not None:
+        parts.append(_configuration(winner, material))
     return Section("Answer", "answer", parts, _data(material))
 
 
@@ -69,7 +71,8 @@ def _confirmed(confirmation: Mapping[str, Any]) -> list[Part]:
 
     Args:
         confirmation: ``sentence``; ``candidates`` and ``tests``, rows of plain values by column;
-            ``gain``, a number or figures by name. Any but the sentence may be left out.
+            ``gain``, a number or figures by name; ``winner``, a trial's number. Any but the
+            sentence may be left out.
     """
     parts: list[Part] = [Text(str(confirmation["sentence"]), "lead")]
     gain = confirmation.get("gain")
@@ -100,9 +103,16 @@ def _plain(value: Any) -> Cell:
     return show_value(value) if isinstance(value, float) else value
 
 
-def _configuration(best: Trial, baseline: Trial | None) -> Table:
-    names = list(best.params)
-    columns = ["parameter", f"best (trial {best.number})"]
+def _winner(material: Material) -> Trial | None:
+    """The confirmed winner, or where that is not known the best that was searched."""
+    number = (material.confirmation or {}).get("winner")
+    return material.best if number is None else material.trials.by_number[number]
+
+
+def _configuration(best: Trial, material: Material) -> Table:
+    names, baseline = list(best.params), material.baseline
+    what = "searched best" if best is material.best else "confirmed best"
+    columns = ["parameter", f"{what} (trial {best.number})"]
     if baseline is None or baseline is best:
         return Table(columns, [[name, best.params[name]] for name in names])
     names += [name for name in baseline.params if name not in best.params]

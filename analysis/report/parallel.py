@@ -35,11 +35,9 @@ class _Scale:
 
     def height(self, value: float) -> float:
         low, high = self.low, self.high
-        if low == high:
-            return 0.5
         if self.axis.is_log:
-            return math.log(value / low) / math.log(high / low)
-        return (value - low) / (high - low)
+            value, low, high = math.log(value), math.log(low), math.log(high)
+        return 0.5 if low == high else (value - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
         """(height, text) of what is written beside the axis."""

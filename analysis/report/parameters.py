@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class ParameterAxis:
         """Where a value stands: the number itself, or the place of the choice."""
         if self.choices:
             return next(n for n, choice in enumerate(self.choices) if _same(choice, value))
-        return _number(value)
+        return float(_number(value))
 
 
 def parameter_axes(experiment: Experiment, trials: Sequence[Trial]) -> list[ParameterAxis]:
@@ -60,12 +61,14 @@ def _axis(name: str, parameter: Any, values: Sequence[Scalar]) -> ParameterAxis:
 
 
 def _is_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it can stand on an axis: a number that a float can hold."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(_number(value)) <= sys.float_info.max
 
 
-def _number(value: Scalar) -> float:
+def _number(value: Scalar) -> int | float:
     assert isinstance(value, int | float)
-    return float(value)
+    return value
 
 
 def _same(one: Scalar, other: Scalar) -> bool:

@@ -133,6 +133,7 @@ def test_every_section_stands_in_its_order(tmp_path: Path) -> None:
 def test_a_confirmation_takes_the_place_of_the_searched_answer(tmp_path: Path) -> None:
     confirmation = {
         "sentence": "Trial 9 beats the baseline by 0.10 ± 0.02.",
+        "winner": 9,
         "candidates": [{"trial": 9, "n": 5, "mean": 0.81, "interval": [0.79, 0.83]}],
         "gain": {"mean": 0.1, "interval": [0.08, 0.12]},
         "tests": [{"of": "trial 9", "value": 0.8}],
@@ -141,6 +142,7 @@ def test_a_confirmation_takes_the_place_of_the_searched_answer(tmp_path: Path) -
     text = " ".join(readable(written(coordinator, tmp_path, confirmation=confirmation)).split())
     assert "Trial 9 beats the baseline by 0.10 ± 0.02." in text
     assert "0.79 … 0.83" in text
+    assert "confirmed best (trial 9)" in text
     assert "0.08 … 0.12" in text
     assert "not yet confirmed" not in text
     told = json.loads(written(coordinator, tmp_path, "json", confirmation=confirmation))
@@ -400,6 +402,18 @@ def test_a_space_whose_function_is_gone_is_reported_all_the_same(tmp_path: Path)
     (tmp_path / "gone.py").rename(tmp_path / "own.py")
     grid = next(section for section in report.sections if section.anchor == "parameters")
     assert [f.layout["xaxis"]["title"]["text"] for f in figures(grid)] == ["x", "c"]
+
+
+def test_numbers_that_no_float_holds_or_tells_apart_are_drawn(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def train(config, context):\n    yield {}\n")
+    space = {"x": [10**400, 1], "y": {"low": 2.0 - 2**-52, "high": 2.0, "log": True}}
+    coordinator = made.own_code_coordinator(tmp_path, space=space, budget={"trials": 8})
+    for number in range(8):
+        coordinator.next_trial()
+        coordinator.report(number, 1, {"score": (-1) ** number * 1e308})
+        coordinator.end(number, "completed")
+    for kind in WRITERS:
+        assert len(written(coordinator, tmp_path, kind)) > 100
 
 
 def test_a_thousand_trials_fit_in_eight_megabytes() -> None:
