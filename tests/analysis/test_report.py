@@ -404,16 +404,20 @@ def test_a_space_whose_function_is_gone_is_reported_all_the_same(tmp_path: Path)
     assert [f.layout["xaxis"]["title"]["text"] for f in figures(grid)] == ["x", "c"]
 
 
-def test_numbers_that_no_float_holds_or_tells_apart_are_drawn(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("def train(config, context):\n    yield {}\n")
-    space = {"x": [10**400, 1], "y": {"low": 2.0 - 2**-52, "high": 2.0, "log": True}}
-    coordinator = made.own_code_coordinator(tmp_path, space=space, budget={"trials": 8})
-    for number in range(8):
-        coordinator.next_trial()
-        coordinator.report(number, 1, {"score": (-1) ** number * 1e308})
-        coordinator.end(number, "completed")
-    for kind in WRITERS:
-        assert len(written(coordinator, tmp_path, kind)) > 100
+def test_numbers_that_no_float_holds_or_tells_apart_are_drawn() -> None:
+    experiment = made.experiment()
+    trials = Trials([made.started(experiment)])
+    for number in range(6):
+        params: Any = {"x": [10**400, 1][number % 2], "lr": [0.5, 0.5 - 2**-54][number % 2]}
+        metrics = {"val_accuracy": (-1) ** number * 1e308}
+        trials.apply(Created(trial=number, params=params, seed=0))
+        trials.apply(Report(trial=number, epoch=1, metrics=metrics, decision="stop"))
+        trials.apply(Finished(trial=number, state="stopped", epoch=1))
+    report = build_report(RunFolder(Path("run")), experiment, trials)
+    drawn = [figure for section in report.sections for figure in figures(section)]
+    assert len(drawn) == 5
+    for write in WRITERS.values():
+        assert len(write(report)) > 100
 
 
 def test_a_thousand_trials_fit_in_eight_megabytes() -> None:
