@@ -15,7 +15,7 @@ test: $(VENV)/.developing lint
 	$(BIN)/pytest
 
 test-all: $(VENV)/.developing lint
-	$(BIN)/pytest -m "not gpu"
+	SHOAL_REQUIRE_BROWSER=1 $(BIN)/pytest -m "not gpu"
 
 studies: $(VENV)/.installed
 	$(BIN)/python benchmarks/studies.py

@@ -71,7 +71,7 @@ def compared_epochs(experiment: Experiment) -> list[int]:
     Without a scheduler nobody is stopped, and the same epochs serve to look at.
     """
     scheduler = experiment.scheduler
-    return [*scheduler.rung_epochs, scheduler.max_epochs]
+    return [*scheduler.milestones, scheduler.max_epochs]
 
 
 def observed_at(experiment: Experiment, trials: Iterable[Trial], epoch: int) -> Observed:

@@ -49,6 +49,9 @@ class RunFolder:
     def logs(self) -> Path:
         return self.path / "logs" / self.part
 
+    def report_file(self, ending: str = "html") -> Path:
+        return self.path / f"report.{ending}"
+
     def log_file(self, trial: int) -> Path:
         return self.logs / f"{trial}.txt"
 

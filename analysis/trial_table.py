@@ -76,8 +76,16 @@ def _column(values: Sequence[Any], name: str) -> pa.Array:
         return pa.array(finite, pa.float64())
     try:
         return pa.array(finite)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of different kinds, or huge
         return pa.array([None if value is None else str(value) for value in finite], pa.string())
+
+
+def csv_of(table: pa.Table) -> bytes:
+    """A table as CSV."""
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(table, sink)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def _write_json(table: pa.Table, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,7 +45,8 @@ class Reported(NamedTuple):
 class Trial:
     """One configuration and all that the journal says of it.
 
-    ``attempts``: how often its process died and was started again.
+    ``attempts``: how often its process died and was started again. ``seconds``: how long it ran,
+    without the pauses between sessions; ``seconds_before``: how long the search had gone on then.
     """
 
     number: int
@@ -57,6 +58,8 @@ class Trial:
     started: float = 0.0
     ended: float | None = None
     attempts: int = 0
+    seconds: float | None = None
+    seconds_before: float = 0.0
 
     @property
     def epoch(self) -> int:
@@ -157,6 +160,7 @@ class Trials:
         if event.trial != len(self.by_number):
             raise InputError(f"trial {event.trial} is created as number {len(self.by_number)}")
         trial = Trial(event.trial, event.params, event.seed, started=event.time)
+        trial.seconds_before = self.seconds(event.time)
         self.by_number[event.trial] = self.running[event.trial] = trial
         self._counts["running"] += 1
 
@@ -185,6 +189,7 @@ class Trials:
     def _finish(self, event: Finished) -> None:
         trial = self._running(event.trial)
         trial.state, trial.reason, trial.ended = event.state, event.reason, event.time
+        trial.seconds = max(0.0, self.seconds(event.time) - trial.seconds_before)
         del self.running[event.trial]
         self._finished.append(trial)
         self._counts["running"] -= 1
@@ -212,6 +217,11 @@ class Trials:
         """Time spent searching, over all sessions, up to ``now`` (left out: the last event)."""
         latest = self._last_time if now is None else now
         return max(0.0, self._seconds_before + latest - self._session_began)
+
+    @property
+    def finished(self) -> Sequence[Trial]:
+        """The trials that have ended, in the order of their ends."""
+        return self._finished
 
     def counts(self) -> dict[State, int]:
         """How many trials are in each state, zeros too."""

@@ -12,7 +12,7 @@ import optuna
 import typer
 from rich.console import Console
 
-from search import insight, upkeep, verdicts
+from search import insight, reporting, upkeep, verdicts
 from search.environment import prepare_environment
 from search.options import (
     Address,
@@ -43,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(verdicts.app)
 app.add_typer(insight.app)
+app.add_typer(reporting.app)
 app.add_typer(upkeep.app)
 _out = Console(highlight=False, emoji=False)
 
@@ -127,11 +128,12 @@ def resume(
 def _conclude(
     folder: RunFolder, coordinator: Coordinator, address: str | None, verbose: bool
 ) -> None:
-    """Print what was found; confirm it, where the file asks for that."""
+    """Print what was found, and report it; confirm it, where the file asks for that."""
     from search.confirm import is_left
     from search.terminal import print_outcome
 
-    code = print_outcome(folder.path, coordinator, _out)
+    written = reporting.report_at_end(folder, coordinator)
+    code = print_outcome(folder.path, coordinator, _out, written)
     if code == 0 and (settings := is_left(folder)) is not None:
         verdicts.confirm_and_print(folder, settings, address, verbose)
     raise typer.Exit(code)

@@ -12,7 +12,6 @@ from search.budget import grid_size, most_trials
 from spaces.experiment import Experiment
 from spaces.parameters import Choice, Params, describe
 from spaces.problems import InputError
-from trainables.checkpoints import without_keys
 from trainables.config import TrainConfig, resolve
 from trainables.data import load_data, shape_of
 from trainables.models import count_parameters, empty_model
@@ -34,19 +33,13 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     if experiment.repeats > 1:
         budget["repeats"] = experiment.repeats
     return {
-        "experiment": _shown(experiment),
+        "experiment": experiment.shown(),
         "parameters": network["parameters"],
         "layers": network["layers"],
         "space": describe_space(experiment),
         "budget": {**budget, "most_epochs": most_epochs(experiment)},
         "variants": _variants(experiment),
     }
-
-
-def _shown(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as plain data, without the keys that a storage's URI may hold."""
-    storage = experiment.storage
-    return {**experiment.plain(), "storage": storage and without_keys(storage)}
 
 
 def describe_space(experiment: Experiment) -> list[dict[str, Any]]:

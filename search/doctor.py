@@ -23,8 +23,8 @@ from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
-from spaces.problems import InputError, RunError
-from trainables.checkpoints import Checkpoints, filesystem, without_keys
+from spaces.problems import InputError, RunError, without_keys
+from trainables.checkpoints import Checkpoints, filesystem
 from trainables.sources import data_root, read
 
 NODE_SECONDS = 120.0  # a node may have to start a process and import torch

@@ -44,8 +44,7 @@ class Rungs:
         self._factor = scheduler.reduction_factor
         self._window = scheduler.window
         self._sign = 1.0 if metric.mode == "min" else -1.0
-        epochs = scheduler.rung_epochs if scheduler.name == "asha" else []
-        self.by_epoch = {epoch: Rung(epoch) for epoch in epochs}
+        self.by_epoch = {epoch: Rung(epoch) for epoch in scheduler.rung_epochs}
 
     def arrive(self, trial: int, epoch: int, value: float) -> Decision:
         """Take the arrival of a trial at an epoch in, and decide whether it goes on.

@@ -22,8 +22,8 @@ from search.versions import versions
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
-from spaces.problems import InputError, Problem
-from trainables.checkpoints import Checkpoints, StorageError, without_keys
+from spaces.problems import InputError, Problem, without_keys
+from trainables.checkpoints import Checkpoints, StorageError
 from trainables.data import Data
 
 

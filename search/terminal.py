@@ -46,7 +46,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     out.print(f"budget: {limits or 'the whole grid'}; {cost}", soft_wrap=True)
 
 
-def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
+def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | None = None) -> int:
     """After a search: the best configurations and what to do next; returns the exit code."""
     trials, experiment = coordinator.trials, coordinator.experiment
     shown_path = escape(str(path))
@@ -64,7 +64,9 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
     rows = best_of(trials, experiment.metric, top=5)
     out.print(best_table(rows))
     _print_gain(trials, experiment, rows, out)
+    page = [] if report is None else [(escape(str(report)), "the report; open it in a browser")]
     for command, purpose in (
+        *page,
         (f"shoal confirm {shown_path}", "train the best again, under fresh seeds"),
         (f"shoal tensorboard {shown_path}", "look at every trial"),
         (f"shoal export {shown_path} -o bundle", "take the best home, with its weights"),

@@ -17,7 +17,7 @@ from pydantic import (
 
 from spaces.code import load_function
 from spaces.parameters import Parameter, Value, as_float, check_plain, dump
-from spaces.problems import shown
+from spaces.problems import shown, without_keys
 from spaces.sections import Section
 from spaces.settings import (
     MODELS,
@@ -79,7 +79,12 @@ class Scheduler(Section):
 
     @property
     def rung_epochs(self) -> list[int]:
-        """The epochs below ``max_epochs`` at which ASHA compares trials."""
+        """The epochs at which trials are compared; none where no trial is stopped early."""
+        return self.milestones if self.name == "asha" else []
+
+    @property
+    def milestones(self) -> list[int]:
+        """The epochs below ``max_epochs`` where rungs stand, or would stand."""
         epochs = []
         epoch = self.min_epochs
         while epoch < self.max_epochs:
@@ -220,6 +225,10 @@ class Experiment(Section):
         """The experiment as plain data, every default spelled out; a file may hold just this."""
         unused = {"model", "dataset"} if self.trainable is not None else set()
         return self.model_dump(mode="json", exclude=unused)
+
+    def shown(self) -> dict[str, Any]:
+        """The experiment as plain data, without the keys that a storage's URI may hold."""
+        return {**self.plain(), "storage": self.storage and without_keys(self.storage)}
 
     def settings(self, params: Mapping[str, Any]) -> tuple[Mlp, Train]:
         """The model and optimisation settings of one configuration of a built-in trainable.

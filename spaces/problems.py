@@ -80,6 +80,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
+def without_keys(root: str) -> str:
+    """A folder or a URI as it may be printed: without keys and options."""
+    if "://" not in root:
+        return root
+    scheme, _, rest = root.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> str:
     """The message for an unknown name: what was received, the nearest valid one, all valid ones."""
     valid = sorted(valid)

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from analysis.journal import Journal
 from analysis.projection import open_projections
+from analysis.report.build import WRITERS, build_report
 from analysis.run import RunFolder, best_of, experiment_of, open_run, status_of
 from analysis.tables import best_table
 from search.coordinator import Coordinator
@@ -50,6 +51,11 @@ pytestmark = pytest.mark.edits_journals
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_five_megabytes_in_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "")
 
 
 Write = Callable[[random.Random, Path], None]
@@ -85,6 +91,14 @@ def look(folder: Path) -> None:
     out = _out()
     print_status(status, out)
     out.print(best_table(rows))
+
+
+def tell(folder: Path) -> None:
+    """``shoal report``, in every format."""
+    run, experiment, trials = open_run(folder)
+    report = build_report(run, experiment, trials)
+    for content in WRITERS.values():
+        content(report)
 
 
 def repeat(folder: Path) -> None:
@@ -214,7 +228,9 @@ def test_what_is_not_damaged_is_loaded(data: damaged.Data, tmp_path: Path) -> No
 
 def test_runs_and_bundles_that_are_not_damaged_are_loaded(tmp_path: Path) -> None:
     for run in damaged.make_runs(tmp_path):
-        assert {outcome(load, run) for load in (look, repeat, go_on, rebuild, export)} == {"loaded"}
+        assert {outcome(load, run) for load in (look, tell, repeat, go_on, rebuild, export)} == {
+            "loaded"
+        }
     for bundle in damaged.make_bundles(tmp_path):
         experiment = bundle.with_name(bundle.name.replace("bundle", "source")) / "file.yaml"
         own_code = load_experiment(experiment).trainable is not None
@@ -241,7 +257,7 @@ def test_a_damaged_journal_is_opened_or_refused(step: int, tmp_path: Path) -> No
     def write(rng: random.Random, folder: Path) -> None:
         damaged.write_journal(rng, folder, runs)
 
-    loads = (look, repeat, go_on, rebuild, export)
+    loads = (look, tell, repeat, go_on, rebuild, export)
     check("journals", step, fuzz("journals", tmp_path, write, *loads, step=step))
 
 

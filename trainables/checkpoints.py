@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from pyarrow import fs
 
-from spaces.problems import InputError, RunError
+from spaces.problems import InputError, RunError, without_keys
 
 KEPT_WHILE_RUNNING = 2
 _DIGEST_BYTES = 32
@@ -43,14 +43,6 @@ def filesystem(root: str) -> tuple[fs.FileSystem, str]:
                 source="storage",
             ) from None
     return files, path.rstrip("/")
-
-
-def without_keys(root: str) -> str:
-    """A folder or a URI as it may be printed: without keys and options."""
-    if "://" not in root:
-        return root
-    scheme, _, rest = root.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 @contextmanager

@@ -83,6 +83,16 @@ def test_choices_of_different_kinds_are_texts(tmp_path: Path) -> None:
     assert set(column.to_pylist()) <= {"auto", "1", None}
 
 
+def test_a_whole_number_that_no_column_holds_is_a_text(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def train(config, context):\n    yield {}\n")
+    coordinator = made.own_code_coordinator(tmp_path, space={"x": [10**30, 1]})
+    for number in range(6):
+        coordinator.next_trial()
+        coordinator.report(number, 1, {"score": 1.0})
+    column = trial_table(coordinator.trials, coordinator.experiment.metric)["params.x"]
+    assert set(column.to_pylist()) == {str(10**30), "1"}
+
+
 def test_a_run_without_trials_is_an_empty_table(tmp_path: Path) -> None:
     made.coordinator(tmp_path).close()
     assert json.loads(written(tmp_path, "trials.json").read_text()) == []

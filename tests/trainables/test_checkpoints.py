@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from spaces.problems import InputError
-from trainables.checkpoints import Checkpoints, StorageError, check_savable, without_keys
+from spaces.problems import InputError, without_keys
+from trainables.checkpoints import Checkpoints, StorageError, check_savable
 
 
 class Bomb:

@@ -1,0 +1,1 @@
+"""The report of a run: sections made from its journal, written as HTML, Markdown, CSV or JSON."""

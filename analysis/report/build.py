@@ -1,0 +1,112 @@
+"""The report of a run: which sections it has, and the files it is written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.report.answer import answer_section
+from analysis.report.counts import rungs_section, states_section
+from analysis.report.history import curves_section, history_section
+from analysis.report.page import page_of
+from analysis.report.parallel import parallel_section
+from analysis.report.parameters import parameters_section
+from analysis.report.plain import json_of, markdown_of
+from analysis.report.rest import (
+    cost_section,
+    experiment_section,
+    failures_section,
+    trials_section,
+    versions_section,
+)
+from analysis.report.section import Material, Section
+from analysis.run import RunFolder
+from analysis.trial_table import csv_of, trial_table
+from analysis.trials import Trials
+from spaces.experiment import Experiment, Metric
+from spaces.problems import InputError
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, before it is written: ``title``, and the sections in their order."""
+
+    title: str
+    sections: Sequence[Section]
+    trials: Trials
+    metric: Metric
+
+
+# Each makes a section from the run, or None where it has nothing to say.
+SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
+    answer_section,
+    history_section,
+    curves_section,
+    states_section,
+    rungs_section,
+    parameters_section,
+    parallel_section,
+    trials_section,
+    failures_section,
+    cost_section,
+    experiment_section,
+    versions_section,
+)
+
+
+def build_report(
+    run: RunFolder,
+    experiment: Experiment,
+    trials: Trials,
+    is_live: bool = False,
+    confirmation: Mapping[str, Any] | None = None,
+) -> Report:
+    """Make the report of a run.
+
+    Args:
+        run: its folder.
+        experiment: its experiment.
+        trials: its trials.
+        is_live: whether a process is searching now; the report is of what is there so far.
+        confirmation: what fresh seeds say, as ``analysis.report.answer`` reads it.
+
+    Raises:
+        InputError: when no trial has ended yet.
+    """
+    if not trials.finished:
+        raise InputError(f"{run.path}: no trial has ended yet, so there is nothing to report")
+    material = Material(run, experiment, trials, is_live, confirmation)
+    found = [make(material) for make in SECTIONS]
+    sections = [section for section in found if section is not None]
+    return Report(f"{experiment.name}: {run.name}", sections, trials, experiment.metric)
+
+
+WRITERS: dict[str, Callable[[Report], bytes]] = {
+    "html": lambda report: page_of(report.title, report.sections),
+    "md": lambda report: markdown_of(report.title, report.sections),
+    "csv": lambda report: csv_of(trial_table(report.trials, report.metric)),
+    "json": lambda report: json_of(report.title, report.sections),
+}
+
+
+def write_report(report: Report, path: Path, kind: str = "html") -> None:
+    """Write a report; a reader finds the old file or the whole new one.
+
+    Args:
+        report: what to write.
+        path: the file.
+        kind: html, md, csv (all trials, one a row) or json.
+
+    Raises:
+        OSError: when it can't be written.
+    """
+    content = WRITERS[kind](report)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(content)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""A report as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.report.section import (
+    Code,
+    Figure,
+    Grid,
+    Part,
+    Section,
+    Table,
+    Text,
+    TrialTable,
+)
+from analysis.tables import show_value
+
+MOST_ROWS = 50  # of the table of all trials, in Markdown
+_MARKUP = re.compile(r"([\\`*_\[\]<>|~#&])")
+
+
+def markdown_of(title: str, sections: Sequence[Section]) -> bytes:
+    """The report as Markdown; what is drawn is named only."""
+    blocks = [f"# {_escaped(title)}"]
+    for section in sections:
+        parts = [_markdown(part) for part in section.parts]
+        blocks += [f"## {_escaped(section.title)}", *(part for part in parts if part)]
+    return ("\n\n".join(blocks) + "\n").encode(errors="backslashreplace")
+
+
+def _markdown(part: Part) -> str:
+    match part:
+        case Text():
+            return f"**{_escaped(part.text)}**" if part.kind == "lead" else _escaped(part.text)
+        case Table():
+            caption = f"{_escaped(part.caption)}\n\n" if part.caption else ""
+            return caption + _rows(part.columns, part.rows)
+        case TrialTable():
+            left = len(part.rows) - MOST_ROWS
+            more = f"\n\nand {left:,} more, in the page and in the CSV" if left > 0 else ""
+            return _rows(part.columns, part.rows[:MOST_ROWS]) + more
+        case Code():
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", part.text)), default=0))
+            return f"{fence}{part.language}\n{part.text.rstrip()}\n{fence}"
+        case Figure() | Grid():
+            return f"(A figure, in the page.) {_escaped(part.caption)}"
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    head, *cells = [[_cell(value) for value in line] for line in (columns, *rows)]
+    lines = [head, ["---"] * len(columns), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else _escaped(show_value(value))
+
+
+def _escaped(text: str) -> str:
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def json_of(title: str, sections: Sequence[Section]) -> bytes:
+    """The report as one JSON document, what each section holds by its anchor."""
+    held = {section.anchor: section.data for section in sections if section.data is not None}
+    document = _finite({"title": title, **held})
+    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    """Plain data whose numbers that JSON has no word for are null."""
+    if isinstance(value, dict):
+        return {str(key): _finite(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

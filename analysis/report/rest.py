@@ -1,0 +1,166 @@
+"""What stands behind the answer: failures, the cost, all trials, the experiment and versions."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from analysis.report.answer import trial_data
+from analysis.report.section import (
+    Cell,
+    Code,
+    Material,
+    Section,
+    Table,
+    Text,
+    TrialTable,
+    last_line,
+    sampled,
+)
+from analysis.trials import Trial
+from spaces.text import dump_yaml
+
+MOST_FAILURES = 100
+
+
+def trials_section(material: Material) -> Section:
+    """All trials, one a row."""
+    metric = material.metric
+    names = list(dict.fromkeys(name for trial in material.trials for name in trial.params))
+    columns = ["trial", "state", metric.name, "epochs", "seconds", *names, "reason"]
+    rows: list[list[Cell]] = [
+        [
+            trial.number,
+            trial.state,
+            trial.value(metric),
+            trial.epoch,
+            None if trial.seconds is None else round(trial.seconds, 2),
+            *(trial.params.get(name) for name in names),
+            last_line(trial.reason) or None,
+        ]
+        for trial in material.trials
+    ]
+    data = [trial_data(trial, metric) for trial in material.trials]
+    table = TrialTable(columns, rows, columns.index(metric.name), metric.mode == "max")
+    return Section("All trials", "trials", [table], data)
+
+
+def failures_section(material: Material) -> Section:
+    """The trials that diverged or failed, and those whose process died; in a word, why."""
+    found = [t for t in material.trials if t.state in ("diverged", "failed") or t.attempts]
+    if not found:
+        text = "No trial diverged or failed, and no trial's process died."
+        return Section("Failures", "failures", [Text(text)], [])
+    columns = ["trial", "state", "epochs", "times its process died", "reason"]
+    shown = sampled(found, MOST_FAILURES)
+    rows: list[list[Cell]] = [
+        [trial.number, trial.state, trial.epoch, trial.attempts, _why(trial)] for trial in shown
+    ]
+    notes = []
+    if len(shown) < len(found):
+        text = f"{len(shown)} of {len(found):,} are listed, an even sample."
+        notes.append(Text(f"{text} The table of all trials has the others.", "note"))
+    data = [{**_row(trial), "reason": trial.reason} for trial in found]
+    return Section("Failures", "failures", [Table(columns, rows), *notes], data)
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    """A trial that failed, as the JSON document holds it."""
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "epoch": trial.epoch,
+        "attempts": trial.attempts,
+    }
+
+
+def _why(trial: Trial) -> str:
+    if trial.reason:
+        return last_line(trial.reason)
+    if trial.state != "diverged" or not trial.reports:
+        return ""
+    lost = [k for k, value in trial.reports[-1].metrics.items() if not math.isfinite(value)]
+    return f"{', '.join(lost)} not finite" if lost else "a loss exploded"
+
+
+def cost_section(material: Material) -> Section:
+    """What the search cost, and what stopping early saved."""
+    cost, resources = _cost(material), material.experiment.resources
+    spent = duration(cost["trial_seconds"])
+    if resources.gpus == "auto":
+        gpu_row = ["GPU time reserved, where each trial had a GPU (gpus: auto)", spent]
+    else:
+        gpu_time = duration(cost["gpu_seconds"]) if resources.gpus else "none"
+        gpu_row = [f"GPU time reserved: time of trials × gpus ({resources.gpus:g})", gpu_time]
+    rows = [
+        ["epochs trained", f"{cost['epochs']:,}"],
+        ["time of searching, pauses between sessions left out", duration(cost["seconds"])],
+        ["time of trials, one after the other", spent],
+        [
+            f"CPU time reserved: time of trials × cpus ({resources.cpus:g})",
+            duration(cost["cpu_seconds"]),
+        ],
+        gpu_row,
+        ["epochs that ASHA saved", _share(cost["epochs_saved"], cost["epochs"])],
+    ]
+    if lost := cost["epochs_not_trained_after_failures"]:
+        rows.append(["epochs not trained after a divergence or failure", f"{lost:,}"])
+    note = (
+        "A trial's time runs from when it was handed out until it ended, starting its process "
+        f"included. Saved: the sum of ({material.experiment.scheduler.max_epochs} − its epochs) "
+        "over the trials that ASHA stopped; the baseline is never stopped."
+    )
+    return Section("Cost", "cost", [Table(["what", "how much"], rows), Text(note, "note")], cost)
+
+
+def _cost(material: Material) -> dict[str, Any]:
+    trials, resources = material.trials, material.experiment.resources
+    most, ended = material.experiment.scheduler.max_epochs, material.trials.finished
+    seconds = trials.seconds()
+    trial_seconds = sum(
+        max(0.0, seconds - trial.seconds_before) if trial.seconds is None else trial.seconds
+        for trial in trials
+    )
+    lost = [trial for trial in ended if trial.state in ("diverged", "failed")]
+    return {
+        "epochs": trials.epochs,
+        "seconds": seconds,
+        "trial_seconds": trial_seconds,
+        "cpu_seconds": trial_seconds * resources.cpus,
+        "gpu_seconds": None if resources.gpus == "auto" else trial_seconds * resources.gpus,
+        "epochs_saved": sum(most - trial.epoch for trial in ended if trial.state == "stopped"),
+        "epochs_not_trained_after_failures": sum(max(0, most - trial.epoch) for trial in lost),
+    }
+
+
+def _share(saved: int, trained: int) -> str:
+    if not saved:
+        return "0"
+    return f"{saved:,}: {saved / (saved + trained):.0%} of {saved + trained:,}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``41 s``, ``12 min 5 s``, ``3 h 20 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def experiment_section(material: Material) -> Section:
+    """The experiment file; searching it again gives the same search."""
+    shown = material.experiment.shown()
+    return Section("Experiment file", "experiment", [Code(dump_yaml(shown))], shown)
+
+
+def versions_section(material: Material) -> Section:
+    """With what, where and when the run was searched."""
+    start = material.trials.start
+    assert start is not None
+    began = datetime.fromtimestamp(start.time, UTC)
+    rows: list[list[Cell]] = [[name, version] for name, version in start.versions.items()]
+    rows += [["host", start.host], ["began", f"{began:%Y-%m-%d %H:%M} UTC"]]
+    data = {"versions": start.versions, "host": start.host, "began": start.time}
+    return Section("Versions", "versions", [Table(["what", "version"], rows)], data)

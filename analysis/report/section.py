@@ -1,0 +1,153 @@
+"""What a report is made of: sections, and the parts that stand in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from analysis.run import RunFolder
+from analysis.trials import Trial, Trials
+from spaces.experiment import Experiment, Metric
+from spaces.parameters import Scalar
+from spaces.problems import printable, shortened
+
+Item = TypeVar("Item")
+Cell: TypeAlias = Scalar
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph. ``lead``: the answer, in large letters; ``note``: an explanation, in small."""
+
+    text: str
+    kind: Literal["lead", "plain", "note"] = "plain"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that is short enough to be read as it stands."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text that keeps its lines: a file, a command."""
+
+    text: str
+    language: str = "yaml"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as plotly's JavaScript takes it.
+
+    Colours that begin with ``--`` are properties of the page's style sheet, which has one of each
+    for light and dark. Every text in ``data`` and ``layout`` that comes from a user went through
+    ``label``.
+
+    Args:
+        data: the traces.
+        layout: titles and axes; the page adds fonts, colours and margins.
+        caption: what is drawn, and what is left out.
+        switches: the axes, ``x`` or ``y``, that can be changed between linear and logarithmic.
+        is_wide: whether a narrow window scrolls it instead of making it narrower.
+    """
+
+    data: Sequence[Mapping[str, Any]]
+    layout: Mapping[str, Any]
+    caption: str = ""
+    switches: Sequence[Literal["x", "y"]] = ()
+    is_wide: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Small figures side by side, as many as the window is wide."""
+
+    figures: Sequence[Figure]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class TrialTable:
+    """The table of all trials, which a reader sorts and filters.
+
+    ``sorted``: the column by which it begins to be sorted.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    sorted: int = 0
+    descending: bool = False
+
+
+Part: TypeAlias = Text | Table | Code | Figure | Grid | TrialTable
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question, and what the run says to it.
+
+    Args:
+        title: as a reader sees it.
+        anchor: names it in links, and in the JSON document.
+        parts: in the order in which they are read.
+        data: what the JSON document holds of it, plain data; None: nothing.
+    """
+
+    title: str
+    anchor: str
+    parts: Sequence[Part]
+    data: Any = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every section is made from.
+
+    ``is_live``: whether a process is searching now; the report is then of what is there so far.
+    """
+
+    run: RunFolder
+    experiment: Experiment
+    trials: Trials
+    is_live: bool = False
+    confirmation: Mapping[str, Any] | None = None
+
+    @property
+    def metric(self) -> Metric:
+        return self.experiment.metric
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial that has a value."""
+        return self.trials.best(self.metric)
+
+    @property
+    def baseline(self) -> Trial | None:
+        """Trial 0 where the experiment has a baseline, else None."""
+        return self.trials.by_number.get(0) if self.experiment.baseline is not None else None
+
+
+def sampled(items: Sequence[Item], most: int) -> list[Item]:
+    """``most`` of the items, evenly spread over their order; all where there are no more."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place * len(items) // most] for place in range(most)]
+
+
+def label(value: object, longest: int = 60) -> str:
+    """A user's text as a figure may hold it: short, without what plotly reads as markup."""
+    text = printable(str(value)).replace("\n", " ")
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def last_line(reason: str | None, longest: int = 200) -> str:
+    """The line of a traceback that says what went wrong."""
+    lines = (reason or "").strip().splitlines()
+    return shortened(printable(lines[-1].strip()), longest) if lines else ""

@@ -1,0 +1,78 @@
+"""The command report, and the report at the end of a search."""
+
+from __future__ import annotations
+
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from search.options import Run, opened_run
+from spaces.problems import InputError
+
+if TYPE_CHECKING:
+    from analysis.run import RunFolder
+    from search.coordinator import Coordinator
+
+app = typer.Typer(rich_markup_mode=None)
+_out = Console(highlight=False, markup=False, emoji=False)
+
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MD = "md"
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.command()
+def report(
+    run: Run = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", help="The file; left out: report.html in the run's folder.")
+    ] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", help="A page; Markdown; all trials; one document.")
+    ] = Format.HTML,
+) -> None:
+    """Write a report of a run: one page, which needs nothing else to be read."""
+    from analysis.lock import is_locked
+    from analysis.report.build import build_report, write_report
+
+    folder, experiment, trials = opened_run(run)
+    built = build_report(folder, experiment, trials, is_live=is_locked(folder.path))
+    file = folder.report_file(format_.value) if output is None else output
+    try:
+        write_report(built, file, format_.value)
+    except OSError as error:
+        raise InputError(f"{file} can't be written: {error.strerror or error}", "-o") from None
+    _out.print(f"{file}: {len(trials)} trials", soft_wrap=True)
+
+
+def report_at_end(folder: RunFolder, coordinator: Coordinator) -> Path | None:
+    """Write the report of a search that has ended; returns the file.
+
+    Returns None where no trial has ended, or the user is waiting for an interrupted search to
+    leave; where the file can't be written that is told, for the search itself did not fail.
+    """
+    from analysis.report.build import build_report, write_report
+
+    if coordinator.is_interrupted or not coordinator.trials.finished:
+        return None
+    file = folder.report_file()
+    built = build_report(folder, coordinator.experiment, coordinator.trials)
+    try:
+        write_report(built, file)
+    except OSError as error:
+        warnings.warn(
+            f"{file} can't be written: {error.strerror or error}; once that is mended: "
+            f"shoal report {folder.path}",
+            stacklevel=2,
+        )
+        return None
+    return file
