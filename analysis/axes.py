@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -115,7 +116,7 @@ def _holding(
         new = [value for value in dict.fromkeys(values) if value not in distribution.choices]
         return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    numbers = [value for value in values if isinstance(value, int | float)]
+    numbers = _numbers_of(values)
     if len(numbers) < len(values):
         return CategoricalDistribution(tuple(dict.fromkeys(values)))
     low, high = min([distribution.low, *numbers]), max([distribution.high, *numbers])
@@ -125,10 +126,16 @@ def _holding(
 
 
 def _seen(values: Sequence[Scalar]) -> CategoricalDistribution | FloatDistribution:
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = _numbers_of(values)
     if len(numbers) < len(values):
         return CategoricalDistribution(tuple(dict.fromkeys(values)))
     return FloatDistribution(min(numbers), max(numbers))
+
+
+def _numbers_of(values: Sequence[Scalar]) -> list[int | float]:
+    """Those that can stand on a range: what no float holds is a choice."""
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return [number for number in numbers if abs(number) <= sys.float_info.max]
 
 
 def levels_of(axis: Axis, rows: Sequence[Params]) -> Levels:

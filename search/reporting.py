@@ -41,11 +41,15 @@ def report(
     ] = Format.HTML,
 ) -> None:
     """Write a report of a run: one page, which needs nothing else to be read."""
+    from analysis.confirmation import confirmation_of
     from analysis.lock import is_locked
     from analysis.report.build import build_report, write_report
+    from analysis.reruns import Reruns
 
-    folder, experiment, trials = opened_run(run)
-    built = build_report(folder, experiment, trials, is_live=is_locked(folder.path))
+    reruns = Reruns()
+    folder, experiment, trials = opened_run(run, reruns.apply)
+    found = confirmation_of(experiment, trials, reruns)
+    built = build_report(folder, experiment, trials, is_locked(folder.path), found)
     file = folder.report_file(format_.value) if output is None else output
     try:
         write_report(built, file, format_.value)
@@ -60,14 +64,27 @@ def report_at_end(folder: RunFolder, coordinator: Coordinator) -> Path | None:
     Returns None where no trial has ended, or the user is waiting for an interrupted search to
     leave; where the file can't be written that is told, for the search itself did not fail.
     """
-    from analysis.report.build import build_report, write_report
-
     if coordinator.is_interrupted or not coordinator.trials.finished:
         return None
+    return report_again(folder)
+
+
+def report_again(folder: RunFolder) -> Path | None:
+    """Write the report of a run that something was added to; returns the file.
+
+    Returns None, with a warning, where it can't be written.
+    """
+    from analysis.confirmation import confirmation_of
+    from analysis.report.build import build_report, write_report
+    from analysis.reruns import Reruns
+    from analysis.run import open_run
+
+    reruns = Reruns()
+    _, experiment, trials = open_run(folder.path, reruns.apply)
+    found = confirmation_of(experiment, trials, reruns)
     file = folder.report_file()
-    built = build_report(folder, coordinator.experiment, coordinator.trials)
     try:
-        write_report(built, file)
+        write_report(build_report(folder, experiment, trials, confirmation=found), file)
     except OSError as error:
         warnings.warn(
             f"{file} can't be written: {error.strerror or error}; once that is mended: "

@@ -12,6 +12,7 @@ from analysis.confirmation import show_score, show_width
 from analysis.tables import rows_table, show_params
 from search.environment import prepare_environment
 from search.options import Address, Json, Run, Verbose, chosen_run, print_json
+from search.reporting import report_again
 from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
@@ -93,10 +94,14 @@ def confirm_and_print(
     found = confirm_run(folder, settings, address, verbose)
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
+    report = report_again(folder)
     if as_json:
         print_json({"run": str(folder.path), **found.plain()})
-    else:
-        print_confirmation(found, _out)
+        return
+    print_confirmation(found, _out)
+    _out.print(f"  shoal export {folder.path} -o bundle: take it home, with its weights")
+    if report is not None:
+        _out.print(f"  {report}: the report, with all this", soft_wrap=True)
 
 
 def print_confirmation(found: Confirmation, out: Console) -> None:

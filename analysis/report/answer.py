@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from analysis.confirmation import Confirmation, Standing, show_score, show_width, unit_of
 from analysis.report.section import Cell, Code, Material, Part, Section, Table, Text
-from analysis.tables import show_value
 from analysis.trials import Trial
 from spaces.experiment import Metric
 
@@ -66,52 +67,63 @@ def _command(name: str, material: Material) -> Code:
     return Code(shlex.join(["shoal", name, str(material.run.path)]), "bash")
 
 
-def _confirmed(confirmation: Mapping[str, Any]) -> list[Part]:
-    """What fresh seeds say.
-
-    Args:
-        confirmation: ``sentence``; ``candidates`` and ``tests``, rows of plain values by column;
-            ``gain``, a number or figures by name; ``winner``, a trial's number. Any but the
-            sentence may be left out.
-    """
-    parts: list[Part] = [Text(str(confirmation["sentence"]), "lead")]
-    gain = confirmation.get("gain")
-    if isinstance(gain, Mapping):
-        parts.append(_rows_table([gain], "Gain over the baseline"))
-    elif gain is not None:
-        parts.append(Text(f"Gain over the baseline: {_plain(gain)}."))
-    for name, caption in (
-        ("candidates", "Confirmed with fresh seeds; optimism: how much more the search had seen"),
-        ("tests", "Readings of the test split"),
-    ):
-        if confirmation.get(name):
-            parts.append(_rows_table(confirmation[name], caption))
+def _confirmed(found: Confirmation) -> list[Part]:
+    """What fresh seeds say: the sentence, the figures of each configuration, the test split."""
+    name = found.metric.name
+    measured = [("winner, measured", found.winner), ("baseline, measured", found.baseline)]
+    rows = [_standing(role, held, name) for role, held in measured if held is not None]
+    rows += [_standing("candidate", held, name) for held in found.candidates]
+    parts: list[Part] = [Text(f"{found.sentence}.", "lead"), Table(_COLUMNS, rows, _MEASURED)]
+    if found.gain is not None:
+        low, high = (show_width(name, value) for value in (found.gain.low, found.gain.high))
+        unit = unit_of(name)
+        gain = f"{show_width(name, found.gain.mean)}{unit} (95 %: {low} to {high})"
+        parts.append(Text(f"Gain over the baseline: {gain}."))
+    tests: list[list[Cell]] = [
+        [f"trial {test.trial}", test.metric, _scores(test.metric, test.scores)]
+        for test in found.tests
+    ]
+    if tests:
+        parts.append(Table(["configuration of", "metric", "under each seed"], tests, _TESTED))
     return parts
 
 
-def _rows_table(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return Table(columns, [[_plain(row.get(name)) for name in columns] for row in rows], caption)
+_COLUMNS = ["", "trial", "seeds", "mean", "SE", "95 % interval", "searched", "optimism", "lost"]
+_MEASURED = (
+    "Candidates were chosen among by their scores; winner and baseline were then measured under "
+    "seeds that took no part in the choice. Optimism: by how much the search made it look better. "
+    "Intervals are over seeds (Student's t), on this validation split."
+)
+_TESTED = "Every reading of the test split, once for each configuration."
 
 
-def _plain(value: Any) -> Cell:
-    """A cell: an interval as ``low … high``, a mapping as ``name=value``."""
-    if isinstance(value, Mapping):
-        return " ".join(f"{name}={_plain(held)}" for name, held in value.items())
-    if isinstance(value, list | tuple):
-        return " … ".join(str(_plain(held)) for held in value)
-    return show_value(value) if isinstance(value, float) else value
+def _standing(role: str, held: Standing, name: str) -> list[Cell]:
+    figures: list[Cell] = ["", "", ""]
+    if held.estimate is not None:
+        low, high = (show_score(name, v) for v in (held.estimate.low, held.estimate.high))
+        mean, se = show_score(name, held.estimate.mean), show_width(name, held.estimate.se)
+        figures = [mean, se, f"{low.removesuffix(' %')} to {high}"]
+    searched = "" if held.searched is None else show_score(name, held.searched)
+    optimism = "" if held.optimism is None else show_width(name, held.optimism)
+    return [role, held.trial, len(held.scores), *figures, searched, optimism, held.lost or ""]
+
+
+def _scores(name: str, scores: Sequence[float]) -> str:
+    return ", ".join(show_score(name, s) if math.isfinite(s) else "lost" for s in scores)
 
 
 def _winner(material: Material) -> Trial | None:
     """The confirmed winner, or where that is not known the best that was searched."""
-    number = (material.confirmation or {}).get("winner")
-    return material.best if number is None else material.trials.by_number[number]
+    found = material.confirmation
+    if found is None or found.winner is None:
+        return material.best
+    return material.trials.by_number[found.winner.trial]
 
 
 def _configuration(best: Trial, material: Material) -> Table:
     names, baseline = list(best.params), material.baseline
-    what = "searched best" if best is material.best else "confirmed best"
+    is_confirmed = material.confirmation is not None and material.confirmation.winner is not None
+    what = "confirmed" if is_confirmed else "searched best"
     columns = ["parameter", f"{what} (trial {best.number})"]
     if baseline is None or baseline is best:
         return Table(columns, [[name, best.params[name]] for name in names])
@@ -124,7 +136,7 @@ def _configuration(best: Trial, material: Material) -> Table:
 
 def _data(material: Material) -> dict[str, Any]:
     return {
-        "confirmed": material.confirmation,
+        "confirmed": None if material.confirmation is None else material.confirmation.plain(),
         "best": trial_data(material.best, material.metric),
         "baseline": trial_data(material.baseline, material.metric),
     }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from analysis.confirmation import Confirmation
 from analysis.report.answer import answer_section
 from analysis.report.counts import rungs_section, states_section
 from analysis.report.history import curves_section, history_section
+from analysis.report.lost import failures_section
+from analysis.report.marginal import effects_section, pairs_section
+from analysis.report.mattered import mattered_section
 from analysis.report.page import page_of
 from analysis.report.parallel import parallel_section
 from analysis.report.parameters import parameters_section
@@ -18,7 +21,6 @@ from analysis.report.plain import json_of, markdown_of
 from analysis.report.rest import (
     cost_section,
     experiment_section,
-    failures_section,
     trials_section,
     versions_section,
 )
@@ -47,6 +49,9 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     curves_section,
     states_section,
     rungs_section,
+    mattered_section,
+    effects_section,
+    pairs_section,
     parameters_section,
     parallel_section,
     trials_section,
@@ -62,7 +67,7 @@ def build_report(
     experiment: Experiment,
     trials: Trials,
     is_live: bool = False,
-    confirmation: Mapping[str, Any] | None = None,
+    confirmation: Confirmation | None = None,
 ) -> Report:
     """Make the report of a run.
 
@@ -71,7 +76,7 @@ def build_report(
         experiment: its experiment.
         trials: its trials.
         is_live: whether a process is searching now; the report is of what is there so far.
-        confirmation: what fresh seeds say, as ``analysis.report.answer`` reads it.
+        confirmation: what fresh seeds say, if they were asked.
 
     Raises:
         InputError: when no trial has ended yet.

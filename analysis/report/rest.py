@@ -1,8 +1,7 @@
-"""What stands behind the answer: failures, the cost, all trials, the experiment and versions."""
+"""What stands behind the answer: the cost, all trials, the experiment and versions."""
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +15,8 @@ from analysis.report.section import (
     Text,
     TrialTable,
     last_line,
-    sampled,
 )
-from analysis.trials import Trial
 from spaces.text import dump_yaml
-
-MOST_FAILURES = 100
 
 
 def trials_section(material: Material) -> Section:
@@ -44,44 +39,6 @@ def trials_section(material: Material) -> Section:
     data = [trial_data(trial, metric) for trial in material.trials]
     table = TrialTable(columns, rows, columns.index(metric.name), metric.mode == "max")
     return Section("All trials", "trials", [table], data)
-
-
-def failures_section(material: Material) -> Section:
-    """The trials that diverged or failed, and those whose process died; in a word, why."""
-    found = [t for t in material.trials if t.state in ("diverged", "failed") or t.attempts]
-    if not found:
-        text = "No trial diverged or failed, and no trial's process died."
-        return Section("Failures", "failures", [Text(text)], [])
-    columns = ["trial", "state", "epochs", "times its process died", "reason"]
-    shown = sampled(found, MOST_FAILURES)
-    rows: list[list[Cell]] = [
-        [trial.number, trial.state, trial.epoch, trial.attempts, _why(trial)] for trial in shown
-    ]
-    notes = []
-    if len(shown) < len(found):
-        text = f"{len(shown)} of {len(found):,} are listed, an even sample."
-        notes.append(Text(f"{text} The table of all trials has the others.", "note"))
-    data = [{**_row(trial), "reason": trial.reason} for trial in found]
-    return Section("Failures", "failures", [Table(columns, rows), *notes], data)
-
-
-def _row(trial: Trial) -> dict[str, Any]:
-    """A trial that failed, as the JSON document holds it."""
-    return {
-        "trial": trial.number,
-        "state": trial.state,
-        "epoch": trial.epoch,
-        "attempts": trial.attempts,
-    }
-
-
-def _why(trial: Trial) -> str:
-    if trial.reason:
-        return last_line(trial.reason)
-    if trial.state != "diverged" or not trial.reports:
-        return ""
-    lost = [k for k, value in trial.reports[-1].metrics.items() if not math.isfinite(value)]
-    return f"{', '.join(lost)} not finite" if lost else "a loss exploded"
 
 
 def cost_section(material: Material) -> Section:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 
+import numpy as np
+
+from analysis.confirmation import Confirmation
+from analysis.effects import Effects, marginal_effects
+from analysis.evidence import Finding
+from analysis.failures import Failures, explain_failures
+from analysis.findings import findings
+from analysis.importance import RungImportance, rung_importance
+from analysis.observed import shared_epoch
 from analysis.run import RunFolder
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
@@ -116,11 +126,40 @@ class Material:
     experiment: Experiment
     trials: Trials
     is_live: bool = False
-    confirmation: Mapping[str, Any] | None = None
+    confirmation: Confirmation | None = None
 
     @property
     def metric(self) -> Metric:
         return self.experiment.metric
+
+    @functools.cached_property
+    def importance(self) -> list[RungImportance]:
+        """At each rung; InputError where the space can't be loaded any more."""
+        with np.errstate(all="ignore"):  # a metric may come near the largest float
+            return rung_importance(self.experiment, self.trials)
+
+    @functools.cached_property
+    def effects(self) -> Effects:
+        """At the epoch that half of the trials reached, with the pairs that matter there."""
+        with np.errstate(all="ignore"):
+            return marginal_effects(self.experiment, self.trials, importance=self._at_shared_epoch)
+
+    @functools.cached_property
+    def findings(self) -> list[Finding]:
+        """What an interval supports."""
+        with np.errstate(all="ignore"):
+            return findings(self.experiment, self.trials, importance=self._at_shared_epoch)
+
+    @functools.cached_property
+    def failures(self) -> Failures:
+        """Where in the space trials were lost."""
+        with np.errstate(all="ignore"):
+            return explain_failures(self.experiment, self.trials)
+
+    @property
+    def _at_shared_epoch(self) -> RungImportance | None:
+        epoch = shared_epoch(self.experiment, self.trials)
+        return next((entry for entry in self.importance if entry.epoch == epoch), None)
 
     @property
     def best(self) -> Trial | None:

@@ -17,9 +17,12 @@ from typing import Any
 import plotly.graph_objects
 import pytest
 
-from analysis.events import Created, Finished, Report, Resumed
+from analysis import events
+from analysis.confirmation import Confirmation, confirmation_of
+from analysis.events import Confirmed, Created, Finished, Report, Rerun, Resumed
 from analysis.report.build import SECTIONS, WRITERS, build_report
 from analysis.report.section import Figure, Grid, Section, Table, Text
+from analysis.reruns import Reruns
 from analysis.run import RunFolder, open_run
 from analysis.trials import Trials
 from search.coordinator import Coordinator
@@ -130,23 +133,113 @@ def test_every_section_stands_in_its_order(tmp_path: Path) -> None:
     assert found[-4:] == ["failures", "cost", "experiment", "versions"]
 
 
+def confirmed(coordinator: Coordinator) -> Confirmation:
+    """A confirmation of a whole run: the best trial races another, measured with three seeds."""
+    metric = coordinator.experiment.metric
+    first, second = coordinator.trials.ranked(metric)[:2]
+    scores = {first.number: [0.81, 0.82, 0.83], second.number: [0.7, 0.71], 0: [0.6, 0.61, 0.62]}
+    reruns = Reruns()
+    jobs = [(first, "choose", 3), (second, "choose", 2), (first, "measure", 3)]
+    jobs.append((coordinator.trials.by_number[0], "measure", 3))
+    for trial, purpose, count in jobs:
+        for index in range(count):
+            number = len(reruns.trials)
+            metrics = {metric.name: scores[trial.number][index]}
+            for what in (
+                Created(trial=number, params=trial.params, seed=number),
+                Report(trial=number, epoch=1, metrics=metrics, decision="stop"),
+                Finished(trial=number, state="completed", epoch=1),
+            ):
+                reruns.apply(
+                    Rerun(trial=trial.number, purpose=purpose, index=index, what=what)  # type: ignore[arg-type]
+                )
+    reruns.apply(
+        Confirmed(
+            winner=first.number,
+            params=first.params,
+            seeds=[1, 2, 3],
+            scores=scores[first.number],
+            baseline_scores=scores[0],
+            candidates=[first.number, second.number],
+            most_seeds=3,
+        )
+    )
+    readings = {first.number: [0.79, 0.8, 0.81], 0: [0.58, 0.59, math.nan]}
+    for number, test_scores in readings.items():
+        reruns.apply(
+            events.Tested(trial=number, metric="test_accuracy", seeds=[1, 2, 3], scores=test_scores)
+        )
+    found = confirmation_of(coordinator.experiment, coordinator.trials, reruns)
+    assert found is not None
+    return found
+
+
 def test_a_confirmation_takes_the_place_of_the_searched_answer(tmp_path: Path) -> None:
-    confirmation = {
-        "sentence": "Trial 9 beats the baseline by 0.10 ± 0.02.",
-        "winner": 9,
-        "candidates": [{"trial": 9, "n": 5, "mean": 0.81, "interval": [0.79, 0.83]}],
-        "gain": {"mean": 0.1, "interval": [0.08, 0.12]},
-        "tests": [{"of": "trial 9", "value": 0.8}],
-    }
     coordinator = whole_run(tmp_path)
-    text = " ".join(readable(written(coordinator, tmp_path, confirmation=confirmation)).split())
-    assert "Trial 9 beats the baseline by 0.10 ± 0.02." in text
-    assert "0.79 … 0.83" in text
-    assert "confirmed best (trial 9)" in text
-    assert "0.08 … 0.12" in text
+    found = confirmed(coordinator)
+    assert found.winner is not None
+    text = " ".join(readable(written(coordinator, tmp_path, confirmation=found)).split())
+    lead = "Confirmed: 82.00 % ± 2.48 (validation, 3 seeds), 80.00 % on test; 21.00 points ± 2.27"
+    for fact in (
+        f"{lead} better than the baseline.",
+        "79.52 to 84.48 %",
+        "Gain over the baseline: 21.00 points (95 %: 18.73 to 23.27).",
+        "58.00 %, 59.00 %, lost",
+        f"confirmed (trial {found.winner.trial})",
+    ):
+        assert fact in text
     assert "not yet confirmed" not in text
-    told = json.loads(written(coordinator, tmp_path, "json", confirmation=confirmation))
-    assert told["answer"]["confirmed"] == confirmation
+    told = json.loads(written(coordinator, tmp_path, "json", confirmation=found))
+    assert told["answer"]["confirmed"] == found.plain()
+
+
+def test_what_mattered_is_drawn_for_each_rung_that_has_enough_trials(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path, baseline=BASELINE, budget={"trials": 60})
+    while (trial := coordinator.next_trial()) is not None:
+        lr = trial.params["lr"]
+        assert isinstance(lr, float)
+        height = 0.9 - 0.1 * abs(math.log10(lr) + 2)  # best at 0.01
+        while made.report(coordinator, trial.number, trial.epoch + 1, height) != "stop":
+            pass
+    found = sections(coordinator, tmp_path)
+    data = found["mattered"].data
+    assert [entry["epoch"] for entry in data["importance"]] == [1, 3, 9]
+    first = data["importance"][0]
+    assert first["trials"] == 60  # the early-stopped ones, too
+    for evaluator in ("ped-anova", "fanova"):
+        assert next(iter(first["shares"][evaluator])) == "lr"
+    assert any(finding["parameters"] == ("lr",) for finding in data["findings"])
+    page = readable(written(coordinator, tmp_path))
+    assert data["findings"][0]["sentence"] in page
+    effects = {effect["parameter"]: effect for effect in found["effects"].data["parameters"]}
+    assert sum(level["n"] for level in effects["activation"]["levels"]) == 60
+    (pair,) = found["pairs"].data
+    assert sum(sum(row) for row in pair["counts"]) == 60
+
+
+def test_where_trials_diverged_is_explained(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path, baseline=BASELINE, budget={"trials": 60})
+    while (trial := coordinator.next_trial()) is not None:
+        lr = trial.params["lr"]
+        assert isinstance(lr, float)
+        value = math.nan if lr > 0.1 else None
+        while made.report(coordinator, trial.number, trial.epoch + 1, value) != "stop":
+            pass
+    text = " ".join(readable(written(coordinator, tmp_path)).split())
+    diverged = coordinator.trials.counts()["diverged"]
+    assert diverged > 2
+    assert re.search(rf"{diverged} of {diverged} trials with lr .* diverged", text)
+    assert "The share of trials that diverged, by level" in text
+
+
+def test_a_space_whose_code_is_gone_is_told_and_the_rest_reported(tmp_path: Path) -> None:
+    coordinator = whole_run(tmp_path)
+    lost = coordinator.experiment.model_copy(update={"space": f"{tmp_path}/gone.py:space"})
+    lost.__dict__.pop("search_space", None)
+    report = build_report(RunFolder(tmp_path), lost, coordinator.trials)
+    text = " ".join(readable(WRITERS["html"](report).decode()).split())
+    assert "The space can't be read:" in text
+    assert "Value by parameter" in text
 
 
 def test_all_five_states_are_counted_zeros_too(tmp_path: Path) -> None:
@@ -252,7 +345,7 @@ def test_a_curve_has_every_epoch_of_its_trial(tmp_path: Path) -> None:
 def test_plotly_accepts_every_figure(tmp_path: Path) -> None:
     coordinator = whole_run(tmp_path)
     found = [f for s in sections(coordinator, tmp_path).values() for f in figures(s)]
-    assert len(found) == 5
+    assert len(found) == 9
     for figure in found:
         text = json.dumps([figure.data, figure.layout])
         data, layout = json.loads(re.sub(r'"--[a-z0-9-]+"', '"#123456"', text))
@@ -415,7 +508,7 @@ def test_numbers_that_no_float_holds_or_tells_apart_are_drawn() -> None:
         trials.apply(Finished(trial=number, state="stopped", epoch=1))
     report = build_report(RunFolder(Path("run")), experiment, trials)
     drawn = [figure for section in report.sections for figure in figures(section)]
-    assert len(drawn) == 5
+    assert len(drawn) >= 5
     for write in WRITERS.values():
         assert len(write(report)) > 100
 

@@ -56,14 +56,14 @@ def test_every_figure_is_drawn_without_an_error_and_nothing_is_loaded(
     browser.open(page)
     drawn = browser.value(
         "[...document.querySelectorAll('.plot')].map(place => "
-        "place.querySelectorAll('.scatterlayer .trace').length)"
+        "place.querySelectorAll('.scatterlayer .trace, .heatmaplayer .hm').length)"
     )
-    assert len(drawn) == 5
+    assert len(drawn) == 9
     assert min(drawn) > 0
     heights = browser.value(
         "[...document.querySelectorAll('.plot .main-svg')].map(s => s.clientHeight)"
     )
-    assert min(heights) > 200
+    assert min(heights) > 150
     assert browser.errors == []
     assert browser.requests == [page.as_uri()]
 
