@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,19 +29,8 @@ from analysis.report.section import Material, Section
 from analysis.run import RunFolder
 from analysis.trial_table import csv_of, trial_table
 from analysis.trials import Trials
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
 from spaces.problems import InputError
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report, before it is written: ``title``, and the sections in their order."""
-
-    title: str
-    sections: Sequence[Section]
-    trials: Trials
-    metric: Metric
-
 
 # Each makes a section from the run, or None where it has nothing to say.
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
@@ -60,6 +50,23 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     experiment_section,
     versions_section,
 )
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, before it is written."""
+
+    material: Material
+
+    @property
+    def title(self) -> str:
+        return f"{self.material.experiment.name}: {self.material.run.name}"
+
+    @functools.cached_property
+    def sections(self) -> list[Section]:
+        """In their order; made once they are asked for, which takes most of the time."""
+        found = (make(self.material) for make in SECTIONS)
+        return [section for section in found if section is not None]
 
 
 def build_report(
@@ -83,16 +90,13 @@ def build_report(
     """
     if not trials.finished:
         raise InputError(f"{run.path}: no trial has ended yet, so there is nothing to report")
-    material = Material(run, experiment, trials, is_live, confirmation)
-    found = [make(material) for make in SECTIONS]
-    sections = [section for section in found if section is not None]
-    return Report(f"{experiment.name}: {run.name}", sections, trials, experiment.metric)
+    return Report(Material(run, experiment, trials, is_live, confirmation))
 
 
 WRITERS: dict[str, Callable[[Report], bytes]] = {
     "html": lambda report: page_of(report.title, report.sections),
     "md": lambda report: markdown_of(report.title, report.sections),
-    "csv": lambda report: csv_of(trial_table(report.trials, report.metric)),
+    "csv": lambda report: csv_of(trial_table(report.material.trials, report.material.metric)),
     "json": lambda report: json_of(report.title, report.sections),
 }
 

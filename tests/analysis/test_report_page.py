@@ -65,7 +65,8 @@ def test_every_figure_is_drawn_without_an_error_and_nothing_is_loaded(
     )
     assert min(heights) > 150
     assert browser.errors == []
-    assert browser.requests == [page.as_uri()]
+    loaded = [uri for uri in browser.requests if not uri.startswith("data:")]  # a heat map is one
+    assert loaded == [page.as_uri()]
 
 
 def test_a_click_on_a_header_sorts_and_another_turns_the_order(
