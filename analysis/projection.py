@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from analysis.events import Created, Event
+from analysis.events import Created, Event, Rerun
 from analysis.journal import replay
 from analysis.optuna_log import OptunaLog
+from analysis.reruns import Reruns
 from analysis.run import RunFolder
 from analysis.tensorboard import TensorBoardFiles
 from analysis.trials import Trials
@@ -35,13 +36,15 @@ def open_projections(folder: RunFolder, experiment: Experiment) -> list[Projecti
         TensorBoardFiles(folder.tensorboard, experiment),
         OptunaLog(folder.optuna_log, experiment),
     ]
-    trials = Trials()
+    trials, reruns = Trials(), Reruns()
 
     def check(event: Event) -> None:
-        if isinstance(event, Created):
-            experiment.search_space.check(event.trial, event.params)
+        what = event.what if isinstance(event, Rerun) else event
+        if isinstance(what, Created):
+            experiment.search_space.check(what.trial, what.params)
 
-    replay(folder.journal_file, trials.apply, check, _written_on(projections, trials))
+    takers = (trials.apply, check, reruns.apply, _written_on(projections, trials))
+    replay(folder.journal_file, *takers)
     return projections
 
 

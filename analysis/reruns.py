@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from analysis.events import Confirmed, Event, Job, Purpose, Rerun, Tested
+from analysis.events import Confirmed, Event, Job, Purpose, Rerun, Started, Tested
 from analysis.trials import Trial, Trials
 from spaces.experiment import Metric
 from spaces.problems import InputError
@@ -33,6 +33,8 @@ class Reruns:
         """
         if isinstance(event, Rerun):
             self.trials.apply(event.what)
+        elif isinstance(event, Started):  # says which metric every report has
+            self.trials.apply(event)
         self.note(event)
 
     def note(self, event: Event) -> None:

@@ -141,6 +141,8 @@ class Trials:
             case Ended():
                 self.ended = event
             case Rerun() | Confirmed() | Tested():  # no part of the search, nor is their time
+                for number in _named(event):
+                    self._known(number)
                 return
         self._last_time = max(self._last_time, event.time)
 
@@ -255,6 +257,13 @@ class Trials:
         """
         valued = (trial for trial in self if trial.value(metric) is not None)
         return sorted(valued, key=lambda trial: _rank(trial, metric))
+
+
+def _named(event: Rerun | Confirmed | Tested) -> list[int]:
+    """The trials that what came after a search is about."""
+    if isinstance(event, Confirmed):
+        return [*event.candidates, *([] if event.winner is None else [event.winner])]
+    return [event.trial]
 
 
 def _rank(trial: Trial, metric: Metric) -> tuple[float, int]:

@@ -100,8 +100,11 @@ def _parameters(
     inputs = parse_section(InputSpec, trials.start.inputs, ("experiment", "inputs"))
     counts = {}
     for number in candidates:
-        config = resolve(experiment, trials.by_number[number].params, seed=0)
-        if isinstance(config, TrainConfig):
-            model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, seed=0)
-            counts[number] = count_parameters(model)
+        try:
+            config = resolve(experiment, trials.by_number[number].params, seed=0)
+            if isinstance(config, TrainConfig):
+                model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, seed=0)
+                counts[number] = count_parameters(model)
+        except ValueError:  # only where somebody edited the journal; it can't be trained either
+            continue
     return counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.events import Confirmed, Created, Event, Finished, Report, Rerun, State
+from analysis.events import Confirmed, Created, Event, Finished, Report, Rerun, Started, State
 from analysis.journal import replay
 from analysis.reruns import Reruns
 from analysis.run import RunFolder
@@ -14,7 +14,6 @@ from search.rules import Rules
 from search.sampler import Sampler
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
-from spaces.problems import InputError
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,14 @@ class _Replay:
                 self._compare(f"the state of trial {event.trial}", event.state, state)
                 self._rules.replay(event)
                 self._tell(event)
+            case Started():
+                self._rules.replay(event)
+                self._rerun_rules.replay(event)
             case Rerun():
+                self._rules.replay(event)
                 self._take_rerun(event)
             case Confirmed():
+                self._rules.replay(event)
                 self._judge(event)
             case _:
                 self._rules.replay(event)
@@ -111,8 +115,6 @@ class _Replay:
 
     def _judge(self, event: Confirmed) -> None:
         trials = self._rules.trials
-        if not {*event.candidates} <= trials.by_number.keys():
-            raise InputError("a candidate was never created")
         race = race_among(self._experiment, trials, event.candidates, event.most_seeds)
         ended = self._reruns.ended(race.wants, self._experiment.metric)
         now = verdict(self._experiment, race, ended, trials).model_copy(update={"time": event.time})

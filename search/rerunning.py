@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from analysis.events import Created, Event, Job, Rerun, Training
+from analysis.events import Created, Event, Job, Rerun, Started, Training
 from analysis.journal import Journal, replay
 from analysis.projection import open_projections
 from analysis.reruns import Reruns
@@ -138,6 +138,8 @@ class Rerunner(Trainings):
     def _replay(self, event: Event) -> None:
         if isinstance(event, Rerun):
             self.rules.replay(event.what)
+        elif isinstance(event, Started):
+            self.rules.replay(event)
         self.reruns.note(event)
 
 

@@ -95,7 +95,10 @@ class Sampler:
         if last is not None:
             self._storage.set_trial_intermediate_value(trial_id, *last)
             values = [last[1]] if trial.state != "failed" else None
-        self._storage.set_trial_state_values(trial_id, self._optuna_state(trial.state), values)
+        state = self._optuna_state(trial.state)
+        if values is None and state is TrialState.COMPLETE:  # only an edited journal has such
+            state = TrialState.FAIL
+        self._storage.set_trial_state_values(trial_id, state, values)
 
     def _last_value(self, trial: Trial) -> tuple[int, float] | None:
         """(epoch, value) of the last report whose value is finite."""

@@ -33,7 +33,8 @@ def weights_of(
             return weights
     if is_own_code and is_whole:  # the code saved no state at that epoch
         return {}
-    raise InputError(f"trial {trial.number} has no whole checkpoint of epoch {epoch} any more")
+    noun = "rerun" if folder.part else "trial"
+    raise InputError(f"{noun} {trial.number} has no whole checkpoint of epoch {epoch} any more")
 
 
 def _weights_in(

@@ -15,9 +15,14 @@ import torch
 import yaml
 
 from analysis.bundle import Bundle, write_bundle
-from analysis.events import Started
+from analysis.events import Started, Tested
 from analysis.journal import Journal
+from analysis.run import RunFolder
+from search.audit import Audit
+from search.candidates import best_configurations, race_among, verdict
 from search.coordinator import Coordinator
+from search.rerunning import Rerunner
+from search.trainings import Trainings
 from spaces.checks import parse_experiment
 from spaces.files import load_experiment
 from tests import made
@@ -143,12 +148,19 @@ def make_runs(folder: Path) -> list[Path]:
         journal = Journal(run / "journal.jsonl")
         coordinator = Coordinator(experiment, journal)
         versions = {"python": "3.11", "torch": "2.11"}
-        coordinator.start(Started(spec=experiment.plain(), versions=versions, host="here"))
+        config = resolve(experiment, experiment.search_space.samples(1, seed=0)[0], seed=1)
+        inputs = None
+        if isinstance(config, TrainConfig):
+            inputs = input_spec(config.dataset, config.split_seed).model_dump(mode="json")
+        started = Started(spec=experiment.plain(), versions=versions, host="here", inputs=inputs)
+        coordinator.start(started)
         _play(coordinator, number, most_reports=20)
         coordinator.close("interrupted")
         coordinator = Coordinator(parse_experiment(experiment.plain()), journal)
         coordinator.resume()
         _play(coordinator, number, most_reports=12)
+        coordinator.close("trials")
+        _confirm(coordinator, journal, RunFolder(run))
         journal.close()
         _set_times(run / "journal.jsonl")
         for trial in coordinator.trials:
@@ -157,6 +169,25 @@ def make_runs(folder: Path) -> list[Path]:
             Checkpoints(str(run / "checkpoints"), trial.number).save(epoch, _state(epoch))
         runs.append(run)
     return runs
+
+
+def _confirm(coordinator: Coordinator, journal: Journal, folder: RunFolder) -> None:
+    """Reruns of the best, a verdict, a reading of the test split, and one training of an audit."""
+    experiment, trials = coordinator.experiment, coordinator.trials
+    candidates = best_configurations(experiment, trials, top=2)
+    race = race_among(experiment, trials, candidates, seeds=2)
+    stopped = tuple(trial.number for trial in trials)[:1]
+    for plan in (race, Audit(stopped)):
+        rerunner = Rerunner(experiment, trials, journal, plan)
+        _play(rerunner, seed=0, most_reports=40)
+    for rerun in rerunner.trials:
+        report = rerun.scored(experiment.metric)
+        epoch = 0 if report is None else report.epoch
+        place = folder.of_reruns.checkpoints(None)
+        Checkpoints(place, rerun.number).save(epoch, _state(epoch))
+    found = verdict(experiment, race, rerunner.reruns.ended(race.wants, experiment.metric), trials)
+    journal.append(found)
+    journal.append(Tested(trial=0, metric="test_accuracy", seeds=[1, 2], scores=[0.5, math.nan]))
 
 
 def _set_times(journal: Path) -> None:
@@ -173,7 +204,7 @@ def _state(epoch: int) -> Data:
     return {"training": training, "reports": []}
 
 
-def _play(coordinator: Coordinator, seed: int, most_reports: int) -> None:
+def _play(coordinator: Trainings, seed: int, most_reports: int) -> None:
     """Train trials one after another, as made-up as can be."""
     rng = random.Random(seed)
     name = coordinator.experiment.metric.name
@@ -219,12 +250,12 @@ def write_checkpoints(rng: random.Random, folder: Path, runs: list[Path]) -> Non
     """The folder of a run with damaged checkpoints, each of whose digests fits."""
     run = rng.choice(runs)
     (folder / "journal.jsonl").write_bytes((run / "journal.jsonl").read_bytes())
-    for file in (run / "checkpoints").glob("*/*.pt"):
+    for file in (run / "checkpoints").rglob("*.pt"):
         state = _state(int(file.stem.removeprefix("epoch-")))
         buffer, is_damaged = io.BytesIO(), rng.random() < 0.6
         torch.save(state if is_damaged else rearrange(state, rng), buffer)
         payload = _repacked(buffer.getvalue(), rng) if is_damaged else buffer.getvalue()
-        target = folder / "checkpoints" / file.parent.name / file.name
+        target = folder / file.relative_to(run)
         target.parent.mkdir(parents=True)
         target.write_bytes(hashlib.sha256(payload).digest() + payload)
 

@@ -19,9 +19,11 @@ from types import FrameType
 import pytest
 from rich.console import Console
 
+from analysis.confirmation import confirmation_of
 from analysis.journal import Journal
 from analysis.projection import open_projections
 from analysis.report.build import WRITERS, build_report
+from analysis.reruns import Reruns
 from analysis.run import RunFolder, best_of, experiment_of, open_run, status_of
 from analysis.tables import best_table
 from search.coordinator import Coordinator
@@ -95,8 +97,10 @@ def look(folder: Path) -> None:
 
 def tell(folder: Path) -> None:
     """``shoal report``, in every format."""
-    run, experiment, trials = open_run(folder)
-    report = build_report(run, experiment, trials)
+    reruns = Reruns()
+    run, experiment, trials = open_run(folder, reruns.apply)
+    found = confirmation_of(experiment, trials, reruns)
+    report = build_report(run, experiment, trials, confirmation=found)
     for content in WRITERS.values():
         content(report)
 

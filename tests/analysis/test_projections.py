@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
+import optuna_dashboard
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -49,6 +51,42 @@ STATES = ["completed", "completed", "stopped", "running", "failed", "diverged"]
 
 def test_the_made_run_has_every_state(tmp_path: Path) -> None:
     assert [trial.state for trial in searched(tmp_path).trials] == STATES
+
+
+def asked(app: Callable[..., Any], path: str) -> Any:
+    """The JSON answer of a WSGI application."""
+    environ: dict[str, Any] = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    status: list[str] = []
+    body = b"".join(app(environ, lambda line, headers, error=None: status.append(line)))
+    assert status == ["200 OK"]
+    return json.loads(body)
+
+
+def test_optuna_dashboard_shows_true_states_intermediate_values_and_user_attributes(
+    tmp_path: Path,
+) -> None:
+    coordinator = searched(tmp_path)
+    log = JournalStorage(JournalFileBackend(str(tmp_path / "optuna.log")))
+    app = optuna_dashboard.wsgi(log)
+    (study,) = asked(app, "/api/studies")["study_summaries"]
+    assert (study["study_name"], study["directions"]) == ("made", ["maximize"])
+    shown = asked(app, f"/api/studies/{study['study_id']}")["trials"]
+    states = {
+        "completed": "Complete",
+        "stopped": "Pruned",
+        "diverged": "Pruned",
+        "failed": "Fail",
+        "running": "Running",
+    }
+    assert [trial["state"] for trial in shown] == [states[state] for state in STATES]
+    for ours, theirs in zip(coordinator.trials, shown, strict=True):
+        attributes = {a["key"]: a["value"] for a in theirs["user_attrs"]}
+        assert attributes["seed"] == str(ours.seed)
+        assert attributes.get("state", "running") == ours.state
+        values = {int(v["step"]): v["value"] for v in theirs["intermediate_values"]}
+        if ours.state != "diverged":  # whose last one is the worst of the run
+            assert values == {r.epoch: r.metrics["val_accuracy"] for r in ours.reports}
 
 
 def test_optuna_log_tells_the_states_values_and_intermediate_values_of_the_journal(
