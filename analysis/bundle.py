@@ -29,8 +29,9 @@ class Bundle:
     ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
     found, in a sentence. ``inputs``: what a built-in model takes and gives, with its class names.
     ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name. ``split``: by which
-    data it was trained: samples and SHA-256 of either split. ``confirmation``: what
-    ``shoal confirm`` found, and between which scores a further training is ``expected``.
+    data it was trained: samples and SHA-256 of either split. ``params``: what the search chose.
+    ``confirmation``: what ``shoal confirm`` found, and between which scores a further training is
+    ``expected``.
     """
 
     config: dict[str, Any]
@@ -40,6 +41,7 @@ class Bundle:
     inputs: dict[str, Any] | None = None
     programs: Mapping[str, bytes] = field(default_factory=dict)
     split: dict[str, Any] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
     confirmation: dict[str, Any] | None = None
 
 

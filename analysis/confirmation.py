@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from analysis.configurations import params_key, searched_values
 from analysis.estimates import Estimate, difference, estimate, finite
 from analysis.events import Confirmed, Tested
 from analysis.reruns import Reruns
-from analysis.trials import Trial, Trials
+from analysis.run import RunFolder, open_run
+from analysis.scale import Scale, scale_of
+from analysis.trials import Trials
 from spaces.experiment import Experiment, Metric
 from spaces.parameters import Params
 
@@ -51,7 +55,8 @@ class Confirmation:
 
     ``candidates`` are chosen by these scores; ``winner`` and ``baseline`` are measured under seeds
     that took no part in the choice. ``gain``: by how much the winner is better than the baseline.
-    ``tests``: every reading of the test split, the oldest first.
+    ``tests``: every reading of the test split, the oldest first. ``later``: how many trials began
+    after it; ``earlier``: what other confirmations of this run came to, a line each.
     """
 
     metric: Metric
@@ -61,6 +66,28 @@ class Confirmation:
     gain: Estimate | None
     tests: list[Tested]
     most_seeds: int
+    later: int
+    earlier: list[str]
+
+    @property
+    def scale(self) -> Scale:
+        """How its scores are written."""
+        measured = [held for held in (self.winner, self.baseline) if held is not None]
+        scores = (score for held in (*self.candidates, *measured) for score in held.scores)
+        return scale_of(self.metric.name, scores)
+
+    @property
+    def note(self) -> str:
+        """What is not in it."""
+        return f"{self.later} later trials of the search are not in this" if self.later else ""
+
+    def role(self, held: Standing) -> str:
+        """What became of a candidate: it won, was out of the race early, or raced to the end."""
+        if self.winner is not None and held.trial == self.winner.trial:
+            return "chosen"
+        if held.lost:
+            return "lost a seed"
+        return "dropped" if len(held.scores) < self.most_seeds else "candidate"
 
     @property
     def sentence(self) -> str:
@@ -73,6 +100,8 @@ class Confirmation:
             "metric": self.metric.name,
             "mode": self.metric.mode,
             "sentence": self.sentence,
+            "later_trials": self.later,
+            "earlier": self.earlier,
             "winner": None if self.winner is None else self.winner.plain(),
             "baseline": None if self.baseline is None else self.baseline.plain(),
             "gain": None if self.gain is None else self.gain.plain(),
@@ -80,6 +109,58 @@ class Confirmation:
             "seeds": self.most_seeds,
             "tests": [_reading(test) for test in self.tests],
         }
+
+
+def _line(event: Confirmed, experiment: Experiment) -> str:
+    """An earlier confirmation, in short."""
+    asked = f"{len(event.candidates)} candidates, {event.most_seeds} seeds"
+    found = estimate(finite(event.scores))
+    if event.winner is None or found is None:
+        return f"{asked}: no winner"
+    scale = scale_of(experiment.metric.name, finite([*event.scores, *event.baseline_scores]))
+    score = f"{scale.score(found.mean)} ± {scale.width(found.half)}"
+    return f"{asked}: trial {event.winner}, {score}"
+
+
+def figures_of(held: Standing, scale: Scale) -> list[str]:
+    """Seeds, mean, SE, interval, searched score and optimism of a configuration, as texts."""
+    seeds = f"{len(held.scores)}" + (f" ({held.lost} lost)" if held.lost else "")
+    figures = [scale.score(held.scores[0], unit=""), "", ""] if held.scores else ["", "", ""]
+    if held.estimate is not None:
+        low, high = (scale.score(v, unit="") for v in (held.estimate.low, held.estimate.high))
+        mean, se = scale.score(held.estimate.mean, unit=""), scale.width(held.estimate.se)
+        figures = [mean, se, f"{low}–{high}"]
+    searched = "" if held.searched is None else scale.score(held.searched, unit="")
+    optimism = "" if held.optimism is None else scale.width(held.optimism)
+    return [seeds, *figures, searched, optimism]
+
+
+def figure_names(scale: Scale) -> list[str]:
+    """The heads of these columns."""
+    mean = "mean, %" if scale.is_share else "mean"
+    return ["seeds", mean, "SE", "95 % interval", "searched", "optimism"]
+
+
+class ConfirmedRun(NamedTuple):
+    """A run with all that came after its search."""
+
+    folder: RunFolder
+    experiment: Experiment
+    trials: Trials
+    reruns: Reruns
+    confirmation: Confirmation | None
+
+
+def open_confirmed(path: Path) -> ConfirmedRun:
+    """Read a run folder's journal with its reruns, and what they found.
+
+    Raises:
+        InputError: when it is none, or its files are damaged.
+    """
+    reruns = Reruns()
+    folder, experiment, trials = open_run(path, reruns.apply)
+    found = confirmation_of(experiment, trials, reruns)
+    return ConfirmedRun(folder, experiment, trials, reruns, found)
 
 
 def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> Confirmation | None:
@@ -109,6 +190,8 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
         gain=gain,
         tests=reruns.tested,
         most_seeds=event.most_seeds,
+        later=sum(trial.started > event.time for trial in trials),
+        earlier=[_line(held, experiment) for held in reruns.confirmed[:-1]],
     )
 
 
@@ -123,30 +206,22 @@ def standing(
         number: the trial whose configuration it is.
         scores: under fresh seeds, NaN for one that was lost.
     """
-    metric = experiment.metric
-    searched = searched_value(trials, trials.by_number[number], experiment)
+    metric, params = experiment.metric, trials.by_number[number].params
+    held = searched_values(trials, metric).get(params_key(params))
+    searched = None if held is None else held.value
     found = estimate(finite(scores))
     optimism = None
     if found is not None and searched is not None:
         optimism = searched - found.mean if metric.mode == "max" else found.mean - searched
     return Standing(
         trial=number,
-        params=trials.by_number[number].params,
+        params=params,
         searched=searched,
         scores=finite(scores),
         lost=len(scores) - len(finite(scores)),
         estimate=found,
         optimism=optimism,
     )
-
-
-def searched_value(trials: Trials, trial: Trial, experiment: Experiment) -> float | None:
-    """What the search believed of a configuration: the mean over its repeats that have a value."""
-    first = trial.number - trial.number % experiment.repeats
-    repeats = [trials.by_number.get(first + place) for place in range(experiment.repeats)]
-    values = [repeat.value(experiment.metric) for repeat in repeats if repeat is not None]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _measured(event: Confirmed, experiment: Experiment, trials: Trials) -> Standing | None:
@@ -175,58 +250,41 @@ def _reading(test: Tested) -> dict[str, Any]:
 
 
 def _sentence(found: Confirmation) -> str:
-    winner = found.winner
+    winner, scale = found.winner, found.scale
     if winner is None:
-        return "Not confirmed: each candidate diverged or failed under some seed."
+        return "Not confirmed: each candidate diverged or failed under some seed"
     if winner.lost or winner.estimate is None:
-        seeds = len(winner.scores) + winner.lost
-        return f"Not confirmed: {winner.lost} of {seeds} trainings diverged or failed."
-    name, half = found.metric.name, winner.estimate.half
-    score = f"{show_score(name, winner.estimate.mean)} ± {show_width(name, half)}"
+        return f"Not confirmed: {_lost(winner)}"
+    half = winner.estimate.half
+    score = f"{scale.score(winner.estimate.mean)} ± {scale.width(half)}"
     parts = [f"{score} (validation, {winner.estimate.n} seeds)"]
-    if not _is_share(name, winner.estimate.mean):
-        parts[0] = f"{name} {parts[0]}"
+    if not scale.is_share:
+        parts[0] = f"{found.metric.name} {parts[0]}"
     test = next((t for t in reversed(found.tests) if t.trial == winner.trial), None)
     tested = None if test is None else estimate(finite(test.scores))
-    if test is not None and tested is not None:
-        parts.append(f"{show_score(test.metric, tested.mean)} on test")
+    if tested is not None:
+        parts.append(f"{scale.score(tested.mean)} on test")
     return f"{_verdict(found)}{', '.join(parts)}{_gained(found)}"
 
 
+def _lost(held: Standing) -> str:
+    return f"{held.lost} of {len(held.scores) + held.lost} trainings diverged or failed"
+
+
 def _verdict(found: Confirmation) -> str:
-    if found.baseline is None or (found.gain is not None and found.gain.low > 0):
+    if found.baseline is None or found.gain is None or found.gain.low > 0:
         return "Confirmed: "
-    if found.gain is not None and found.gain.high < 0:
+    if found.gain.high < 0:
         return "Worse than the baseline: "
     return "Not shown to be better than the baseline: "
 
 
 def _gained(found: Confirmation) -> str:
-    baseline, gain, name = found.baseline, found.gain, found.metric.name
+    baseline, gain, scale = found.baseline, found.gain, found.scale
     if baseline is None:
         return ""
     if gain is None:
-        seeds = len(baseline.scores) + baseline.lost
-        return f"; the baseline diverged or failed under {baseline.lost} of {seeds} seeds"
-    by = f"{show_width(name, abs(gain.mean))}{unit_of(name)} ± {show_width(name, gain.half)}"
-    return f"; {by} {'better' if gain.mean >= 0 else 'worse'} than the baseline"
-
-
-def _is_share(name: str, value: float) -> bool:
-    """Whether a metric is an accuracy as ours are, from 0 to 1."""
-    return name.endswith("accuracy") and 0.0 <= value <= 1.0
-
-
-def unit_of(name: str) -> str:
-    """What differences of a metric are counted in."""
-    return " points" if name.endswith("accuracy") else ""
-
-
-def show_score(name: str, value: float) -> str:
-    """A score as people read it: an accuracy in per cent, anything else to four digits."""
-    return f"{100 * value:.2f} %" if _is_share(name, value) else f"{value:.4g}"
-
-
-def show_width(name: str, value: float) -> str:
-    """A width or a difference of scores: of accuracies in points, of anything else plain."""
-    return f"{100 * value:.2f}" if _is_share(name, abs(value)) else f"{value:.2g}"
+        return f"; of the baseline {_lost(baseline)}, so there is no gain to tell"
+    by = f"{scale.width(abs(gain.mean))}{scale.unit} ± {scale.width(gain.half)}"
+    compared = f"; {by} {'better' if gain.mean >= 0 else 'worse'} than the baseline"
+    return f"{compared}, of which {_lost(baseline)}" if baseline.lost else compared

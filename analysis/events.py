@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, TypeAdapter
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import (
     no_info_after_validator_function,
@@ -194,6 +202,14 @@ class Confirmed(BaseEvent):
     candidates: list[TrialNumber]
     most_seeds: Annotated[int, Field(ge=2)]
 
+    @model_validator(mode="after")
+    def _fits(self) -> Confirmed:
+        if self.winner is not None and self.winner not in self.candidates:
+            raise ValueError("the winner must be one of the candidates")
+        if len(self.scores) != len(self.seeds):
+            raise ValueError("there must be as many scores as seeds")
+        return self
+
 
 class Tested(BaseEvent):
     """The test split was read for a configuration; never again for the same one.
@@ -206,6 +222,12 @@ class Tested(BaseEvent):
     metric: str
     seeds: list[int]
     scores: list[Number]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Tested:
+        if len(self.scores) != len(self.seeds):
+            raise ValueError("there must be as many scores as seeds")
+        return self
 
 
 Event: TypeAlias = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.confirmation import show_score, show_width, unit_of
+from analysis.scale import Scale, scale_of
 from analysis.tables import show_value
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def model_card(bundle: Bundle, numbers: int) -> str:
     return "\n".join(
         [
             f"# {title}\n\n{bundle.origin}",
-            _evidence(confirmed) if confirmed else "",
+            _parameters(bundle),
+            _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
             "## These weights\n",
             f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
             *(f"| {name} | {show_value(score)} |" for name, score in shown.items()),
@@ -44,28 +45,37 @@ def model_card(bundle: Bundle, numbers: int) -> str:
     )
 
 
-def _evidence(confirmed: Mapping[str, Any]) -> str:
+def _parameters(bundle: Bundle) -> str:
+    """What was searched, beside the baseline's."""
+    if not bundle.params:
+        return ""
+    held = (bundle.confirmation or {}).get("baseline")
+    baseline = {} if held is None else held["params"]
+    names = dict.fromkeys([*bundle.params, *baseline])
+    rows = [
+        f"| {name} | {_value(bundle.params, name)} | {_value(baseline, name)} |" for name in names
+    ]
+    head = "\n| parameter | this configuration | the baseline |\n|---|---|---|"
+    return "\n".join([head, *rows])
+
+
+def _value(params: Mapping[str, Any], name: str) -> str:
+    return show_value(params[name]) if name in params else ""
+
+
+def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
     """The figures of the configuration under several seeds, and every reading of the test split."""
     name = confirmed["metric"]
     rows = [("this configuration", confirmed["winner"]), ("the baseline", confirmed["baseline"])]
+    known = [(what, held) for what, held in rows if held is not None and held["mean"] is not None]
+    scale = scale_of(name, (score for _, held in known for score in held["scores"]))
     table = [
-        f"| {what} | {len(held['scores'])} | {show_score(name, held['mean'])} "
-        f"| {show_score(name, held['low'])} to {show_score(name, held['high'])} "
-        f"| {held['lost'] or ''} |"
-        for what, held in rows
-        if held is not None and held["mean"] is not None
+        f"| {what} | {len(held['scores'])} | {scale.score(held['mean'])} "
+        f"| {scale.span(held['low'], held['high'])} | {held['lost'] or ''} |"
+        for what, held in known
     ]
-    gain = confirmed["gain"]
-    gained = (
-        ""
-        if gain is None
-        else (
-            f"Better than the baseline by {show_width(name, gain['mean'])}{unit_of(name)} "
-            f"(95 %: {show_width(name, gain['low'])} to {show_width(name, gain['high'])}).\n"
-        )
-    )
     readings = [
-        f"| {test['metric']} of {_whose(test['trial'], confirmed)} | {_scores(test)} |"
+        f"| {test['metric']} of {_whose(test['trial'], confirmed)} | {_scores(test, scale)} |"
         for test in confirmed["tests"]
     ]
     tests = ["\n| test split, read once | under each seed |\n|---|---|", *readings]
@@ -74,10 +84,19 @@ def _evidence(confirmed: Mapping[str, Any]) -> str:
             "\n## How good it is\n",
             f"| {name}, validation | seeds | mean | 95 % interval | lost |\n|---|---|---|---|---|",
             *table,
-            *(tests if readings else []),
-            f"\n{gained}{_LIMITS}",
+            *(tests if readings else ["\nThere is no reading of a test split."]),
+            f"\n{_gain(confirmed['gain'], scale)}{_UNBIASED}{'' if is_own_code else _LIMITS}",
         ]
     )
+
+
+def _gain(gain: Mapping[str, float] | None, scale: Scale) -> str:
+    if gain is None:
+        return ""
+    word, sign = ("Better", 1) if gain["mean"] >= 0 else ("Worse", -1)
+    low, high = sorted((sign * gain["low"], sign * gain["high"]))
+    by = f"{scale.width(abs(gain['mean']))}{scale.unit}"
+    return f"{word} than the baseline by {by} (95 %: {scale.width(low)} to {scale.width(high)}).\n"
 
 
 def _whose(trial: int, confirmed: Mapping[str, Any]) -> str:
@@ -86,8 +105,8 @@ def _whose(trial: int, confirmed: Mapping[str, Any]) -> str:
     return next(named, f"trial {trial}, which had won before")
 
 
-def _scores(test: Mapping[str, Any]) -> str:
-    held = ("lost" if s is None else show_score(test["metric"], s) for s in test["scores"])
+def _scores(test: Mapping[str, Any], scale: Scale) -> str:
+    held = ("lost" if s is None else scale.score(s) for s in test["scores"])
     return ", ".join(held)
 
 
@@ -130,9 +149,12 @@ def _files(bundle: Bundle, numbers: int) -> list[str]:
     return files
 
 
-_LIMITS = """
+_UNBIASED = """
 The seeds that measured it took no part in choosing it, so its mean is not too good. The intervals
-are over seeds, on this one validation split, which the search has seen; the test split it has not.
+are over seeds (Student's t).
+"""
+_LIMITS = """They are of this one validation split, which the search has seen; the test split
+it has not.
 """
 _AGAIN = """
 ## Use it

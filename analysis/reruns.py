@@ -49,8 +49,11 @@ class Reruns:
                 if self.jobs.setdefault(number, job) != job:
                     raise InputError(f"rerun {number} belongs to trial {self.jobs[number].trial}")
                 rerun = self.trials.by_number[number]
-                if self._by_job.setdefault(job, rerun) is not rerun:
+                held = self._by_job.get(job, rerun)
+                if held is not rerun and held.state != "failed":  # that may be tried again
                     raise InputError(f"{job.purpose} {job.index} of trial {job.trial} was begun")
+                if rerun.number >= held.number:
+                    self._by_job[job] = rerun
             case Confirmed():
                 self.confirmed.append(event)
             case Tested():
@@ -68,6 +71,11 @@ class Reruns:
         """The scores of those that have ended, NaN where one diverged or failed."""
         held = ((job, rerun) for job, rerun in self._by_job.items() if wants(job))
         return {job: _score(rerun, metric) for job, rerun in held if rerun.state != "running"}
+
+    def audited(self) -> dict[int, Trial]:
+        """The stopped trials that were taken on to their ends, by number, as they ended there."""
+        held = {job.trial: rerun for job, rerun in self._by_job.items() if job.purpose == "audit"}
+        return {n: rerun for n, rerun in held.items() if rerun.state in ("completed", "diverged")}
 
     def of(self, trial: int, purpose: Purpose) -> Iterator[Trial]:
         """The trainings of a configuration for a purpose, by their index."""

@@ -141,8 +141,7 @@ class Trials:
             case Ended():
                 self.ended = event
             case Rerun() | Confirmed() | Tested():  # no part of the search, nor is their time
-                for number in _named(event):
-                    self._known(number)
+                self._check_named(event)
                 return
         self._last_time = max(self._last_time, event.time)
 
@@ -151,6 +150,19 @@ class Trials:
         if trial is None:
             raise InputError(f"trial {number} was never created")
         return trial
+
+    def _check_named(self, event: Rerun | Confirmed | Tested) -> None:
+        """See that what came after the search is about its trials, as they are."""
+        if isinstance(event, Confirmed):
+            for number in event.candidates:
+                self._known(number)
+            if event.winner is not None and event.params != self._known(event.winner).params:
+                raise InputError(f"trial {event.winner} had other params")
+            return
+        trial = self._known(event.trial)
+        what = event.what if isinstance(event, Rerun) else None
+        if isinstance(what, Created) and what.params != trial.params:
+            raise InputError(f"rerun {what.trial} has other params than trial {trial.number}")
 
     def _running(self, number: int) -> Trial:
         trial = self._known(number)
@@ -257,13 +269,6 @@ class Trials:
         """
         valued = (trial for trial in self if trial.value(metric) is not None)
         return sorted(valued, key=lambda trial: _rank(trial, metric))
-
-
-def _named(event: Rerun | Confirmed | Tested) -> list[int]:
-    """The trials that what came after a search is about."""
-    if isinstance(event, Confirmed):
-        return [*event.candidates, *([] if event.winner is None else [event.winner])]
-    return [event.trial]
 
 
 def _rank(trial: Trial, metric: Metric) -> tuple[float, int]:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.events import Job
-from analysis.journal import Journal
-from analysis.lock import locked
-from analysis.run import RunFolder, open_run
+from analysis.run import RunFolder
 from analysis.trials import Trials
-from search.cluster import on_cluster
-from search.guards import faults_told
 from search.hindsight import Hindsight, look_back
-from search.preparing import prepare
-from search.rerunning import Rerunner, train_reruns
+from search.rerunning import reopened
 from search.trainings import Leader
-from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from spaces.seeds import derive_seed
@@ -68,45 +62,38 @@ def audit_run(
         InputError: when no trial was stopped, or the run is being written by another process.
         RunError: when its disk or its storage failed.
     """
-    _, recorded, trials = open_run(folder.path)
-    experiment = parse_experiment(recorded.plain())
-    plan = Audit(tuple(stopped_sample(experiment, trials, sample)))
-    if not plan.trials:
-        raise InputError("no trial of the run was stopped early, so there is nothing to audit")
-    data = prepare(experiment)
+
+    def plan(experiment: Experiment, trials: Trials) -> Audit:
+        return Audit(tuple(stopped_sample(experiment, trials, sample)))
+
     again = audit_command(folder, sample)
-    with (
-        faults_told(folder, again),
-        locked(folder.path),
-        closing(Journal(folder.journal_file)) as journal,
-    ):
-        rerunner = Rerunner(experiment, trials, journal, plan)
-        if not rerunner.is_finished:
-            with on_cluster(experiment, address, verbose) as slots:
-                train_reruns(rerunner, folder, slots, data, again)
-        if not rerunner.is_finished:
+    with reopened(folder, plan, again, address, verbose) as (work, _):
+        if not work.rerunner.is_finished:
             return None
-    jobs = (job for job in rerunner.reruns.jobs.values() if job.purpose == "audit")
-    audited = {job.trial: rerunner.reruns.get(job) for job in jobs}
-    states = ("completed", "diverged")
-    ended = {
-        n: rerun for n, rerun in audited.items() if rerun is not None and rerun.state in states
-    }
+    ended = work.rerunner.reruns.audited()
     if not ended:
         raise InputError("none of the audited trials came to its end, so they say nothing")
-    return look_back(experiment, trials, ended)
+    return look_back(work.experiment, work.trials, ended)
 
 
 def audit_command(folder: RunFolder, sample: int) -> str:
     """The command that begins an audit, or goes on with it."""
-    return f"shoal audit {folder.path} --sample {sample}"
+    return shlex.join(["shoal", "audit", str(folder.path), "--sample", str(sample)])
 
 
 def stopped_sample(experiment: Experiment, trials: Trials, size: int) -> list[int]:
     """Stopped trials, drawn at random, in turn from each of the rungs at which they were stopped.
 
     A larger sample of the same run holds every smaller one.
+
+    Raises:
+        InputError: when there is none, or nothing to compare it with.
     """
+    counts = trials.counts()
+    if not counts["stopped"]:
+        raise InputError("no trial of the run was stopped early, so there is nothing to audit")
+    if not counts["completed"]:
+        raise InputError("no trial of the run came to its end, so there is nothing to compare with")
     draw = np.random.default_rng(derive_seed(experiment.seed, "audit"))
     of_rung: dict[int, list[int]] = {}
     for trial in trials:

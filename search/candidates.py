@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analysis.confirmation import searched_value
+from analysis.configurations import params_key, searched_values
 from analysis.events import Confirmed, Job
 from analysis.trials import Trials
 from search.race import Race
 from search.rerunning import seed_of
 from spaces.experiment import Confirm, Experiment
-from spaces.parameters import Params
 from spaces.problems import InputError
 from spaces.sections import parse_section
 from trainables.config import TrainConfig, resolve
@@ -50,23 +49,14 @@ def race_among(
 def best_configurations(experiment: Experiment, trials: Trials, top: int) -> list[int]:
     """The best different configurations of a search, the baseline left out, by trial number.
 
-    With ``repeats`` a configuration is worth the mean over them, and its first trial stands for it.
+    A configuration that several trials had, as with ``repeats``, is worth the mean over them; the
+    first of these stands for it.
     """
-    metric = experiment.metric
-    valued: list[tuple[float, int]] = []
-    for trial in trials:
-        is_first = trial.number % experiment.repeats == 0
-        value = searched_value(trials, trial, experiment)
-        if is_first and trial.state != "running" and value is not None:
-            valued.append((value if metric.mode == "min" else -value, trial.number))
-    known = set() if experiment.baseline is None else {_key(experiment.baseline)}
-    found: list[int] = []
-    for _, number in sorted(valued):
-        key = _key(trials.by_number[number].params)
-        if key not in known:
-            known.add(key)
-            found.append(number)
-    return found[:top]
+    sign = 1.0 if experiment.metric.mode == "min" else -1.0
+    baseline = None if experiment.baseline is None else params_key(experiment.baseline)
+    found = searched_values(trials, experiment.metric)
+    valued = [(sign * held.value, held.trial) for key, held in found.items() if key != baseline]
+    return [number for _, number in sorted(valued)[:top]]
 
 
 def verdict(
@@ -74,21 +64,20 @@ def verdict(
 ) -> Confirmed:
     """What a race says once everything in it has ended."""
     winner = race.winner(ended)
-    jobs = [Job(-1 if winner is None else winner, "measure", i) for i in range(race.seeds)]
-    baseline = [Job(0, "measure", i) for i in range(race.seeds)]
+    jobs, baseline = (
+        [] if trial is None else [Job(trial, "measure", index) for index in range(race.seeds)]
+        for trial in (winner, race.baseline)
+    )
+    jobs = [job for job in jobs if job in ended]
     return Confirmed(
         winner=winner,
         params=None if winner is None else trials.by_number[winner].params,
-        seeds=[] if winner is None else [seed_of(experiment, job, trials) for job in jobs],
-        scores=[ended[job] for job in jobs if job in ended],
+        seeds=[seed_of(experiment, job, trials) for job in jobs],
+        scores=[ended[job] for job in jobs],
         baseline_scores=[ended[job] for job in baseline if job in ended],
         candidates=list(race.candidates),
         most_seeds=race.seeds,
     )
-
-
-def _key(params: Params) -> frozenset[tuple[str, str]]:
-    return frozenset((name, repr(value)) for name, value in params.items())
 
 
 def _parameters(

@@ -25,8 +25,8 @@ def clean_checkpoints(
 ) -> Cleaned:
     """Remove the checkpoints of ended trials and reruns, but for the best.
 
-    An unfinished one needs its own to go on, and an export the best one's, or those by which the
-    confirmed winner was measured. Extending a run never goes back to a trial that ended.
+    An unfinished one needs its own to go on, and an export the best one's, or those by which a
+    winner and the baseline are measured. Extending a run never goes back to a trial that ended.
 
     Args:
         folder: the run; nobody may be searching in it.
@@ -38,10 +38,7 @@ def clean_checkpoints(
     storage = experiment.storage
     needed = {trial.number for trial in trials.ranked(experiment.metric)[:top]}
     freed, kept = _delete_others(folder.checkpoints(storage), trials, needed)
-    winner = reruns.confirmed[-1].winner if reruns.confirmed else None
-    measured = {
-        n for n, job in reruns.jobs.items() if (job.trial, job.purpose) == (winner, "measure")
-    }
+    measured = {number for number, job in reruns.jobs.items() if job.purpose == "measure"}
     place = folder.of_reruns.checkpoints(storage)
     freed_of_reruns, kept_reruns = _delete_others(place, reruns.trials, measured)
     freed += freed_of_reruns

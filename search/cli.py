@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before there was anything to stop in good order
+        print("interrupted", file=sys.stderr)
         return 130
     return 0
 
@@ -142,22 +143,24 @@ def _conclude(
 @app.command()
 def status(run: Run = None, as_json: Json = False) -> None:
     """Say how a run stands."""
-    from analysis.confirmation import confirmation_of
+    from analysis.confirmation import open_confirmed
     from analysis.lock import is_locked
-    from analysis.reruns import Reruns
     from analysis.run import status_of
     from search.terminal import print_status
 
-    reruns = Reruns()
-    folder, experiment, trials = opened_run(run, reruns.apply)
+    folder, experiment, trials, reruns, confirmation = open_confirmed(chosen_run(run))
     found = status_of(folder, experiment, trials, live=is_locked(folder.path))
     if as_json:
         print_json(found)
         return
     print_status(found, _out)
-    confirmation = confirmation_of(experiment, trials, reruns)
     if confirmation is not None:
-        _out.print(confirmation.sentence, soft_wrap=True)
+        note = f" ({confirmation.note})" if confirmation.note else ""
+        who = "" if confirmation.winner is None else f"trial {confirmation.winner.trial}: "
+        _out.print(f"{who}{confirmation.sentence}{note}", soft_wrap=True)
+    if reruns.trials.running and found["state"] != "running":
+        count = len(reruns.trials.running)
+        _out.print(f"{count} reruns are unfinished; shoal confirm or shoal audit goes on with them")
 
 
 @app.command()
@@ -195,9 +198,10 @@ def export(
     from search.program import can_make_onnx
     from search.take_home import export_best
 
-    folder, _, _ = opened_run(run)
-    bundle = export_best(folder.path, output)
+    bundle = export_best(chosen_run(run), output)
     _out.print(f"{output}: {bundle.metrics['metric']} {bundle.metrics['value']:.4f}")
+    if bundle.confirmation is not None:
+        _out.print(bundle.confirmation["sentence"], soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)
     if bundle.programs and not can_make_onnx():
         _out.print("to have model.onnx, too: pip install 'shoal[onnx]'", markup=False)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import shlex
 
-from analysis.confirmation import Confirmation, confirmation_of
+from analysis.confirmation import Confirmation, confirmation_of, open_confirmed
+from analysis.estimates import finite
 from analysis.events import Confirmed, Job
-from analysis.journal import Journal
-from analysis.lock import locked
 from analysis.reruns import Reruns
-from analysis.run import RunFolder, experiment_of, open_run
+from analysis.run import RunFolder, experiment_of
 from analysis.trials import Trials
 from search.candidates import best_configurations, race_of, verdict
-from search.cluster import on_cluster
-from search.guards import faults_told
-from search.held_out import read_test
-from search.preparing import prepare
+from search.held_out import has_test_split, read_test
 from search.race import Race
-from search.rerunning import Rerunner, train_reruns
-from spaces.checks import confirm_problems, parse_experiment
+from search.rerunning import Reopened, reopened
 from spaces.experiment import Confirm, Experiment
 from spaces.problems import InputError
-from trainables.data import Data
 
 
 def confirm_run(
@@ -43,105 +37,83 @@ def confirm_run(
             being written by another process.
         RunError: when its disk or its storage failed.
     """
-    _, recorded, trials = open_run(folder.path)
-    experiment = parse_experiment(recorded.plain())
-    problems = list(confirm_problems(experiment, settings))
-    if problems:
-        raise InputError(problems)
-    race = race_of(experiment, trials, settings)
-    data = prepare(experiment)
-    with (
-        faults_told(folder, confirm_command(folder, settings)),
-        locked(folder.path),
-        closing(Journal(folder.journal_file)) as journal,
-    ):
-        work = Confirming(experiment, folder, trials, journal, data, race)
+
+    def race(experiment: Experiment, trials: Trials) -> Race:
+        found = race_of(experiment, trials, settings)
+        _check_cost(found, experiment, settings)
+        return found
+
+    again = confirm_command(folder, settings)
+    with reopened(folder, race, again, address, verbose) as (work, plan):
         if not work.rerunner.is_finished:
-            with on_cluster(experiment, address, verbose) as slots:
-                train_reruns(work.rerunner, folder, slots, data, confirm_command(folder, settings))
-        return work.conclude()
+            return None
+        return _conclude(work, plan)
+
+
+def _check_cost(race: Race, experiment: Experiment, settings: Confirm) -> None:
+    """See that a race can't cost more epochs than it may."""
+    most = race.most_trainings * experiment.scheduler.max_epochs
+    if settings.epochs is not None and most > settings.epochs:
+        fitting = settings.seeds * settings.epochs // most
+        mend = f"{fitting} seeds fit" if fitting >= 2 else "fewer of the best may fit (--top)"
+        raise InputError(
+            f"{settings.seeds} seeds for the best {len(race.candidates)} can cost {most} epochs, "
+            f"its budget (epochs) is {settings.epochs}; {mend}",
+            "--seeds",
+        )
+
+
+def _conclude(work: Reopened, race: Race) -> Confirmation | None:
+    """Note who won, and read the test split where that was not done before."""
+    reruns = work.rerunner.reruns
+    found = verdict(work.experiment, race, work.rerunner.state()[1], work.trials)
+    last = reruns.confirmed[-1] if reruns.confirmed else None
+    if last is None or found.model_dump_json() != _without_time(last):
+        reruns.note(work.journal.append(found))
+    for trial in untested(work.experiment, found, reruns):
+        jobs = [Job(trial, "measure", index) for index in range(race.seeds)]
+        measured = [rerun for job in jobs if (rerun := reruns.get(job)) is not None]
+        assert work.data is not None
+        test = read_test(work.experiment, work.folder.of_reruns, trial, measured, work.data)
+        reruns.note(work.journal.append(test))
+    return confirmation_of(work.experiment, work.trials, reruns)
+
+
+def untested(experiment: Experiment, found: Confirmed, reruns: Reruns) -> list[int]:
+    """The trials whose configurations were measured, but not yet on the test split.
+
+    None where there is no test split: the user's own code, folders of images without one.
+    """
+    if experiment.trainable is not None or not has_test_split(experiment.dataset):
+        return []
+    measured = [] if found.winner is None else [(found.winner, found.scores)]
+    measured.append((0, found.baseline_scores))
+    read = {test.trial for test in reruns.tested}
+    return [trial for trial, scores in measured if finite(scores) and trial not in read]
+
+
+def _without_time(event: Confirmed) -> str:
+    return event.model_copy(update={"time": 0.0}).model_dump_json()
 
 
 def is_left(folder: RunFolder) -> Confirm | None:
     """What a run's file asks to confirm and was not confirmed yet, once the search is finished."""
     if experiment_of(folder).confirm is None:
         return None
-    reruns = Reruns()
-    _, experiment, trials = open_run(folder.path, reruns.apply)
-    assert experiment.confirm is not None
-    if trials.ended is None or trials.ended.reason in ("interrupted", "error"):
+    run = open_confirmed(folder.path)
+    settings, ended = run.experiment.confirm, run.trials.ended
+    if settings is None or ended is None or ended.reason in ("interrupted", "error"):
         return None
-    found = reruns.confirmed[-1] if reruns.confirmed else None
-    candidates = best_configurations(experiment, trials, experiment.confirm.top)
-    is_done = found is not None and found.candidates == candidates
-    return None if is_done or not candidates else experiment.confirm
+    candidates = best_configurations(run.experiment, run.trials, settings.top)
+    found = run.reruns.confirmed[-1] if run.reruns.confirmed else None
+    if found is not None and found.candidates == candidates:
+        return settings if untested(run.experiment, found, run.reruns) else None
+    return settings if candidates else None
 
 
 def confirm_command(folder: RunFolder, settings: Confirm) -> str:
     """The command that begins a confirmation, or goes on with it."""
-    return f"shoal confirm {folder.path} --top {settings.top} --seeds {settings.seeds}"
-
-
-class Confirming:
-    """A confirmation of a run: trainings, then the verdict, then the test split.
-
-    Args:
-        experiment: the run's, checked.
-        folder: the run.
-        trials: how it stands.
-        journal: of the run, open.
-        data: what built-in models are trained on.
-        race: who takes part.
-    """
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        folder: RunFolder,
-        trials: Trials,
-        journal: Journal,
-        data: Data | None,
-        race: Race,
-    ) -> None:
-        self.rerunner = Rerunner(experiment, trials, journal, race)
-        self._experiment = experiment
-        self._folder = folder
-        self._trials = trials
-        self._journal = journal
-        self._data = data
-        self._race = race
-
-    def conclude(self) -> Confirmation | None:
-        """Note who won, and read the test split where that was not done before.
-
-        Returns:
-            What was found; None when the race is not over.
-        """
-        if not self.rerunner.is_finished:
-            return None
-        found = verdict(self._experiment, self._race, self.rerunner.state()[1], self._trials)
-        reruns = self.rerunner.reruns
-        last = reruns.confirmed[-1] if reruns.confirmed else None
-        if last is None or found.model_dump_json() != _without_time(last):
-            reruns.note(self._journal.append(found))
-        if found.winner is not None and self._data is not None:
-            self._test(found.winner)
-            if self._race.baseline is not None:
-                self._test(self._race.baseline)
-        return confirmation_of(self._experiment, self._trials, reruns)
-
-    def _test(self, trial: int) -> None:
-        params = self._trials.by_number[trial].params
-        read = {test.trial for test in self.rerunner.reruns.tested}
-        if any(self._trials.by_number[number].params == params for number in read):
-            return
-        assert self._data is not None
-        jobs = [Job(trial, "measure", index) for index in range(self._race.seeds)]
-        measured = [rerun for job in jobs if (rerun := self.rerunner.reruns.get(job)) is not None]
-        part = self._folder.of_reruns
-        test = read_test(self._experiment, part, trial, measured, self._data)
-        self.rerunner.reruns.note(self._journal.append(test))
-
-
-def _without_time(event: Confirmed) -> str:
-    return event.model_copy(update={"time": 0.0}).model_dump_json()
+    flags = ["--top", str(settings.top), "--seeds", str(settings.seeds)]
+    if settings.epochs is not None:
+        flags += ["--epochs", str(settings.epochs)]
+    return shlex.join(["shoal", "confirm", str(folder.path), *flags])

@@ -12,9 +12,16 @@ from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.weights import weights_of
 from spaces.experiment import Experiment
+from spaces.settings import Dataset
 from trainables.config import TrainConfig, resolve
 from trainables.data import Data, load_test, to_device
+from trainables.sources import data_root
 from trainables.training import Training
+
+
+def has_test_split(dataset: Dataset) -> bool:
+    """Whether there is one: built-in datasets have, folders of images may have."""
+    return dataset.name != "image_folder" or (data_root(dataset) / "test").is_dir()
 
 
 def read_test(

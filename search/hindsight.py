@@ -16,6 +16,7 @@ from spaces.experiment import Experiment, Metric
 
 DRAWS = 500
 _NEAREST = 5
+_FEWEST = 3  # trials at a rung, for a correlation
 _SMOOTHING = 0.3  # by trial on made landscapes: tests/search/test_audit.py
 
 
@@ -87,6 +88,7 @@ def look_back(experiment: Experiment, trials: Trials, audited: Mapping[int, Tria
     best = max(completed, key=lambda n: (completed[n][-1], -n), default=None)
     top = -math.inf if best is None else completed[best][-1]
     others = [t for n, t in stopped.items() if n not in curves]
+    longest = max(len(curve) for curve in (*completed.values(), *curves.values()))
     beating = sorted(n for n, curve in curves.items() if curve[-1] > top)
     known = completed | curves
     shares = dict.fromkeys(completed, 1.0) | _shares(stopped, curves)
@@ -95,13 +97,15 @@ def look_back(experiment: Experiment, trials: Trials, audited: Mapping[int, Tria
         audited=len(curves),
         best=best,
         beating=beating,
-        beaten=_beaten(len(beating), len(curves), len(others)),
+        beaten=_beaten(stopped, curves, top, draw),
         regret=_regret(others, curves, known, top, metric, draw),
         rungs=[
-            _correlation(epoch, known, shares, draw) for epoch in experiment.scheduler.rung_epochs
+            _correlation(epoch, known, shares, draw)
+            for epoch in experiment.scheduler.rung_epochs
+            if sum(len(curve) >= epoch for curve in known.values()) >= _FEWEST
         ],
         epochs=sum(t.epoch for t in trials if t.state in ("completed", "stopped")),
-        epochs_to_the_end=last * (len(stopped) + len(completed)),
+        epochs_to_the_end=longest * len(stopped) + sum(map(len, completed.values())),
         advice=advise(experiment.scheduler, known, shares, draw),
     )
 
@@ -133,26 +137,43 @@ def _raise_to_worst(*curves: Curve) -> None:
         curve[:] = [max(value, worst) for value in curve]
 
 
-def _beaten(found: int, audited: int, others: int) -> Interval:
-    """How many of all stopped trials are better; of the others, as the share of the audited says.
+def _beaten(
+    stopped: Mapping[int, Trial],
+    audited: Mapping[int, Curve],
+    top: float,
+    draw: np.random.Generator,
+) -> Interval:
+    """How many of all stopped trials are better than ``top``; of the others, rung by rung.
 
-    The interval of the share is Clopper and Pearson's.
+    Each rung has a share of its own, drawn as Jeffreys has it; the others are drawn by it.
     """
-    exact = stats.binomtest(found, audited).proportion_ci(method="exact")
-    shares = (found / audited, exact.low, exact.high)
-    return Interval(*(found + others * float(share) for share in shares))
+    value, found, drawn = 0.0, 0, np.zeros(DRAWS)
+    for numbers in _by_rung(stopped).values():
+        ends = [audited[number][-1] > top for number in numbers if number in audited]
+        better, others = sum(ends), len(numbers) - len(ends)
+        found += better
+        value += better + (others * better / len(ends) if ends else 0.0)
+        share = draw.beta(better + 0.5, len(ends) - better + 0.5, DRAWS)
+        drawn += better + draw.binomial(others, share)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Interval(value, max(float(found), float(low)), float(high))
 
 
 def _shares(stopped: Mapping[int, Trial], audited: Mapping[int, Curve]) -> dict[int, float]:
     """How many stopped trials each audited one stands for; a rung without any, for none."""
-    of_rung: dict[int, list[int]] = {}
-    for number, trial in stopped.items():
-        of_rung.setdefault(trial.epoch, []).append(number)
     shares: dict[int, float] = {}
-    for numbers in of_rung.values():
+    for numbers in _by_rung(stopped).values():
         held = [number for number in numbers if number in audited]
         shares |= {number: len(numbers) / len(held) for number in held}
     return shares
+
+
+def _by_rung(stopped: Mapping[int, Trial]) -> dict[int, list[int]]:
+    """The numbers of stopped trials, by the epoch at which they were."""
+    of_rung: dict[int, list[int]] = {}
+    for number, trial in stopped.items():
+        of_rung.setdefault(trial.epoch, []).append(number)
+    return of_rung
 
 
 def _regret(
@@ -172,14 +193,26 @@ def _regret(
     for epoch in sorted({trial.epoch for trial in others}):
         values = np.array([_goodness(t, metric) for t in others if t.epoch == epoch])
         reached = [curve for curve in known.values() if len(curve) >= epoch]
+        if not reached:
+            continue
         at_rung = np.array([curve[epoch - 1] for curve in reached])
         ends = np.array([curve[-1] for curve in reached])
         guessed = _guessed_ends(values, at_rung, ends, draw)  # (draws, trials)
         highest = np.maximum(highest, guessed.max(axis=1))
+    highest = np.minimum(highest, max(seen, _best_possible(known, metric)))
     if not math.isfinite(top):
         return Interval(0.0, 0.0, 0.0)
     value, high = np.quantile(np.maximum(0.0, highest - top), [0.5, 0.975])
     return Interval(float(value), max(0.0, seen - top), float(high))
+
+
+def _best_possible(known: Mapping[int, Curve], metric: Metric) -> float:
+    """The end that nothing exceeds: 1 of an accuracy, 0 of a loss that is never negative."""
+    values = [value for curve in known.values() for value in curve]
+    if metric.mode == "max":
+        is_share = metric.name.endswith("accuracy") and max(values) <= 1.0
+        return 1.0 if is_share else math.inf
+    return 0.0 if metric.name.endswith("loss") and max(values) <= 0.0 else math.inf
 
 
 def _guessed_ends(values: Any, at_rung: Any, ends: Any, draw: np.random.Generator) -> Any:

@@ -108,7 +108,7 @@ class Progress:
         head.append(f"   {self._trainings.trials.epochs} epochs   {self._speed()}", style="dim")
         head.append(f"   {self._time_left()}", style="dim")
         facts = Table.grid(padding=(0, 2))
-        facts.add_row(Text("trials", style="dim"), self._counts())
+        facts.add_row(Text(f"{self._trainings.noun}s", style="dim"), self._counts())
         if self._trainings.rules.rungs.by_epoch:
             facts.add_row(Text("rungs", style="dim"), self._rungs())
         leader = self._trainings.leader()

@@ -63,7 +63,8 @@ class Race:
         if not known:
             return None
         best = max(known, key=lambda trial: self._good(scores[trial]))
-        score = f"{self.metric.name} {fmean(scores[best]):.4g} over {len(scores[best])} seeds"
+        seeds = "1 seed" if len(scores[best]) == 1 else f"{len(scores[best])} seeds"
+        score = f"{self.metric.name} {fmean(scores[best]):.4g} over {seeds}"
         line = f"{score}  trial {best}; {len(alive)} of {len(self.candidates)} can still win"
         return Leader("leader", line, trials.by_number[best].params)
 
@@ -102,13 +103,10 @@ class Race:
             Job(trial, "choose", i) in ended for trial in alive for i in range(self.seeds)
         )
 
-    def is_over(self, begun: Collection[Job], ended: Mapping[Job, float]) -> bool:
-        """Whether all is measured."""
-        is_idle = all(job in ended for job in begun)
-        return is_idle and self.next(begun, ended) is None
-
     def alive(self, ended: Mapping[Job, float]) -> list[int]:
         """The candidates that can still win, in the order in which they came."""
+        if len(self.candidates) < 2:  # it need not be chosen
+            return list(self.candidates)
         scores = self.scores(ended)
         sound = [t for t in self.candidates if all(math.isfinite(score) for score in scores[t])]
         known = {trial: scores[trial] for trial in sound if scores[trial]}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from search.options import Run, opened_run
+from search.options import Run, chosen_run
 from spaces.problems import InputError
 
 if TYPE_CHECKING:
@@ -34,23 +34,24 @@ class Format(StrEnum):
 def report(
     run: Run = None,
     output: Annotated[
-        Path | None, typer.Option("-o", help="The file; left out: report.html in the run's folder.")
+        Path | None,
+        typer.Option("-o", help="The file; left out: report.html, .md, … in the run."),
     ] = None,
     format_: Annotated[
         Format, typer.Option("--format", help="A page; Markdown; all trials; one document.")
     ] = Format.HTML,
 ) -> None:
     """Write a report of a run: one page, which needs nothing else to be read."""
-    from analysis.confirmation import confirmation_of
+    from analysis.confirmation import open_confirmed
     from analysis.lock import is_locked
     from analysis.report.build import build_report, write_report
-    from analysis.reruns import Reruns
 
-    reruns = Reruns()
-    folder, experiment, trials = opened_run(run, reruns.apply)
-    found = confirmation_of(experiment, trials, reruns)
-    built = build_report(folder, experiment, trials, is_locked(folder.path), found)
+    folder, experiment, trials, reruns, found = open_confirmed(chosen_run(run))
+    is_live = is_locked(folder.path)
+    built = build_report(folder, experiment, trials, is_live, found, reruns.trials.epochs)
     file = folder.report_file(format_.value) if output is None else output
+    if not file.name or file.is_dir():
+        raise InputError(f"must be the name of a file, got {str(output)!r}", "-o")
     try:
         write_report(built, file, format_.value)
     except OSError as error:
@@ -74,17 +75,14 @@ def report_again(folder: RunFolder) -> Path | None:
 
     Returns None, with a warning, where it can't be written.
     """
-    from analysis.confirmation import confirmation_of
+    from analysis.confirmation import open_confirmed
     from analysis.report.build import build_report, write_report
-    from analysis.reruns import Reruns
-    from analysis.run import open_run
 
-    reruns = Reruns()
-    _, experiment, trials = open_run(folder.path, reruns.apply)
-    found = confirmation_of(experiment, trials, reruns)
+    _, experiment, trials, reruns, found = open_confirmed(folder.path)
     file = folder.report_file()
     try:
-        write_report(build_report(folder, experiment, trials, confirmation=found), file)
+        epochs = reruns.trials.epochs
+        write_report(build_report(folder, experiment, trials, False, found, epochs), file)
     except OSError as error:
         warnings.warn(
             f"{file} can't be written: {error.strerror or error}; once that is mended: "

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from analysis.events import Created, Event, Job, Rerun, Started, Training
 from analysis.journal import Journal, replay
+from analysis.lock import locked
 from analysis.projection import open_projections
 from analysis.reruns import Reruns
-from analysis.run import RunFolder
+from analysis.run import RunFolder, open_run
 from analysis.trials import Trial, Trials
-from search.cluster import Slots
-from search.guards import interruptible
+from search.cluster import Slots, on_cluster
+from search.guards import faults_told, interruptible
 from search.plain import run_plain
+from search.preparing import prepare
 from search.progress import Progress
 from search.rules import Rules
 from search.trainings import Leader, Trainings
+from spaces.checks import parse_experiment
 from spaces.experiment import Budget, Experiment, Scheduler
 from spaces.seeds import derive_seed
 from trainables.checkpoints import Checkpoints
@@ -69,6 +74,8 @@ class Rerunner(Trainings):
         self._journal = journal
         replay(journal.path, self._replay)
         self._finish_told()
+        failed = (r for r in self.trials if r.state == "failed")
+        self._again = {self.reruns.jobs[r.number] for r in failed}  # perhaps they do better now
         self._unfinished = [
             rerun
             for number, rerun in self.trials.running.items()
@@ -98,7 +105,10 @@ class Rerunner(Trainings):
 
     def state(self) -> tuple[set[Job], dict[Job, float]]:
         """The trainings of the plan that were begun, and the scores of those that have ended."""
-        wants = self._plan.wants
+
+        def wants(job: Job) -> bool:
+            return self._plan.wants(job) and job not in self._again
+
         return self.reruns.begun(wants), self.reruns.ended(wants, self.experiment.metric)
 
     def next_trial(self) -> Trial | None:
@@ -110,6 +120,7 @@ class Rerunner(Trainings):
         job = self._plan.next(*self.state())
         if job is None:
             return None
+        self._again.discard(job)
         number = len(self.trials)
         params = self._searched.by_number[job.trial].params
         seed = seed_of(self.experiment, job, self._searched)
@@ -143,18 +154,59 @@ class Rerunner(Trainings):
         self.reruns.note(event)
 
 
-def train_reruns(
-    rerunner: Rerunner, folder: RunFolder, slots: Slots, data: Data | None, again: str
-) -> None:
-    """Train what a plan asks for on Ray, until it is carried out or interrupted.
+AnyPlan = TypeVar("AnyPlan", bound=Plan)
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A run that is worked on again: its journal is open, and nobody else writes it."""
+
+    folder: RunFolder
+    experiment: Experiment
+    trials: Trials
+    journal: Journal
+    data: Data | None
+    rerunner: Rerunner
+
+
+@contextmanager
+def reopened(
+    folder: RunFolder,
+    plan_of: Callable[[Experiment, Trials], AnyPlan],
+    again: str,
+    address: str | None,
+    verbose: bool,
+) -> Iterator[tuple[Reopened, AnyPlan]]:
+    """Carry a plan out on Ray, as far as it is not yet; what follows is done inside the context.
 
     Args:
-        rerunner: hands it out.
         folder: the run.
-        slots: what a training gets, and how many fit.
-        data: for built-in models.
+        plan_of: makes the plan, once nobody else writes the run any more.
         again: the command that goes on.
+        address: of a Ray cluster; None: this machine.
+        verbose: let Ray's own messages through.
+
+    Raises:
+        InputError: when the run is being written by another process, or damaged.
+        RunError: when its disk or its storage failed.
     """
+    with faults_told(folder, again), locked(folder.path):
+        _, recorded, trials = open_run(folder.path)
+        experiment = parse_experiment(recorded.plain())
+        plan = plan_of(experiment, trials)
+        data = prepare(experiment)
+        with closing(Journal(folder.journal_file)) as journal:
+            rerunner = Rerunner(experiment, trials, journal, plan)
+            if not rerunner.is_finished:
+                with on_cluster(experiment, address, verbose) as slots:
+                    _train(rerunner, folder, slots, data, again)
+            with interruptible(rerunner, again):
+                yield Reopened(folder, experiment, trials, journal, data, rerunner), plan
+
+
+def _train(
+    rerunner: Rerunner, folder: RunFolder, slots: Slots, data: Data | None, again: str
+) -> None:
     part, experiment = folder.of_reruns, rerunner.experiment
     Checkpoints(part.checkpoints(experiment.storage), 0).try_root()
     progress = Progress(rerunner, part)

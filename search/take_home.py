@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from pydantic import ValidationError
 
 from analysis.bundle import Bundle, check_target, write_bundle
-from analysis.confirmation import Confirmation, confirmation_of
+from analysis.confirmation import Confirmation, open_confirmed
 from analysis.reruns import Reruns
-from analysis.run import open_run
-from analysis.trials import Trial, Trials
+from analysis.run import RunFolder
+from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
 from search.weights import weights_of
 from spaces.experiment import Experiment
@@ -39,19 +40,15 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
     """
     check_target(target)
-    reruns = Reruns()
-    folder, experiment, trials = open_run(run, reruns.apply)
+    folder, experiment, trials, reruns, confirmation = open_confirmed(run)
     assert trials.start is not None
-    confirmation = confirmation_of(experiment, trials, reruns)
     measured = _measured(confirmation, reruns)
-    trial = measured or trials.best(experiment.metric)
-    if trial is None:
+    best = trials.best(experiment.metric)
+    trained = measured or ([] if best is None else [best])
+    if not trained:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
-    report = trial.scored(experiment.metric)
-    assert report is not None
-    config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
-    place = folder if measured is None else folder.of_reruns
-    weights = weights_of(place, experiment, trial, config, report.epoch)
+    place = folder.of_reruns if measured else folder
+    trial, report, config, weights = _first_kept(experiment, place, trained)
     inputs = inputs_of(config, trials.start.inputs)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
@@ -60,22 +57,52 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
         versions=trials.start.versions,
-        origin=_origin(experiment, trials, trial, confirmation if measured else None),
+        origin=_origin(experiment, trials, trial, confirmation, bool(measured)),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
         split=trials.start.split,
+        params=trial.params,
         confirmation=_document(confirmation) if measured else None,
     )
     write_bundle(target, bundle, weights)
     return bundle
 
 
-def _measured(confirmation: Confirmation | None, reruns: Reruns) -> Trial | None:
-    """The first training that measured the winner and came to its end."""
+def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
+    """The trainings that measured the winner and came to their ends."""
     if confirmation is None or confirmation.winner is None:
-        return None
+        return []
     ended = reruns.of(confirmation.winner.trial, "measure")
-    return next((rerun for rerun in ended if rerun.state == "completed"), None)
+    return [rerun for rerun in ended if rerun.state == "completed"]
+
+
+class _Kept(NamedTuple):
+    """A training whose weights are there, and the report of just these."""
+
+    trial: Trial
+    report: Reported
+    config: AnyConfig
+    weights: Mapping[str, torch.Tensor]
+
+
+def _first_kept(experiment: Experiment, folder: RunFolder, trained: Sequence[Trial]) -> _Kept:
+    """The first whose checkpoint is there.
+
+    Raises:
+        InputError: when none's is.
+    """
+    for trial in trained:
+        report = trial.scored(experiment.metric)
+        assert report is not None
+        config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
+        try:
+            weights = weights_of(folder, experiment, trial, config, report.epoch)
+        except InputError:
+            if trial is trained[-1]:
+                raise
+        else:
+            return _Kept(trial, report, config, weights)
+    raise AssertionError
 
 
 def _document(confirmation: Confirmation | None) -> dict[str, Any] | None:
@@ -87,7 +114,11 @@ def _document(confirmation: Confirmation | None) -> dict[str, Any] | None:
 
 
 def _origin(
-    experiment: Experiment, trials: Trials, trial: Trial, confirmation: Confirmation | None
+    experiment: Experiment,
+    trials: Trials,
+    trial: Trial,
+    confirmation: Confirmation | None,
+    is_measured: bool,
 ) -> str:
     """How it was found, in sentences."""
     counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
@@ -97,19 +128,21 @@ def _origin(
         f"{experiment.sampler.name}, {trials.epochs} epochs in all, up to {scheduler.max_epochs} "
         f"each (scheduler {scheduler.name}, seed {experiment.seed})."
     )
-    if confirmation is None or confirmation.winner is None:
+    if confirmation is None or confirmation.winner is None or not is_measured:
         found = f"The best by {experiment.metric.name} on the validation split"
+        found = f"{search} {found}: trial {trial.number}, {trial.state}."
+        if confirmation is not None:
+            return f"{found} A confirmation came to this: {confirmation.sentence}."
         return (
-            f"{search} {found}: trial {trial.number}, {trial.state}. It was not confirmed: the "
-            "best of many trainings, each with one seed, is partly the luckiest; `shoal confirm` "
-            "trains it again under fresh seeds."
+            f"{found} It was not confirmed: the best of many trainings, each with one seed, is "
+            "partly the luckiest; `shoal confirm` trains it again under fresh seeds."
         )
-    winner = confirmation.winner
+    winner, note = confirmation.winner, f" ({confirmation.note}.)" if confirmation.note else ""
     return (
         f"{search} The best {len(confirmation.candidates)} configurations were then trained again "
         f"under up to {confirmation.most_seeds} fresh seeds each; that of trial {winner.trial} was "
         f"chosen, and measured under {confirmation.most_seeds} other seeds. The weights are those "
-        f"of the first of these (seed {trial.seed})."
+        f"of the first of these that are kept (seed {trial.seed}).{note}"
     )
 
 

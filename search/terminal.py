@@ -44,6 +44,10 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     if experiment.repeats > 1:
         limits += f", {experiment.repeats} of each configuration"
     out.print(f"budget: {limits or 'the whole grid'}; {cost}", soft_wrap=True)
+    if experiment.confirm is not None:
+        has_baseline = experiment.baseline is not None
+        more = experiment.confirm.most_epochs(experiment.scheduler.max_epochs, has_baseline)
+        out.print(f"confirming the best: at most {more} epochs more", soft_wrap=True)
 
 
 def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | None = None) -> int:
@@ -202,12 +206,13 @@ def _print_comparison(found: dict[str, Any], out: Console) -> None:
     )
     if "verdict" in found:
         low, high = found["expected"]
+        expected = f"that in which 95 % of trainings are expected ({low:.4g} to {high:.4g})"
         words = {
             "equal": "equal to the last digit",
-            "inside": "not equal, but inside the interval in which 95 % of trainings are expected",
-            "outside": "outside the interval in which 95 % of trainings are expected",
+            "inside": f"not equal, but inside the interval: {expected}",
+            "outside": f"outside the interval: {expected}",
         }
-        out.print(f"{words[found['verdict']]} ({low:.4g} to {high:.4g})", soft_wrap=True)
+        out.print(words[found["verdict"]], soft_wrap=True)
 
 
 def serve_tensorboard(

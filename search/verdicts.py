@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
-from analysis.confirmation import show_score, show_width
+from analysis.confirmation import figure_names, figures_of
 from analysis.tables import rows_table, show_params
 from search.environment import prepare_environment
 from search.options import Address, Json, Run, Verbose, chosen_run, print_json
@@ -16,7 +17,7 @@ from search.reporting import report_again
 from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
-    from analysis.confirmation import Confirmation, Standing
+    from analysis.confirmation import Confirmation
     from analysis.run import RunFolder
     from search.hindsight import Hindsight
 
@@ -106,40 +107,27 @@ def confirm_and_print(
 
 def print_confirmation(found: Confirmation, out: Console) -> None:
     """What ``shoal confirm`` prints: the figures of each configuration, then the finding."""
-    name = found.metric.name
-    columns = ("", "trial", "seeds", "mean", "SE", "95 % interval", "searched", "optimism")
-    if any(show_score(name, score).endswith("%") for s in found.candidates for score in s.scores):
-        columns = (*columns[:3], "mean, %", *columns[4:])
-    table = rows_table(columns, [_row("candidate", s, name) for s in found.candidates])
-    table.add_section()
+    scale = found.scale
     measured = [("winner", found.winner), ("baseline", found.baseline)]
     held = [(role, standing) for role, standing in measured if standing is not None]
-    for role, standing in held:
-        table.add_row(*_row(role, standing, name))
+    raced = [(found.role(standing), standing) for standing in found.candidates]
+    table = rows_table(("", "trial", *figure_names(scale)), [])
+    for rows in (raced, held):
+        for role, standing in rows:
+            table.add_row(role, str(standing.trial), *figures_of(standing, scale))
+        table.add_section()
     out.print(table)
-    for standing in (*found.candidates, *(s for role, s in held if role == "baseline")):
-        out.print(f"trial {standing.trial}: {show_params(standing.params)}", soft_wrap=True)
+    for number, params in {s.trial: s.params for _, s in (*raced, *held)}.items():
+        out.print(f"trial {number}: {show_params(params)}", soft_wrap=True)
     out.print("the winner was chosen by the candidates' scores, and measured under other seeds")
     for test in found.tests:
-        scores = ", ".join(show_score(test.metric, score) for score in test.scores)
+        scores = ", ".join(scale.score(s) if math.isfinite(s) else "lost" for s in test.scores)
         out.print(f"{test.metric} of trial {test.trial}, read once: {scores}", soft_wrap=True)
+    for line in found.earlier:
+        out.print(f"an earlier confirmation: {line}", soft_wrap=True)
+    if found.note:
+        out.print(found.note, soft_wrap=True)
     out.print(found.sentence, style="bold", soft_wrap=True)
-
-
-def _row(role: str, standing: Standing, name: str) -> list[str]:
-    seeds = str(len(standing.scores)) + (f" ({standing.lost} lost)" if standing.lost else "")
-    found, figures = standing.estimate, ["", "", ""]
-    if found is not None:
-        mean, low, high = (_bare(name, value) for value in (found.mean, found.low, found.high))
-        figures = [mean, show_width(name, found.se), f"{low}–{high}"]
-    searched = "" if standing.searched is None else _bare(name, standing.searched)
-    optimism = "" if standing.optimism is None else show_width(name, standing.optimism)
-    return [role, str(standing.trial), seeds, *figures, searched, optimism]
-
-
-def _bare(name: str, value: float) -> str:
-    """A score without its unit, which the table's head has."""
-    return show_score(name, value).removesuffix(" %")
 
 
 def print_hindsight(found: Hindsight, out: Console) -> None:
@@ -159,6 +147,7 @@ def print_hindsight(found: Hindsight, out: Console) -> None:
         f"regret: had nobody been stopped, the best would have been better by {regret.value:.2g} "
         f"(95 %: {regret.low:.2g} to {regret.high:.2g})",
         f"epochs: {found.epochs} instead of {found.epochs_to_the_end}, {share:.0%} saved",
+        "each of these is one training with one seed: a small lead may be noise, see shoal confirm",
         _advised(found),
     ):
         out.print(line, soft_wrap=True)

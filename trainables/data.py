@@ -80,7 +80,9 @@ def _digest(split: Split) -> str:
     digest = hashlib.sha256()
     for array in (split.inputs, split.targets):
         digest.update(f"{array.shape} {array.dtype.name}".encode())
-        digest.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"))).data)
+        digest.update(
+            np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data
+        )
     return digest.hexdigest()
 
 

@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.confirmation import Confirmation, Standing, show_score, show_width, unit_of
+from analysis.confirmation import Confirmation, figure_names, figures_of
 from analysis.report.section import Cell, Code, Material, Part, Section, Table, Text
+from analysis.scale import Scale
 from analysis.trials import Trial
 from spaces.experiment import Metric
 
@@ -31,7 +32,7 @@ def answer_section(material: Material) -> Section:
 def _how_it_stands(material: Material) -> list[Part]:
     ended = material.trials.ended
     if material.is_live:
-        return [Text("The search is running; this is what is there so far.", "note")]
+        return [Text("The run is being written now; this is what is there so far.", "note")]
     if ended is None or ended.reason in ("interrupted", "error"):
         return [
             Text("The search was interrupted. It goes on with:", "note"),
@@ -69,26 +70,28 @@ def _command(name: str, material: Material) -> Code:
 
 def _confirmed(found: Confirmation) -> list[Part]:
     """What fresh seeds say: the sentence, the figures of each configuration, the test split."""
-    name = found.metric.name
+    scale = found.scale
     measured = [("winner, measured", found.winner), ("baseline, measured", found.baseline)]
-    rows = [_standing(role, held, name) for role, held in measured if held is not None]
-    rows += [_standing("candidate", held, name) for held in found.candidates]
-    parts: list[Part] = [Text(f"{found.sentence}.", "lead"), Table(_COLUMNS, rows, _MEASURED)]
+    held = [(role, standing) for role, standing in measured if standing is not None]
+    held += [(found.role(standing), standing) for standing in found.candidates]
+    rows: list[list[Cell]] = [[role, s.trial, *figures_of(s, scale)] for role, s in held]
+    columns = ["", "trial", *figure_names(scale)]
+    parts: list[Part] = [Text(f"{found.sentence}.", "lead"), Table(columns, rows, _MEASURED)]
+    parts += [Text(f"An earlier confirmation: {line}.", "note") for line in found.earlier]
+    if found.note:
+        parts.append(Text(f"{found.note}; shoal confirm asks again.", "note"))
     if found.gain is not None:
-        low, high = (show_width(name, value) for value in (found.gain.low, found.gain.high))
-        unit = unit_of(name)
-        gain = f"{show_width(name, found.gain.mean)}{unit} (95 %: {low} to {high})"
+        low, high = (scale.width(value) for value in (found.gain.low, found.gain.high))
+        gain = f"{scale.width(found.gain.mean)}{scale.unit} (95 %: {low} to {high})"
         parts.append(Text(f"Gain over the baseline: {gain}."))
     tests: list[list[Cell]] = [
-        [f"trial {test.trial}", test.metric, _scores(test.metric, test.scores)]
-        for test in found.tests
+        [f"trial {test.trial}", test.metric, _scores(test.scores, scale)] for test in found.tests
     ]
     if tests:
         parts.append(Table(["configuration of", "metric", "under each seed"], tests, _TESTED))
     return parts
 
 
-_COLUMNS = ["", "trial", "seeds", "mean", "SE", "95 % interval", "searched", "optimism", "lost"]
 _MEASURED = (
     "Candidates were chosen among by their scores; winner and baseline were then measured under "
     "seeds that took no part in the choice. Optimism: by how much the search made it look better. "
@@ -97,19 +100,8 @@ _MEASURED = (
 _TESTED = "Every reading of the test split, once for each configuration."
 
 
-def _standing(role: str, held: Standing, name: str) -> list[Cell]:
-    figures: list[Cell] = ["", "", ""]
-    if held.estimate is not None:
-        low, high = (show_score(name, v) for v in (held.estimate.low, held.estimate.high))
-        mean, se = show_score(name, held.estimate.mean), show_width(name, held.estimate.se)
-        figures = [mean, se, f"{low.removesuffix(' %')} to {high}"]
-    searched = "" if held.searched is None else show_score(name, held.searched)
-    optimism = "" if held.optimism is None else show_width(name, held.optimism)
-    return [role, held.trial, len(held.scores), *figures, searched, optimism, held.lost or ""]
-
-
-def _scores(name: str, scores: Sequence[float]) -> str:
-    return ", ".join(show_score(name, s) if math.isfinite(s) else "lost" for s in scores)
+def _scores(scores: Sequence[float], scale: Scale) -> str:
+    return ", ".join(scale.score(s) if math.isfinite(s) else "lost" for s in scores)
 
 
 def _winner(material: Material) -> Trial | None:

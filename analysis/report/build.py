@@ -75,6 +75,7 @@ def build_report(
     trials: Trials,
     is_live: bool = False,
     confirmation: Confirmation | None = None,
+    rerun_epochs: int = 0,
 ) -> Report:
     """Make the report of a run.
 
@@ -84,13 +85,14 @@ def build_report(
         trials: its trials.
         is_live: whether a process is searching now; the report is of what is there so far.
         confirmation: what fresh seeds say, if they were asked.
+        rerun_epochs: what confirming and auditing trained.
 
     Raises:
         InputError: when no trial has ended yet.
     """
     if not trials.finished:
         raise InputError(f"{run.path}: no trial has ended yet, so there is nothing to report")
-    return Report(Material(run, experiment, trials, is_live, confirmation))
+    return Report(Material(run, experiment, trials, is_live, confirmation, rerun_epochs))
 
 
 WRITERS: dict[str, Callable[[Report], bytes]] = {

@@ -15,7 +15,7 @@ MOST_EFFECTS = 30
 _SCALE = [[place / 4, f"--level-{place}"] for place in range(5)]
 _EPOCH = (
     "Values at epoch {epoch}, the deepest that half of the trials reached: values of different "
-    "epochs are never mixed. {trials:,} trials{diverged}."
+    "epochs are never mixed. {trials:,} trials came so far{diverged}; others were stopped before."
 )
 
 
@@ -48,7 +48,7 @@ def pairs_section(material: Material) -> Section | None:
         [_pair(pair, metric) for pair in pairs],
         f"The mean {metric.name} in each cell, and below it of how many trials. " + _told(material),
     )
-    note = "A cell of one or two trials says little; an empty one was never tried."
+    note = "A cell of one or two trials says little; where it is empty, none came so far."
     data = [asdict(pair) for pair in pairs]
     return Section("Pairs", "pairs", [grid, Text(note, "note")], data)
 

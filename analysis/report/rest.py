@@ -51,7 +51,7 @@ def cost_section(material: Material) -> Section:
         gpu_time = duration(cost["gpu_seconds"]) if resources.gpus else "none"
         gpu_row = [f"GPU time reserved: time of trials × gpus ({resources.gpus:g})", gpu_time]
     rows = [
-        ["epochs trained", f"{cost['epochs']:,}"],
+        ["epochs that the search trained", f"{cost['epochs']:,}"],
         ["time of searching, pauses between sessions left out", duration(cost["seconds"])],
         ["time of trials, one after the other", spent],
         [
@@ -61,6 +61,8 @@ def cost_section(material: Material) -> Section:
         gpu_row,
         ["epochs that ASHA saved", _share(cost["epochs_saved"], cost["epochs"])],
     ]
+    if material.rerun_epochs:
+        rows.append(["epochs more, to confirm and audit", f"{material.rerun_epochs:,}"])
     if lost := cost["epochs_not_trained_after_failures"]:
         rows.append(["epochs not trained after a divergence or failure", f"{lost:,}"])
     note = (

@@ -120,6 +120,7 @@ class Material:
     """What every section is made from.
 
     ``is_live``: whether a process is searching now; the report is then of what is there so far.
+    ``rerun_epochs``: what confirming and auditing trained.
     """
 
     run: RunFolder
@@ -127,6 +128,7 @@ class Material:
     trials: Trials
     is_live: bool = False
     confirmation: Confirmation | None = None
+    rerun_epochs: int = 0
 
     @property
     def metric(self) -> Metric:

@@ -182,7 +182,7 @@ def test_a_confirmation_takes_the_place_of_the_searched_answer(tmp_path: Path) -
     lead = "Confirmed: 82.00 % ± 2.48 (validation, 3 seeds), 80.00 % on test; 21.00 points ± 2.27"
     for fact in (
         f"{lead} better than the baseline.",
-        "79.52 to 84.48 %",
+        "79.52–84.48",
         "Gain over the baseline: 21.00 points (95 %: 18.73 to 23.27).",
         "58.00 %, 59.00 %, lost",
         f"confirmed (trial {found.winner.trial})",
@@ -462,7 +462,7 @@ def test_a_run_that_is_still_being_written_is_reported_as_far_as_it_is(tmp_path:
         folder, experiment, trials = open_run(tmp_path / "other")
     (tmp_path / "other" / "journal.jsonl").unlink()
     page = WRITERS["html"](build_report(folder, experiment, trials, is_live=True)).decode()
-    assert "The search is running; this is what is there so far." in readable(page)
+    assert "The run is being written now; this is what is there so far." in readable(page)
     assert "leads so far" in readable(page)
     assert len(embedded(page, "trials-data")[0]["rows"]) == len(coordinator.trials)
 

@@ -115,6 +115,41 @@ def test_intervals_hold_what_would_have_been_in_most_made_searches() -> None:
     assert regrets >= 54
 
 
+def test_what_stopped_trials_would_have_done_is_estimated_rung_by_rung() -> None:
+    """Few were stopped late, and only those would have won: their share is not that of all."""
+    experiment = made.experiment()
+    scores = {1: 60, 3: 20}
+    estimates, covered = [], 0
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        trials, curves = Trials(), []
+        ends = [epoch for epoch, count in scores.items() for _ in range(count)] + [9]
+        for number, epoch in enumerate(ends):
+            better = epoch == 3 and draw.random() < 0.3
+            curve = [0.5] * 8 + [0.9 if better else 0.4 if epoch < 9 else 0.8]
+            curves.append(curve)
+            params = {"lr": 0.01, "activation": "relu"}
+            trials.apply(Created(trial=number, params=params, seed=seed))
+            _report(trials, number, curve[:epoch])
+            state = "completed" if epoch == 9 else "stopped"
+            trials.apply(Finished(trial=number, state=state, epoch=epoch))
+        truth = sum(curve[-1] > 0.8 for curve in curves)
+        found = audited(experiment, trials, curves, sample=12)
+        estimates.append((found.beaten.value, truth))
+        covered += found.beaten.low <= truth <= found.beaten.high
+    assert covered >= 17
+    means = np.mean(estimates, axis=0)
+    assert means[0] == pytest.approx(means[1], rel=0.35)  # by the share of all it would be 20
+
+
+def test_code_that_always_ends_early_is_audited_without_the_rungs_that_nobody_reached() -> None:
+    experiment = made.experiment(scheduler={"max_epochs": 27})
+    curves = [curve[:4] for curve in landscape(noise=0.5)]
+    found = audited(experiment, searched(experiment, curves), curves, sample=12)
+    assert [rung.epoch for rung in found.rungs] == [1, 3]
+    assert found.epochs_to_the_end == 4 * len(curves)
+
+
 def test_a_sample_takes_from_every_rung_in_turn_and_a_larger_one_holds_it() -> None:
     experiment, curves = made.experiment(), landscape(noise=0.5)
     trials = searched(experiment, curves)

@@ -239,6 +239,75 @@ def _confirmed(folder: Path, reports: int | None) -> events.Confirmed:
         return verdict(experiment, race, rerunner.state()[1], trials)
 
 
+def test_until_the_test_split_is_read_resume_goes_on_and_clean_keeps_what_it_needs(
+    digits: Path, tmp_path: Path, local_ray: None
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(digits, run)
+    file = run / "journal.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    spec = json.loads(lines[0])
+    spec["spec"]["confirm"] = {"top": 2, "seeds": 3}
+    lines[0] = json.dumps(spec) + "\n"
+    for lost in (1, 3):  # killed before the second reading; before the verdict
+        file.write_text("".join(lines[:-lost]))
+        assert main(["clean", str(run), "--top", "1"]) == 0
+        assert main(["resume", str(run)]) == 0
+        found = found_in(run)
+        assert [test.trial for test in found.tests] == [t.trial for t in found_in(digits).tests]
+        assert found.sentence == found_in(digits).sentence
+    assert main(["resume", str(run)]) == 2
+    assert main(["export", str(run), "-o", str(tmp_path / "bundle")]) == 0
+
+
+def test_a_rerun_that_failed_is_tried_again_by_the_next_confirmation(
+    tmp_path: Path, local_ray: None
+) -> None:
+    marker = tmp_path / "well"
+    raising = f"""    import pathlib
+    if context.seed > 2**31 and not pathlib.Path({str(marker)!r}).exists():
+        raise OSError("gone")
+"""
+    code = NOISY_CODE.replace("    random.seed", f"{raising}    random.seed")
+    run = tmp_path / "run"
+    assert main(["search", noisy_file(tmp_path), "--run", str(run)]) == 0
+    (tmp_path / "own.py").write_text(code)
+    assert main(["confirm", str(run), "--top", "2", "--seeds", "3"]) == 0
+    assert found_in(run).sentence.startswith("Not confirmed: ")
+    marker.touch()
+    assert main(["confirm", str(run), "--top", "2", "--seeds", "3"]) == 0
+    assert found_in(run).sentence.startswith("Confirmed: ")
+
+
+def test_images_without_a_test_split_are_confirmed_without_a_reading(
+    tmp_path: Path, real_data: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(_images(real_data) / "train", tmp_path / "data" / "train")
+    data = {
+        "name": "birds",
+        "dataset": {"name": "image_folder", "root": str(tmp_path / "data"), "subset": 200},
+        "model": {"family": "mlp", "hidden": [8]},
+        "space": {"lr": {"low": 1e-4, "high": 1e-2, "log": True}},
+        "scheduler": {"max_epochs": 2},
+        "budget": {"trials": 3},
+        "resources": {"gpus": 0},
+        "confirm": {"top": 2, "seeds": 2},
+    }
+    file = tmp_path / "birds.yaml"
+    file.write_text(yaml.safe_dump(data))
+    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    found = found_in(tmp_path / "run")
+    assert found.tests == []
+    assert found.baseline is None
+    assert found.sentence.startswith("Confirmed: ")
+    assert "on test" not in found.sentence
+
+
+def _images(real_data: Path) -> Path:
+    """The folder of the airplane/bird images."""
+    return next(folder.parent for folder in real_data.rglob("train") if (folder / "bird").is_dir())
+
+
 @pytest.mark.slow
 def test_killed_and_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
     run = tmp_path / "run"

@@ -109,6 +109,7 @@ def test_the_exported_bundle_retrains_to_the_last_digit(
     bundle = tmp_path / "bundle"
     assert main(["export", str(quickstart), "-o", str(bundle)]) == 0
     names = {"config.yaml", "model.safetensors", "metrics.json", "versions.txt", "README.md"}
+    names |= {"split.json"}
     programs = {"model.pt2", "model.onnx"} if can_make_onnx() else {"model.pt2"}
     assert {path.name for path in bundle.iterdir()} == {*names, *programs, "inputs.json"}
     printed = capsys.readouterr()

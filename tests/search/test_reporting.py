@@ -47,11 +47,11 @@ def test_while_another_process_searches_the_report_is_of_what_is_there(
     made.run_all(coordinator, reports=25)
     with locked(tmp_path):
         assert main(["report", str(tmp_path)]) == 0
-    assert "The search is running" in (tmp_path / "report.html").read_text()
+    assert "The run is being written now" in (tmp_path / "report.html").read_text()
     made.run_all(coordinator)
     coordinator.close()
     assert main(["report", str(tmp_path), "--format", "md"]) == 0
-    assert "The search is running" not in (tmp_path / "report.md").read_text()
+    assert "The run is being written now" not in (tmp_path / "report.md").read_text()
 
 
 def test_mistakes_are_one_clear_message(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +61,9 @@ def test_mistakes_are_one_clear_message(run: Path, capsys: pytest.CaptureFixture
     assert f"{run}/empty: no trial has ended yet, so there is nothing to report" in told
     assert "is no run folder" in message(capsys, "report", str(run / "no"))
     assert "can't be written" in message(capsys, "report", str(run), "-o", "/nowhere/report.html")
-    assert "can't be written" in message(capsys, "report", str(run), "-o", str(run / "empty"))
+    for folder in (str(run / "empty"), "", "."):
+        told = message(capsys, "report", str(run), "-o", folder)
+        assert "-o: must be the name of a file" in told
     told = message(capsys, "report", str(run), "--format", "pdf")
     assert "'pdf'" in told
     assert "'html', 'md', 'csv', 'json'" in told
@@ -92,4 +94,4 @@ def test_a_search_ends_with_its_report(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"{tmp_path}/run/report.html" in capsys.readouterr().out
     page = (tmp_path / "run" / "report.html").read_text()
     assert "is the best found: val_accuracy" in page
-    assert "The search is running" not in page
+    assert "The run is being written now" not in page
