@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.events import Job
+from analysis.hindsight import Hindsight
 from analysis.run import RunFolder
 from analysis.trials import Trials
-from search.hindsight import Hindsight, look_back
+from search.hindsight import hindsight_of
 from search.rerunning import reopened
 from search.trainings import Leader
 from spaces.experiment import Experiment
@@ -70,10 +71,10 @@ def audit_run(
     with reopened(folder, plan, again, address, verbose) as (work, _):
         if not work.rerunner.is_finished:
             return None
-    ended = work.rerunner.reruns.audited()
-    if not ended:
+    found = hindsight_of(work.experiment, work.trials, work.rerunner.reruns)
+    if found is None:
         raise InputError("none of the audited trials came to its end, so they say nothing")
-    return look_back(work.experiment, work.trials, ended)
+    return found
 
 
 def audit_command(folder: RunFolder, sample: int) -> str:

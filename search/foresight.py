@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.hindsight import Advice
 from search.rungs import Rungs
 from spaces.experiment import Metric, Scheduler
 
@@ -18,21 +18,6 @@ SURE = 0.95
 _FACTORS = (2, 3, 4)
 
 Curve = list[float]  # by epoch, the larger the better
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Another setting of ASHA, replayed on the known curves.
-
-    ``epochs``: as a share of those that the setting of the run took; ``regret``: its mean, against
-    ``regret_now``.
-    """
-
-    min_epochs: int
-    reduction_factor: int
-    epochs: float
-    regret: float
-    regret_now: float
 
 
 def advise(

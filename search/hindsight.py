@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from analysis.hindsight import Hindsight, Interval, RungCorrelation
+from analysis.reruns import Reruns
 from analysis.trials import Trial, Trials
-from search.foresight import Advice, Curve, advise
+from search.foresight import Curve, advise
 from spaces.experiment import Experiment, Metric
 
 DRAWS = 500
@@ -20,51 +21,13 @@ _FEWEST = 3  # trials at a rung, for a correlation
 _SMOOTHING = 0.3  # by trial on made landscapes: tests/search/test_audit.py
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class RungCorrelation:
-    """How well the order at a rung foretells that at the end, over ``n`` trials (Spearman)."""
-
-    epoch: int
-    n: int
-    correlation: Interval
-
-
-@dataclass(frozen=True)
-class Hindsight:
-    """What an audit found.
-
-    ``beaten``: how many of the ``stopped`` trials would have ended better than the run's best, as
-    the ``audited`` ones say; ``regret``: by how much the best of all would have been better than
-    the best found, had nobody been stopped.
-    """
-
-    stopped: int
-    audited: int
-    best: int | None
-    beating: list[int]
-    beaten: Interval
-    regret: Interval
-    rungs: list[RungCorrelation]
-    epochs: int
-    epochs_to_the_end: int
-    advice: Advice | None
-
-    def plain(self) -> dict[str, Any]:
-        """The figures as ``--json`` prints them."""
-        found = asdict(self)
-        for rung in found["rungs"]:
-            figures = rung["correlation"]
-            rung["correlation"] = {k: v if math.isfinite(v) else None for k, v in figures.items()}
-        return found
+def hindsight_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> Hindsight | None:
+    """What the audits of a run say; None where no stopped trial was taken to its end."""
+    by_number = trials.by_number
+    audited = {n: r for n, r in reruns.audited().items() if by_number[n].state == "stopped"}
+    if not audited or not trials.counts()["completed"]:
+        return None
+    return look_back(experiment, trials, audited)
 
 
 def look_back(experiment: Experiment, trials: Trials, audited: Mapping[int, Trial]) -> Hindsight:

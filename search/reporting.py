@@ -14,6 +14,7 @@ from search.options import Run, chosen_run
 from spaces.problems import InputError
 
 if TYPE_CHECKING:
+    from analysis.report.build import Report
     from analysis.run import RunFolder
     from search.coordinator import Coordinator
 
@@ -42,13 +43,11 @@ def report(
     ] = Format.HTML,
 ) -> None:
     """Write a report of a run: one page, which needs nothing else to be read."""
-    from analysis.confirmation import open_confirmed
-    from analysis.lock import is_locked
-    from analysis.report.build import build_report, write_report
+    from analysis.report.build import write_report
 
-    folder, experiment, trials, reruns, found = open_confirmed(chosen_run(run))
-    is_live = is_locked(folder.path)
-    built = build_report(folder, experiment, trials, is_live, found, reruns.trials.epochs)
+    path = chosen_run(run)
+    built = _build(path)
+    folder, trials = built.material.run, built.material.trials
     file = folder.report_file(format_.value) if output is None else output
     if not file.name or file.is_dir():
         raise InputError(f"must be the name of a file, got {str(output)!r}", "-o")
@@ -75,14 +74,11 @@ def report_again(folder: RunFolder) -> Path | None:
 
     Returns None, with a warning, where it can't be written.
     """
-    from analysis.confirmation import open_confirmed
-    from analysis.report.build import build_report, write_report
+    from analysis.report.build import write_report
 
-    _, experiment, trials, reruns, found = open_confirmed(folder.path)
     file = folder.report_file()
     try:
-        epochs = reruns.trials.epochs
-        write_report(build_report(folder, experiment, trials, False, found, epochs), file)
+        write_report(_build(folder.path), file)
     except OSError as error:
         warnings.warn(
             f"{file} can't be written: {error.strerror or error}; once that is mended: "
@@ -91,3 +87,22 @@ def report_again(folder: RunFolder) -> Path | None:
         )
         return None
     return file
+
+
+def _build(path: Path) -> Report:
+    """The report of a run as it stands, with what came after its search."""
+    from analysis.confirmation import open_confirmed
+    from analysis.lock import is_locked
+    from analysis.report.build import build_report
+    from search.hindsight import hindsight_of
+
+    folder, experiment, trials, reruns, confirmation = open_confirmed(path)
+    return build_report(
+        folder,
+        experiment,
+        trials,
+        is_live=is_locked(path),
+        confirmation=confirmation,
+        rerun_epochs=reruns.trials.epochs,
+        audit=hindsight_of(experiment, trials, reruns),
+    )

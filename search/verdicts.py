@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from analysis.confirmation import figure_names, figures_of
+from analysis.hindsight import RUNG_COLUMNS
 from analysis.tables import rows_table, show_params
 from search.environment import prepare_environment
 from search.options import Address, Json, Run, Verbose, chosen_run, print_json
@@ -18,8 +19,8 @@ from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
     from analysis.confirmation import Confirmation
+    from analysis.hindsight import Hindsight
     from analysis.run import RunFolder
-    from search.hindsight import Hindsight
 
 app = typer.Typer(rich_markup_mode=None)
 _out = Console(highlight=False, markup=False, emoji=False)
@@ -71,10 +72,13 @@ def audit(
     found = audit_run(folder, sample, address, verbose)
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
-    elif as_json:
+    report = report_again(folder)
+    if as_json:
         print_json({"run": str(folder.path), **found.plain()})
-    else:
-        print_hindsight(found, _out)
+        return
+    print_hindsight(found, _out)
+    if report is not None:
+        _out.print(f"  {report}: the report, with all this", soft_wrap=True)
 
 
 def _interrupted(again: str, as_json: bool) -> NoReturn:
@@ -132,34 +136,6 @@ def print_confirmation(found: Confirmation, out: Console) -> None:
 
 def print_hindsight(found: Hindsight, out: Console) -> None:
     """What ``shoal audit`` prints."""
-    rows = [
-        (rung.epoch, rung.n, f"{r.value:.2f}", f"{r.low:.2f} to {r.high:.2f}")
-        for rung in found.rungs
-        for r in [rung.correlation]
-    ]
-    out.print(rows_table(("rung", "trials", "rank correlation with the end", "95 %"), rows))
-    beaten, regret = found.beaten, found.regret
-    share = 1 - found.epochs / found.epochs_to_the_end
-    for line in (
-        f"{len(found.beating)} of {found.audited} stopped trials that were trained to the end beat "
-        f"the best of the run (trial {found.best}); of all {found.stopped} stopped ones that makes "
-        f"{beaten.value:.1f} (95 %: {beaten.low:.1f} to {beaten.high:.1f})",
-        f"regret: had nobody been stopped, the best would have been better by {regret.value:.2g} "
-        f"(95 %: {regret.low:.2g} to {regret.high:.2g})",
-        f"epochs: {found.epochs} instead of {found.epochs_to_the_end}, {share:.0%} saved",
-        "each of these is one training with one seed: a small lead may be noise, see shoal confirm",
-        _advised(found),
-    ):
-        out.print(line, soft_wrap=True)
-
-
-def _advised(found: Hindsight) -> str:
-    advice = found.advice
-    if advice is None:
-        return "the data speak for no other min_epochs or reduction_factor"
-    return (
-        f"the data speak for min_epochs: {advice.min_epochs}, reduction_factor: "
-        f"{advice.reduction_factor}: {advice.epochs:.0%} of the epochs, and a regret of "
-        f"{advice.regret:.2g} where this setting has {advice.regret_now:.2g} (replayed on the "
-        "known curves)"
-    )
+    out.print(rows_table(RUNG_COLUMNS, found.rows))
+    for sentence in found.sentences:
+        out.print(sentence, soft_wrap=True)

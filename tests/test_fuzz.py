@@ -28,6 +28,7 @@ from analysis.run import RunFolder, best_of, experiment_of, open_run, status_of
 from analysis.tables import best_table
 from search.coordinator import Coordinator
 from search.describe import describe_experiment
+from search.hindsight import hindsight_of
 from search.options import print_json
 from search.replay import replay_run
 from search.retrain import read_config
@@ -100,7 +101,8 @@ def tell(folder: Path) -> None:
     reruns = Reruns()
     run, experiment, trials = open_run(folder, reruns.apply)
     found = confirmation_of(experiment, trials, reruns)
-    report = build_report(run, experiment, trials, confirmation=found)
+    audit = hindsight_of(experiment, trials, reruns)
+    report = build_report(run, experiment, trials, confirmation=found, audit=audit)
     for content in WRITERS.values():
         content(report)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.confirmation import Confirmation
+from analysis.hindsight import Hindsight
 from analysis.report.answer import answer_section
 from analysis.report.counts import rungs_section, states_section
 from analysis.report.history import curves_section, history_section
@@ -26,6 +27,7 @@ from analysis.report.rest import (
     versions_section,
 )
 from analysis.report.section import Material, Section
+from analysis.report.stopping import stopping_section
 from analysis.run import RunFolder
 from analysis.trial_table import csv_of, trial_table
 from analysis.trials import Trials
@@ -39,6 +41,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     curves_section,
     states_section,
     rungs_section,
+    stopping_section,
     mattered_section,
     effects_section,
     pairs_section,
@@ -76,6 +79,7 @@ def build_report(
     is_live: bool = False,
     confirmation: Confirmation | None = None,
     rerun_epochs: int = 0,
+    audit: Hindsight | None = None,
 ) -> Report:
     """Make the report of a run.
 
@@ -86,13 +90,14 @@ def build_report(
         is_live: whether a process is searching now; the report is of what is there so far.
         confirmation: what fresh seeds say, if they were asked.
         rerun_epochs: what confirming and auditing trained.
+        audit: what an audit found, if there was one.
 
     Raises:
         InputError: when no trial has ended yet.
     """
     if not trials.finished:
         raise InputError(f"{run.path}: no trial has ended yet, so there is nothing to report")
-    return Report(Material(run, experiment, trials, is_live, confirmation, rerun_epochs))
+    return Report(Material(run, experiment, trials, is_live, confirmation, rerun_epochs, audit))
 
 
 WRITERS: dict[str, Callable[[Report], bytes]] = {

@@ -14,6 +14,7 @@ from analysis.effects import Effects, marginal_effects
 from analysis.evidence import Finding
 from analysis.failures import Failures, explain_failures
 from analysis.findings import findings
+from analysis.hindsight import Hindsight
 from analysis.importance import RungImportance, rung_importance
 from analysis.observed import shared_epoch
 from analysis.run import RunFolder
@@ -120,7 +121,7 @@ class Material:
     """What every section is made from.
 
     ``is_live``: whether a process is searching now; the report is then of what is there so far.
-    ``rerun_epochs``: what confirming and auditing trained.
+    ``rerun_epochs``: what confirming and auditing trained. ``audit``: what the latter found.
     """
 
     run: RunFolder
@@ -129,6 +130,7 @@ class Material:
     is_live: bool = False
     confirmation: Confirmation | None = None
     rerun_epochs: int = 0
+    audit: Hindsight | None = None
 
     @property
     def metric(self) -> Metric:

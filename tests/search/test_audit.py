@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from analysis.events import Created, Finished, Report
+from analysis.hindsight import Hindsight
 from analysis.reruns import Reruns
 from analysis.run import open_run
 from analysis.trials import Trial, Trials
 from search.audit import stopped_sample
 from search.cli import main
-from search.hindsight import Hindsight, look_back
+from search.hindsight import look_back
 from search.rungs import Rungs
 from spaces.experiment import Experiment
 from tests import made
@@ -185,6 +186,9 @@ def test_stopped_trials_go_on_from_where_they_were_as_if_never_stopped(
         metrics = [report.metrics for report in reruns.trials.by_number[number].reports]
         assert metrics == [report.metrics for report in others.by_number[job.trial].reports]
         assert trials.by_number[job.trial].state == "stopped"
+    report = (run / "report.html").read_text()
+    assert "Was stopping early right?" in report
+    assert "stopped trials that were trained to the end beat the best" in report
     before = (run / "journal.jsonl").read_bytes()
     assert main(["audit", str(run), "--sample", "3"]) == 0
     assert (run / "journal.jsonl").read_bytes() == before
