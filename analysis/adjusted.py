@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from analysis.axes import Axis, Bools, Floats, Ints, levels_of
 from spaces.parameters import Params
@@ -73,7 +73,7 @@ class LevelFit:
         error = float(np.sqrt(np.sum((weights * self.errors) ** 2)))
         carried = float(np.sum(weights**2) ** 2 / np.sum(weights**4)) - 2
         freedom = max(1.0, min(carried, self.freedom))
-        reach = float(student.ppf(1 - alpha / 2, freedom)) * error
+        reach = float(stdtrit(freedom, 1 - alpha / 2)) * error
         value = float(self.means[one] - self.means[other])
         return Interval(value, value - reach, value + reach)
 

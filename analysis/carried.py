@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from analysis.adjusted import Interval
 from analysis.axes import Axis, Floats
@@ -135,7 +135,7 @@ class _Shares:
 
 
 def _interval(value: float, drawn: Floats, alpha: float) -> Interval:
-    reach = float(norm.ppf(1 - alpha / 2) * np.std(drawn, ddof=1))
+    reach = float(ndtri(1 - alpha / 2) * np.std(drawn, ddof=1))
     return Interval(value, value - reach, value + reach)
 
 

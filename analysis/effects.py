@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from analysis.axes import Axis, Floats, Levels, axes_of, levels_of
+from analysis.estimates import student
 from analysis.importance import RungImportance
 from analysis.observed import Observed, observed_at, shared_epoch
 from analysis.trials import Trials
@@ -18,7 +18,6 @@ from spaces.experiment import Experiment
 MOST_PAIRS = 6
 ALWAYS = (("activation", "init"), ("norm", "lr"))
 _MOST_COMBINED = 4  # parameters whose pairs are worth a look
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _level(label: str, bounds: tuple[float, float] | None, held: Floats) -> Leve
     sd = float(values.std(ddof=1)) if n > 1 else None
     low = high = None
     if mean is not None and sd is not None:
-        reach = float(student.ppf((1 + _LEVEL) / 2, n - 1)) * sd / n**0.5
+        reach = student(n - 1) * sd / n**0.5
         low, high = mean - reach, mean + reach
     quartiles = None
     if n:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, variance
 from typing import Any
 
-from scipy import stats
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 
@@ -84,4 +84,4 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Estimate | None:
 @functools.lru_cache(maxsize=1024)
 def student(degrees: float, level: float = LEVEL) -> float:
     """The quantile of Student's t that leaves ``level`` between it and its negative."""
-    return float(stats.t.ppf(0.5 + level / 2, degrees))
+    return float(stdtrit(degrees, 0.5 + level / 2))

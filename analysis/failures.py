@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import fisher_exact, norm
+from scipy.special import ndtri
 
 from analysis.axes import Axis, Bools, axes_of, levels_of
 from analysis.evidence import ALPHA, Finding
@@ -134,7 +134,7 @@ def wilson(count: int, n: int, alpha: float) -> tuple[float, float]:
         n: at least 1.
         alpha: how often the interval may miss.
     """
-    z = float(norm.ppf(1 - alpha / 2))
+    z = float(ndtri(1 - alpha / 2))
     share, grown = count / n, 1 + z**2 / n
     middle = (share + z**2 / (2 * n)) / grown
     reach = z / grown * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
@@ -234,6 +234,8 @@ def _worst(regions: Sequence[_Region], is_lost: Bools) -> tuple[_Region, float] 
         if inside[0] * outside[1] <= outside[0] * inside[1]:
             continue  # no greater share than elsewhere
         table = [[lost, n - lost] for lost, n in (inside, outside)]
+        from scipy.stats import fisher_exact  # takes a second to import, and is rarely needed
+
         chance = float(fisher_exact(table, alternative="greater")[1])
         if chance < smallest and newcombe(inside, outside, 2 * alpha)[0] > 0:
             best, smallest = region, chance

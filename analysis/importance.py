@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
 from analysis.axes import Axis, Floats, axes_of
@@ -131,6 +130,8 @@ class ImportanceStudy:
             evaluator: whose.
             goodness: of each row, more is better; NaN leaves a row out; (rows,).
         """
+        from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+
         counted = goodness[np.isfinite(goodness)]
         if len(counted) < 2 or np.ptp(counted) == 0 or not self.names:
             return np.zeros(len(self.names))

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from analysis.axes import Floats
 from analysis.trials import Trial
@@ -45,7 +44,7 @@ class Observed:
         """The rank of each row, 1 the worst; ties share one. The diverged are worst together."""
         sign = -1.0 if self.is_lower_better else 1.0
         filled = np.where(np.isnan(self.values), -np.inf, sign * self.values)
-        return np.asarray(rankdata(filled), dtype=np.float64)
+        return ranks(filled)
 
     def finite(self) -> Observed:
         """The same without the diverged."""
@@ -63,6 +62,13 @@ class Observed:
             self.diverged,
             self.is_lower_better,
         )
+
+
+def ranks(values: Floats) -> Floats:
+    """The rank of each value, 1 the lowest; ties share the mean of theirs; (n,)."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[places], dtype=np.float64)
 
 
 def compared_epochs(experiment: Experiment) -> list[int]:

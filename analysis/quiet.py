@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from analysis.adjusted import columns_of
 from analysis.axes import Axis, Bools, Floats, Ints, levels_of
@@ -110,7 +110,7 @@ def _ratio(
             drawn = generator.choice(places, len(places))
             weights += np.bincount(drawn, minlength=len(values))
         logs.append(np.log(_spreads(values, design, is_here, weights)[0]))
-    reach = float(norm.ppf(1 - alpha / 2) * np.std(logs, ddof=1))
+    reach = float(ndtri(1 - alpha / 2) * np.std(logs, ddof=1))
     low, high = np.exp([np.log(value) - reach, np.log(value) + reach]).tolist()
     return _Ratio(value, low, high, here, elsewhere)
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from analysis.hindsight import Hindsight, Interval, RungCorrelation
+from analysis.observed import ranks
 from analysis.reruns import Reruns
 from analysis.trials import Trial, Trials
 from search.foresight import Curve, advise
@@ -240,6 +240,6 @@ def _correlation(
 
 def _spearman(a: Any, b: Any, weight: Any) -> float:
     """The weighted correlation of ranks; NaN where either is constant."""
-    covariance = np.cov(stats.rankdata(a), stats.rankdata(b), aweights=weight)
+    covariance = np.cov(ranks(a), ranks(b), aweights=weight)
     spread = math.sqrt(max(0.0, covariance[0, 0] * covariance[1, 1]))
     return float(covariance[0, 1] / spread) if spread > 0 else math.nan
