@@ -126,9 +126,9 @@ def test_a_pickle_among_the_checkpoints_is_passed_over(
     else:
         torch.save(bomb, payload, _use_new_zipfile_serialization=pickler == "torch")
     content = payload.getvalue()
-    for file in (run / "checkpoints").glob("*/*.pt"):
+    for file in (run / "checkpoints").rglob("*.pt"):
         file.write_bytes(hashlib.sha256(content).digest() + content)
-        assert Checkpoints(str(run / "checkpoints"), int(file.parent.name)).load() is None
+        assert Checkpoints(str(file.parents[1]), int(file.parent.name)).load() is None
     assert main(["export", str(run), "-o", str(tmp_path / "bundle")]) == 2
     assert "no whole checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "exploded").exists()
