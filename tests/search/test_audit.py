@@ -97,6 +97,7 @@ def test_where_the_first_epoch_misleads_the_audit_says_so_and_what_would_be_bett
     assert found.advice.regret < found.advice.regret_now
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_would_have_been_in_most_made_searches() -> None:
     """Nominally in 57 of 60; what is known are 12 stopped trials of about 50."""
     experiment = made.experiment()
