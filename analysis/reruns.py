@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from analysis.events import Confirmed, Event, Job, Purpose, Rerun, Started, Tested
+from analysis.events import Confirmed, Created, Event, Job, Purpose, Rerun, Started, Tested
 from analysis.trials import Trial, Trials
 from spaces.experiment import Metric
 from spaces.problems import InputError
@@ -24,6 +24,7 @@ class Reruns:
         self.confirmed: list[Confirmed] = []
         self.tested: list[Tested] = []
         self._by_job: dict[Job, Trial] = {}
+        self._retried: set[Job] = set()  # failed before the last verdict, to be begun again
 
     def apply(self, event: Event) -> None:
         """Take one event in; those of the search change nothing here.
@@ -49,13 +50,15 @@ class Reruns:
                 if self.jobs.setdefault(number, job) != job:
                     raise InputError(f"rerun {number} belongs to trial {self.jobs[number].trial}")
                 rerun = self.trials.by_number[number]
-                held = self._by_job.get(job, rerun)
-                if held is not rerun and held.state != "failed":  # that may be tried again
-                    raise InputError(f"{job.purpose} {job.index} of trial {job.trial} was begun")
-                if rerun.number >= held.number:
+                if job in self._retried and isinstance(event.what, Created):
+                    self._retried.discard(job)
                     self._by_job[job] = rerun
+                elif self._by_job.setdefault(job, rerun) is not rerun:
+                    raise InputError(f"{job.purpose} {job.index} of trial {job.trial} was begun")
             case Confirmed():
                 self.confirmed.append(event)
+                held = self._by_job.items()
+                self._retried = {job for job, rerun in held if rerun.state == "failed"}
             case Tested():
                 self.tested.append(event)
 
@@ -64,12 +67,12 @@ class Reruns:
         return self._by_job.get(job)
 
     def begun(self, wants: Callable[[Job], bool]) -> set[Job]:
-        """The trainings of a plan that were begun."""
-        return {job for job in self._by_job if wants(job)}
+        """The trainings of a plan that were begun, but for those to be begun again."""
+        return {job for job in self._by_job if wants(job) and job not in self._retried}
 
     def ended(self, wants: Callable[[Job], bool], metric: Metric) -> dict[Job, float]:
         """The scores of those that have ended, NaN where one diverged or failed."""
-        held = ((job, rerun) for job, rerun in self._by_job.items() if wants(job))
+        held = ((job, self._by_job[job]) for job in self.begun(wants))
         return {job: _score(rerun, metric) for job, rerun in held if rerun.state != "running"}
 
     def audited(self) -> dict[int, Trial]:

@@ -97,6 +97,7 @@ class _Replay:
             case Confirmed():
                 self._rules.replay(event)
                 self._judge(event)
+                self._reruns.note(event)
             case _:
                 self._rules.replay(event)
 

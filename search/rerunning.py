@@ -74,8 +74,6 @@ class Rerunner(Trainings):
         self._journal = journal
         replay(journal.path, self._replay)
         self._finish_told()
-        failed = (r for r in self.trials if r.state == "failed")
-        self._again = {self.reruns.jobs[r.number] for r in failed}  # perhaps they do better now
         self._unfinished = [
             rerun
             for number, rerun in self.trials.running.items()
@@ -105,10 +103,7 @@ class Rerunner(Trainings):
 
     def state(self) -> tuple[set[Job], dict[Job, float]]:
         """The trainings of the plan that were begun, and the scores of those that have ended."""
-
-        def wants(job: Job) -> bool:
-            return self._plan.wants(job) and job not in self._again
-
+        wants = self._plan.wants
         return self.reruns.begun(wants), self.reruns.ended(wants, self.experiment.metric)
 
     def next_trial(self) -> Trial | None:
@@ -120,7 +115,6 @@ class Rerunner(Trainings):
         job = self._plan.next(*self.state())
         if job is None:
             return None
-        self._again.discard(job)
         number = len(self.trials)
         params = self._searched.by_number[job.trial].params
         seed = seed_of(self.experiment, job, self._searched)

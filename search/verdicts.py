@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -72,11 +73,18 @@ def audit(
     found = audit_run(folder, sample, address, verbose)
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
+    _tell(folder, found, as_json, lambda: print_hindsight(found, _out))
+
+
+def _tell(
+    folder: RunFolder, found: Confirmation | Hindsight, as_json: bool, show: Callable[[], None]
+) -> None:
+    """Write the report again, and print what was found."""
     report = report_again(folder)
     if as_json:
         print_json({"run": str(folder.path), **found.plain()})
         return
-    print_hindsight(found, _out)
+    show()
     if report is not None:
         _out.print(f"  {report}: the report, with all this", soft_wrap=True)
 
@@ -99,14 +107,10 @@ def confirm_and_print(
     found = confirm_run(folder, settings, address, verbose)
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
-    report = report_again(folder)
-    if as_json:
-        print_json({"run": str(folder.path), **found.plain()})
-        return
-    print_confirmation(found, _out)
-    _out.print(f"  shoal export {folder.path} -o bundle: take it home, with its weights")
-    if report is not None:
-        _out.print(f"  {report}: the report, with all this", soft_wrap=True)
+    _tell(folder, found, as_json, lambda: print_confirmation(found, _out))
+    if not as_json:
+        export = f"shoal export {folder.path} -o bundle"
+        _out.print(f"  {export}: take it home, with its weights", soft_wrap=True)
 
 
 def print_confirmation(found: Confirmation, out: Console) -> None:

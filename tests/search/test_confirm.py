@@ -277,6 +277,9 @@ def test_a_rerun_that_failed_is_tried_again_by_the_next_confirmation(
     marker.touch()
     assert main(["confirm", str(run), "--top", "2", "--seeds", "3"]) == 0
     assert found_in(run).sentence.startswith("Confirmed: ")
+    before = (run / "journal.jsonl").read_bytes()  # and not once more
+    assert main(["confirm", str(run), "--top", "2", "--seeds", "3"]) == 0
+    assert (run / "journal.jsonl").read_bytes() == before
 
 
 def test_images_without_a_test_split_are_confirmed_without_a_reading(
