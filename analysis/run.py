@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.events import Event, Started
+from analysis.events import Created, Event, Rerun, Started
 from analysis.journal import each_event, replay
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
@@ -99,6 +99,17 @@ def experiment_of(folder: RunFolder) -> Experiment:
     if not isinstance(first, Started):
         raise InputError("does not begin with the experiment", source=str(file))
     return parse_section(Experiment, first.spec, ("experiment", "spec"))
+
+
+def params_check(experiment: Experiment) -> Callable[[Event], None]:
+    """What refuses a trial whose parameters the experiment's space does not hold."""
+
+    def check(event: Event) -> None:
+        what = event.what if isinstance(event, Rerun) else event
+        if isinstance(what, Created):
+            experiment.search_space.check(what.trial, what.params)
+
+    return check
 
 
 def newest_run(root: Path) -> Path:

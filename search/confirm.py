@@ -69,13 +69,14 @@ def _conclude(work: Reopened, race: Race) -> Confirmation | None:
     found = verdict(work.experiment, race, work.rerunner.state()[1], work.trials)
     last = reruns.confirmed[-1] if reruns.confirmed else None
     if last is None or found.model_dump_json() != _without_time(last):
-        reruns.note(work.journal.append(found))
+        work.rerunner.conclude(found)
     for trial in untested(work.experiment, found, reruns):
         jobs = [Job(trial, "measure", index) for index in range(race.seeds)]
         measured = [rerun for job in jobs if (rerun := reruns.get(job)) is not None]
         assert work.data is not None
-        test = read_test(work.experiment, work.folder.of_reruns, trial, measured, work.data)
-        reruns.note(work.journal.append(test))
+        work.rerunner.conclude(
+            read_test(work.experiment, work.folder.of_reruns, trial, measured, work.data)
+        )
     return confirmation_of(work.experiment, work.trials, reruns)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from analysis.events import Created, Ended, Event, Finished, Resumed, Started, State
 from analysis.journal import Journal, replay
 from analysis.trials import Trial
@@ -30,6 +28,7 @@ class Coordinator(Trainings):
         super().__init__(experiment, Rules(experiment))
         self._sampler = Sampler(experiment)
         self._journal = journal
+        journal.check = self.rules.check
         self._is_exhausted = False
         self._end_reason: str | None = None
 
@@ -157,7 +156,7 @@ class Coordinator(Trainings):
 
     def _spent(self) -> list[str]:
         """The limits reached now; the first ever reached is why the search ends."""
-        spent = self.rules.spent(self.trials.seconds(time.time()))
+        spent = self.rules.spent(self.trials.seconds(self._journal.now()))
         if spent and self._end_reason is None:
             self._end_reason = spent[0]
         return spent

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from analysis.events import Created, Event, Job, Rerun, Started, Training
+from analysis.events import Confirmed, Created, Event, Job, Rerun, Started, Tested, Training
 from analysis.journal import Journal, replay
 from analysis.lock import locked
 from analysis.projection import open_projections
@@ -72,6 +71,7 @@ class Rerunner(Trainings):
         self._searched = trials
         self._plan = plan
         self._journal = journal
+        journal.check = self._check
         replay(journal.path, self._replay)
         self._finish_told()
         self._unfinished = [
@@ -128,19 +128,25 @@ class Rerunner(Trainings):
 
     def _write(self, event: Training, job: Job | None = None) -> None:
         job = self.reruns.jobs[event.trial] if job is None else job
-        wrapped = Rerun(
-            trial=job.trial,
-            purpose=job.purpose,
-            index=job.index,
-            what=event.model_copy(update={"time": time.time()}),
-        )
+        wrapped = Rerun(trial=job.trial, purpose=job.purpose, index=job.index, what=event)
         written = self._journal.append(wrapped)
         self.rules.apply(written.what)
         self.reruns.note(written)
         for projection in self.projections:
             projection.write(written, self._searched)
 
+    def conclude(self, event: Confirmed | Tested) -> None:
+        """Write what followed from the reruns."""
+        written = self._journal.append(event)
+        self._searched.apply(written)
+        self.reruns.note(written)
+
+    def _check(self, event: Event) -> None:
+        self._searched.check(event)
+        self.reruns.check(event)
+
     def _replay(self, event: Event) -> None:
+        self.reruns.check(event)
         if isinstance(event, Rerun):
             self.rules.replay(event.what)
         elif isinstance(event, Started):

@@ -59,6 +59,16 @@ class Rules:
         self.ending[number] = state
         return "stop"
 
+    def check(self, event: Event) -> None:
+        """See that an event fits what came before, and the experiment; nothing is changed.
+
+        Raises:
+            InputError: when it does not.
+        """
+        self.trials.check(event)
+        if isinstance(event, Created):
+            self.experiment.search_space.check(event.trial, event.params)
+
     def apply(self, event: Event) -> None:
         """Take an event in.
 
@@ -77,12 +87,10 @@ class Rules:
         Raises:
             InputError: when it does not fit what came before, or the experiment.
         """
+        self.check(event)
         decision: Decision | None = None
         if isinstance(event, Report):
-            self.trials.expect(event)
             decision = self.judge(event.trial, event.epoch, event.metrics)
-        elif isinstance(event, Created):
-            self.experiment.search_space.check(event.trial, event.params)
         self.apply(event)
         return decision
 

@@ -22,7 +22,7 @@ from search.versions import versions
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
-from spaces.problems import InputError, Problem, without_keys
+from spaces.problems import InputError, Problem, RunError, without_keys
 from trainables.checkpoints import Checkpoints, StorageError
 from trainables.data import Data
 
@@ -69,7 +69,7 @@ def start_search(
         faults_told(folder, _again(folder)),
         made(folder.path),
         on_cluster(experiment, address, verbose) as slots,
-        locked(folder.path),
+        locked(folder.path, is_new=True),
     ):
         save_experiment(experiment, folder.experiment_file)
         _try_storage(experiment, folder)
@@ -158,7 +158,7 @@ def _search(coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Dat
             with progress:
                 run_plain(coordinator, folder, slots, data, progress)
         except BaseException:
-            with suppress(OSError):  # where the disk is full, the journal just ends
+            with suppress(OSError, RunError):  # a full disk, a journal that is gone: it just ends
                 coordinator.close(reason="error")
             raise
         coordinator.close()

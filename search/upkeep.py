@@ -1,4 +1,4 @@
-"""The commands that look after runs and machines: rebuild, replay, clean, doctor."""
+"""The commands that look after runs and machines: rebuild, replay, repair, clean, doctor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from search.environment import prepare_environment
-from search.options import Address, Json, Run, Set, opened_run, print_json
+from search.options import Address, Json, Run, Set, chosen_run, opened_run, print_json
 
 app = typer.Typer(rich_markup_mode=None)
 _out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -48,6 +48,22 @@ def replay(
     else:
         _out.print(f"{folder.path}: {replayed.difference}")
     raise typer.Exit(0 if replayed.difference is None else 1)
+
+
+@app.command()
+def repair(run: Run = None) -> None:
+    """Cut a journal off before its first damaged line; the whole one is kept beside it."""
+    from analysis.repair import repair_run
+    from analysis.run import RunFolder
+
+    folder = RunFolder(chosen_run(run))
+    repaired = repair_run(folder)
+    if repaired.problem is None:
+        _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are sound")
+        return
+    _out.print(f"{folder.journal_file}: {repaired.problem}")
+    _out.print(f"kept the {repaired.kept} lines before it; the whole journal: {repaired.original}")
+    _out.print(f"go on with: shoal resume {folder.path}")
 
 
 @app.command()

@@ -17,9 +17,13 @@ from search.environment import prepare_environment
 from search.replay import replay_run
 
 # CI tries the same examples each time; a developer's run goes on looking for new ones
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+hypothesis.settings.register_profile(
+    "shoal",
+    derandomize=bool(os.environ.get("CI")),
+    deadline=None,  # nor how fast examples are made: machines are shared, and time decides nothing
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("shoal")
 
 
 @pytest.fixture(autouse=True, scope="session")

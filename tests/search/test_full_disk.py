@@ -224,11 +224,13 @@ import resource, sys
 from pathlib import Path
 from analysis.events import Created, Ended
 from analysis.journal import Journal
+from analysis.trials import Trials
 
 most = int(sys.argv[2])
 if most:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 journal = Journal(Path(sys.argv[1]))
+journal.check = Trials().apply
 for number in range(1000):
     try:
         journal.append(Created(trial=number, params={"x": 0.5}, seed=7))

@@ -89,7 +89,8 @@ def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     holder = python(
         "-c",
         "import sys, time; from pathlib import Path; from analysis.lock import RunLock\n"
-        f"lock = RunLock(Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(600)",
+        f"lock = RunLock(Path({str(tmp_path)!r}), is_new=True)\n"
+        "print('held', flush=True); time.sleep(600)",
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
