@@ -16,6 +16,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from analysis.events import EVENT, BaseEvent, Event
+from spaces.links import unlinked
 from spaces.problems import InputError
 
 FSYNC_SECONDS = 0.1
@@ -34,7 +35,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = unlinked(path, path.parent)
         _cut_torn_line(path)
         self._file = path.open("ab", buffering=0)
         self._error: OSError | None = None

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from analysis.run import RunFolder
+from spaces.links import unlinked
 from spaces.problems import InputError
 
 _NAME = "lock"
@@ -25,10 +27,13 @@ class RunLock:
         folder: the run.
 
     Raises:
-        InputError: when another process holds it, naming its pid and host.
+        InputError: when another process holds it, naming its pid and host; or a file or folder of
+            the run is a link.
     """
 
     def __init__(self, folder: Path) -> None:
+        for place in (folder / _NAME, *RunFolder(folder).written_places()):
+            unlinked(place, folder)
         self._file: IO[str] = (folder / _NAME).open("a+", encoding="utf-8")
         try:
             is_held = _take(self._file)

@@ -60,10 +60,21 @@ class RunFolder:
         """The same run, with the logs and checkpoints of its reruns."""
         return RunFolder(self.path, "reruns")
 
+    def written_places(self) -> list[Path]:
+        """The files and folders in which whoever holds the run writes or deletes."""
+        files = [self.experiment_file, self.journal_file, self.optuna_log, self.tensorboard]
+        parts = (self, self.of_reruns)
+        return [*files, *(place for part in parts for place in (part.logs, part.own_checkpoints))]
+
+    @property
+    def own_checkpoints(self) -> Path:
+        """Where checkpoints lie, unless there is a storage for them."""
+        return self.path / "checkpoints" / self.part
+
     def checkpoints(self, storage: str | None) -> str:
         """The folder or URI below which each trial's checkpoints lie."""
         if storage is None:
-            return str(self.path.resolve() / "checkpoints" / self.part)
+            return str(self.path.resolve() / self.own_checkpoints.relative_to(self.path))
         place, question, options = storage.partition("?")  # s3://bucket/path?region=…
         whole = f"{place.rstrip('/')}/{self.name}/{self.part}".rstrip("/")
         return f"{whole}{question}{options}"

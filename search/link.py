@@ -15,6 +15,7 @@ from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.cluster import Slots
 from search.trainings import Trainings
+from spaces.links import unlinked
 from spaces.problems import InputError, RunError
 from trainables.checkpoints import Checkpoints
 from trainables.config import resolve
@@ -145,8 +146,9 @@ class Link:
         self.view.note(f"{self.trainings.noun} {number} failed: {reason.strip().splitlines()[-1]}")
 
     def _log(self, number: int, text: str) -> None:
-        self.folder.logs.mkdir(exist_ok=True)
-        with self.folder.log_file(number).open("a", errors="backslashreplace") as log:
+        self.folder.logs.mkdir(parents=True, exist_ok=True)
+        file = unlinked(self.folder.log_file(number), self.folder.path)
+        with file.open("a", errors="backslashreplace") as log:
             log.write(text)
 
 

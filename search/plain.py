@@ -14,6 +14,7 @@ from analysis.run import RunFolder
 from search.cluster import Slots
 from search.link import STOP, Link, View, number_of
 from search.trainings import Trainings
+from spaces.links import unlinked
 from trainables.data import Data
 from trainables.tune_plain import PlainWorker
 
@@ -135,7 +136,9 @@ def run_plain(
     """
     experiment = trainings.experiment
     if experiment.trainable is not None:
-        folder.logs.mkdir(exist_ok=True)
+        folder.logs.mkdir(parents=True, exist_ok=True)
+    for log in folder.logs.glob("*"):  # the workers write on in them
+        unlinked(log, folder.path)
     link = Link(trainings, folder, slots, view)
     trainable = tune.with_resources(
         tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}

@@ -122,7 +122,9 @@ def write_report(report: Report, path: Path, kind: str = "html") -> None:
     content = WRITERS[kind](report)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(content)
+        draft.unlink(missing_ok=True)
+        with draft.open("xb") as file:  # a new one: no link is followed
+            file.write(content)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
