@@ -20,7 +20,7 @@ from spaces.problems import InputError, RunError
 from trainables.checkpoints import Checkpoints
 from trainables.config import resolve
 from trainables.training import EpochReport
-from trainables.tune_plain import Assignment, Outcome
+from trainables.tune_plain import Assignment, Origin, Outcome
 
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
@@ -76,17 +76,24 @@ class Link:
     def assignment(self, trial: Trial) -> Assignment:
         experiment = self.trainings.experiment
         config = resolve(experiment, trial.params, trial.seed)
-        origin = self.trainings.origin(trial.number)
-        searched = RunFolder(self.folder.path).checkpoints(experiment.storage)
         return Assignment(
             trial=trial.number,
             config=config.model_dump(mode="json"),
             reported=trial.epoch,
             checkpoints=self.checkpoints,
-            origin=None if origin is None else (searched, origin),
+            origin=self._origin(trial),
             log_file=str(self.folder.log_file(trial.number).resolve()),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
+
+    def _origin(self, trial: Trial) -> Origin | None:
+        """The trial that this training takes on."""
+        searched = self.trainings.origin(trial.number)
+        if searched is None:
+            return None
+        place = RunFolder(self.folder.path).checkpoints(self.trainings.experiment.storage)
+        reports = tuple(EpochReport(report.epoch, report.metrics) for report in searched.reports)
+        return Origin(place, searched.number, reports)
 
     def take(self, number: int, outcome: Outcome) -> str:
         """Hand an outcome to the coordinator; returns Tune's word for the decision."""
@@ -131,6 +138,8 @@ class Link:
             return
         if starts_again:
             self.deaths[trial.trial_id] = error
+            # the process that starts again is told what has been reported by now
+            trial.config["assignment"] = self.assignment(self.trainings.trials.by_number[number])
             self.trainings.attempt(number, _reason(error))
             self.view.note(f"{self.trainings.noun} {number} starts again: {_reason(error)}")
         elif self.deaths.get(trial.trial_id) == error:

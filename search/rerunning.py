@@ -121,10 +121,10 @@ class Rerunner(Trainings):
         self._write(Created(trial=number, params=params, seed=seed), job=job)
         return self.trials.by_number[number]
 
-    def origin(self, number: int) -> int | None:
+    def origin(self, number: int) -> Trial | None:
         """An audit goes on from where the trial itself was stopped."""
         job = self.reruns.jobs[number]
-        return job.trial if job.purpose == "audit" else None
+        return self._searched.by_number[job.trial] if job.purpose == "audit" else None
 
     def _write(self, event: Training, job: Job | None = None) -> None:
         job = self.reruns.jobs[event.trial] if job is None else job

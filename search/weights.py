@@ -42,7 +42,10 @@ def weights_of(
     """
     is_own_code, model, most = isinstance(config, CodeConfig), None, MOST_BYTES
     if isinstance(config, TrainConfig) and inputs is not None:
-        model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, config.seed)
+        try:
+            model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, config.seed)
+        except ValueError as error:
+            raise InputError(str(error), source=f"trial {trial.number}") from None
         most = most_state_bytes(model)
     place = folder.checkpoints(experiment.storage)
     is_whole = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -79,7 +80,7 @@ def most_state_bytes(model: nn.Module) -> int:
     It has the weights, those of the best epoch, at most three numbers per weight of the optimizer,
     and reports.
     """
-    tensors = model.state_dict().values()
+    tensors: Iterable[torch.Tensor] = model.state_dict().values()
     return _REPORTS_BYTES + 6 * sum(t.numel() * t.element_size() for t in tensors)
 
 
