@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from analysis.events import Event, Started
 from analysis.journal import each_event, replay
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
+from spaces.locations import key_problem, without_secrets
 from spaces.problems import InputError
 from spaces.sections import parse_section
 
@@ -100,6 +102,8 @@ def open_run(path: Path, *takers: Callable[[Event], None]) -> tuple[RunFolder, E
 def experiment_of(folder: RunFolder) -> Experiment:
     """The experiment of a run, as the first line of its journal has it.
 
+    Keys in the URI of its storage, which earlier versions took, are left out, with a warning.
+
     Raises:
         InputError: when the folder holds no run, or the line is no beginning of one.
     """
@@ -109,7 +113,15 @@ def experiment_of(folder: RunFolder) -> Experiment:
     first = next(each_event(file), None)
     if not isinstance(first, Started):
         raise InputError("does not begin with the experiment", source=str(file))
-    return parse_section(Experiment, first.spec, ("experiment", "spec"))
+    experiment = parse_section(Experiment, first.spec, ("experiment", "spec"))
+    if experiment.storage is None or key_problem(experiment.storage) is None:
+        return experiment
+    warnings.warn(
+        f"{file} holds keys, in the URI of its storage: make them invalid. They are not used; give "
+        "others by the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        stacklevel=2,
+    )
+    return experiment.model_copy(update={"storage": without_secrets(experiment.storage)})
 
 
 def newest_run(root: Path) -> Path:

@@ -76,15 +76,30 @@ class Link:
     def assignment(self, trial: Trial) -> Assignment:
         experiment = self.trainings.experiment
         config = resolve(experiment, trial.params, trial.seed)
+        origin = self._origin(trial)
+        self._tell_lost(trial, origin)
         return Assignment(
             trial=trial.number,
             config=config.model_dump(mode="json"),
             reported=trial.epoch,
             checkpoints=self.checkpoints,
-            origin=self._origin(trial),
+            origin=origin,
             log_file=str(self.folder.log_file(trial.number).resolve()),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
+
+    def _tell_lost(self, trial: Trial, origin: Origin | None) -> None:
+        """Say in a line that a training starts over, for its checkpoints are gone."""
+        if (not trial.epoch and origin is None) or Checkpoints(
+            self.checkpoints, trial.number
+        ).exist():
+            return
+        whose, reached = f"{self.trainings.noun} {trial.number}", trial.epoch
+        if origin is not None:
+            if Checkpoints(origin.checkpoints, origin.trial).exist():
+                return
+            whose, reached = f"trial {origin.trial}", max(reached, len(origin.reports))
+        self.view.note(f"{whose} starts over: its checkpoints, of {reached} epochs, are gone")
 
     def _origin(self, trial: Trial) -> Origin | None:
         """The trial that this training takes on."""

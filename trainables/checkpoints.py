@@ -38,7 +38,7 @@ def filesystem(root: str) -> tuple[fs.FileSystem, str]:
     """The filesystem of a folder or a URI, and its path there.
 
     Raises:
-        InputError: when the URI is none that pyarrow knows. (It is not shown: it may hold keys.)
+        InputError: when the URI is none that pyarrow knows.
         StorageError: when the storage does not answer.
     """
     if "://" not in root:
@@ -49,7 +49,7 @@ def filesystem(root: str) -> tuple[fs.FileSystem, str]:
         except (ValueError, NotImplementedError):
             raise InputError(
                 "is no URI that can be read: file:///folder, s3://bucket/path or gs://bucket/path; "
-                "keys are best left to the environment, in a URI they must be percent-encoded",
+                "other characters than letters, digits and -._~/ must be percent-encoded",
                 source="storage",
             ) from None
     return files, path.rstrip("/")
@@ -168,6 +168,25 @@ class Checkpoints:
         with _told(self._shown, "written"):
             self._fs.create_dir(self._root, recursive=True)
             return not self._fs.get_file_info(fs.FileSelector(self._root))
+
+    def has_neighbour(self, folder: str) -> bool:
+        """Whether another folder of the same storage holds anything.
+
+        Raises:
+            StorageError: when the storage fails.
+        """
+        selector = fs.FileSelector(folder, allow_not_found=True)
+        with _told(self._shown, "read"):
+            return folder != self._root and bool(self._fs.get_file_info(selector))
+
+    def exist(self) -> bool:
+        """Whether there is any, whole or not.
+
+        Raises:
+            StorageError: when the storage fails.
+        """
+        with _told(self._shown, "read"):
+            return bool(self._files())
 
     def check_root(self) -> None:
         """See that the root, which the driver made, is seen on this machine, too.

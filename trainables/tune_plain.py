@@ -99,13 +99,20 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             data: the dataset, from Ray's object store; None for the user's own code.
         """
         self._data = data
+        self._remove_empty_folder()
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial; its process and the data on its device stay."""
         self.cleanup()
+        self._remove_empty_folder()
         self._take(new_config)
         return True
+
+    def _remove_empty_folder(self) -> None:
+        """Remove what Tune makes for a trial on each node; nothing is ever put into it."""
+        with contextlib.suppress(OSError):
+            Path(self.logdir).rmdir()
 
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
@@ -240,7 +247,7 @@ def code_here(reference: str) -> str:
     Args:
         reference: ``/path/on/the/driver.py:function``.
     """
-    if not ray.get_runtime_context().runtime_env.get("working_dir"):
+    if not (ray.is_initialized() and ray.get_runtime_context().runtime_env.get("working_dir")):
         return reference
     return absolute_reference(Path(reference).name, Path.cwd())
 
@@ -259,6 +266,8 @@ def is_short_of_room(error: BaseException) -> bool:
 
 def _device_of_this_process(config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
     """The device to train on, by what Ray gave this process, and the ids of its GPUs."""
+    if not ray.is_initialized():  # asking would start one
+        return torch.device("cpu"), ()
     gpu_ids = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
     has_gpu = bool(gpu_ids) and config.device == "auto" and torch.cuda.is_available()
     return torch.device("cuda" if has_gpu else "cpu"), gpu_ids
