@@ -13,7 +13,7 @@ from analysis.journal import Journal, replay
 from analysis.lock import locked
 from analysis.projection import open_projections
 from analysis.reruns import Reruns
-from analysis.run import RunFolder, open_run
+from analysis.run import RunFolder, experiment_of, open_run
 from analysis.trials import Trial, Trials
 from search.cluster import Slots, on_cluster
 from search.guards import faults_told, interruptible
@@ -184,6 +184,7 @@ def reopened(
         InputError: when the run is being written by another process, or damaged.
         RunError: when its disk or its storage failed.
     """
+    experiment_of(folder)  # a folder that holds no run gets no lock
     with faults_told(folder, again), locked(folder.path):
         _, recorded, trials = open_run(folder.path)
         experiment = parse_experiment(recorded.plain())
