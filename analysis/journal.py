@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from analysis.chain import Chain, split
 from analysis.events import EVENT, BaseEvent, Event, Rerun
+from spaces.links import unlinked
 from spaces.problems import InputError, RunError
 
 FSYNC_SECONDS = 0.1
@@ -53,7 +54,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = unlinked(path, path.parent)
         self.check: Callable[[Event], None] | None = None
         self._chain = _chain_of(path)
         self._file = path.open("a+b", buffering=0)

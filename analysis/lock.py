@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from analysis.run import RunFolder
+from spaces.links import unlinked
 from spaces.problems import InputError
 
 _HOLDER = "lock"  # says who holds the journal; it locks nothing itself
@@ -27,10 +28,13 @@ class RunLock:
         is_new: whether the run begins now, so that its journal may be made.
 
     Raises:
-        InputError: when another process holds it, naming its pid and host, or there is no journal.
+        InputError: when another process holds it, naming its pid and host; there is no journal; or
+            a file or folder of the run is a link.
     """
 
     def __init__(self, folder: Path, is_new: bool = False) -> None:
+        for place in (folder / _HOLDER, *RunFolder(folder).written_places()):
+            unlinked(place, folder)
         self._file = _open_journal(folder, is_new)
         try:
             is_held = _take(self._file, RunFolder(folder).journal_file)

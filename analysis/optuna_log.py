@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.events import Created, Event, Finished, Report
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
+from spaces.links import unlinked
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _STATES = {
@@ -104,7 +105,7 @@ class _OneWriterFile(BaseJournalBackend):
 
     def __init__(self, path: Path) -> None:
         self.seconds = 0.0  # the time of what is written now; Optuna would stamp its own
-        self._stream = path.open("wb", buffering=0)
+        self._stream = unlinked(path, path.parent).open("wb", buffering=0)
         self._unread: list[dict[str, Any]] = []
         self._read_count = 0
 

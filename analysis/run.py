@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from analysis.events import Created, Event, Rerun, Started
 from analysis.journal import each_event, replay
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
+from spaces.locations import key_problem, without_secrets
 from spaces.problems import InputError
 from spaces.sections import parse_section
 
@@ -60,10 +62,21 @@ class RunFolder:
         """The same run, with the logs and checkpoints of its reruns."""
         return RunFolder(self.path, "reruns")
 
+    def written_places(self) -> list[Path]:
+        """The files and folders in which whoever holds the run writes or deletes."""
+        files = [self.experiment_file, self.journal_file, self.optuna_log, self.tensorboard]
+        parts = (self, self.of_reruns)
+        return [*files, *(place for part in parts for place in (part.logs, part.own_checkpoints))]
+
+    @property
+    def own_checkpoints(self) -> Path:
+        """Where checkpoints lie, unless there is a storage for them."""
+        return self.path / "checkpoints" / self.part
+
     def checkpoints(self, storage: str | None) -> str:
         """The folder or URI below which each trial's checkpoints lie."""
         if storage is None:
-            return str(self.path.resolve() / "checkpoints" / self.part)
+            return str(self.path.resolve() / self.own_checkpoints.relative_to(self.path))
         place, question, options = storage.partition("?")  # s3://bucket/path?region=…
         whole = f"{place.rstrip('/')}/{self.name}/{self.part}".rstrip("/")
         return f"{whole}{question}{options}"
@@ -89,6 +102,8 @@ def open_run(path: Path, *takers: Callable[[Event], None]) -> tuple[RunFolder, E
 def experiment_of(folder: RunFolder) -> Experiment:
     """The experiment of a run, as the first line of its journal has it.
 
+    Keys in the URI of its storage, which earlier versions took, are left out, with a warning.
+
     Raises:
         InputError: when the folder holds no run, or the line is no beginning of one.
     """
@@ -98,7 +113,15 @@ def experiment_of(folder: RunFolder) -> Experiment:
     first = next(each_event(file), None)
     if not isinstance(first, Started):
         raise InputError("does not begin with the experiment", source=str(file))
-    return parse_section(Experiment, first.spec, ("experiment", "spec"))
+    experiment = parse_section(Experiment, first.spec, ("experiment", "spec"))
+    if experiment.storage is None or key_problem(experiment.storage) is None:
+        return experiment
+    warnings.warn(
+        f"{file} holds keys, in the URI of its storage: make them invalid. They are not used; give "
+        "others by the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        stacklevel=2,
+    )
+    return experiment.model_copy(update={"storage": without_secrets(experiment.storage)})
 
 
 def params_check(experiment: Experiment) -> Callable[[Event], None]:

@@ -25,6 +25,7 @@ from analysis.events import Created, Event, Finished, Report, Rerun, Started, Tr
 from analysis.records import frame
 from analysis.trials import Trials
 from spaces.experiment import Experiment
+from spaces.links import unlinked
 
 
 class TensorBoardFiles:
@@ -41,7 +42,7 @@ class TensorBoardFiles:
     """
 
     def __init__(self, folder: Path, experiment: Experiment) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(unlinked(folder, folder.parent), ignore_errors=True)
         self._folder = folder
         self._experiment = experiment
         self._writers: dict[str, _EventFile] = {}
@@ -52,7 +53,7 @@ class TensorBoardFiles:
         """Take one event in."""
         match event:
             case Started():
-                writer = _EventFile(self._folder)
+                writer = self._opened("")
                 writer.add(event.time, _experiment_summary(self._experiment, event.time))
                 writer.close()
             case Rerun():
@@ -67,7 +68,7 @@ class TensorBoardFiles:
         """Write on a run; in the HPARAMS tab it is a session of its group."""
         match event:
             case Created():
-                writer = self._writers[run] = _EventFile(self._folder / run)
+                writer = self._writers[run] = self._opened(run)
                 shown = {name: self._shown[name](value) for name, value in event.params.items()}
                 start = summary_v2.hparams_pb(shown, trial_id=group, start_time_secs=event.time)
                 writer.add(event.time, start)
@@ -79,6 +80,9 @@ class TensorBoardFiles:
                 writer.add(event.time, text_pb("state", event.state))
                 writer.add(event.time, _end_summary(event))
                 writer.close()
+
+    def _opened(self, run: str) -> _EventFile:
+        return _EventFile(unlinked(self._folder / run, self._folder))
 
     def close(self) -> None:
         """Write out what is buffered; trials that still run keep their files."""
@@ -110,7 +114,7 @@ class _EventFile:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
-        self._stream = (folder / name).open("wb")
+        self._stream = (folder / name).open("xb")
         self._unwritten: list[bytes] = []
         self.add_record(RecordedEvent(wall_time=time.time(), file_version="brain.Event:2"))
 
@@ -195,7 +199,8 @@ def best_view(folder: Path, trials: list[int], view: Path) -> None:
         trials: the numbers to show.
         view: the folder to make; what it held is removed.
     """
-    shutil.rmtree(view, ignore_errors=True)
+    if unlinked(view, view.parent).exists():
+        shutil.rmtree(view)
     view.mkdir(parents=True)
     for run in ("", *map(str, trials)):
         (view / run).mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -23,6 +24,27 @@ def has_begun(path: Path) -> bool:
     """Whether a folder holds a run; a journal without any event, left by a full disk, is none."""
     journal = RunFolder(path).journal_file
     return journal.exists() and journal.stat().st_size > 0
+
+
+def taken(root: Path, name: str) -> Path:
+    """Make a folder ``name`` below ``root`` that nobody else has; ``name-2`` where that is taken.
+
+    Raises:
+        InputError: when it can't be made.
+    """
+    for number in itertools.count(1):
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            if not root.is_dir():
+                raise InputError(f"{root} is no folder", source="--run") from None
+        except OSError as error:
+            raise InputError(f"{folder} can't be made: {error.strerror}", source="--run") from None
+        else:
+            return folder
+    raise AssertionError
 
 
 @contextmanager

@@ -15,11 +15,12 @@ from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.cluster import Slots
 from search.trainings import Trainings
+from spaces.links import unlinked
 from spaces.problems import InputError, RunError
 from trainables.checkpoints import Checkpoints
 from trainables.config import resolve
 from trainables.training import EpochReport
-from trainables.tune_plain import Assignment, Outcome
+from trainables.tune_plain import Assignment, Origin, Outcome
 
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
@@ -75,17 +76,39 @@ class Link:
     def assignment(self, trial: Trial) -> Assignment:
         experiment = self.trainings.experiment
         config = resolve(experiment, trial.params, trial.seed)
-        origin = self.trainings.origin(trial.number)
-        searched = RunFolder(self.folder.path).checkpoints(experiment.storage)
+        origin = self._origin(trial)
+        self._tell_lost(trial, origin)
         return Assignment(
             trial=trial.number,
             config=config.model_dump(mode="json"),
             reported=trial.epoch,
             checkpoints=self.checkpoints,
-            origin=None if origin is None else (searched, origin),
+            origin=origin,
             log_file=str(self.folder.log_file(trial.number).resolve()),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
+
+    def _tell_lost(self, trial: Trial, origin: Origin | None) -> None:
+        """Say in a line that a training starts over, for its checkpoints are gone."""
+        if (not trial.epoch and origin is None) or Checkpoints(
+            self.checkpoints, trial.number
+        ).exist():
+            return
+        whose, reached = f"{self.trainings.noun} {trial.number}", trial.epoch
+        if origin is not None:
+            if Checkpoints(origin.checkpoints, origin.trial).exist():
+                return
+            whose, reached = f"trial {origin.trial}", max(reached, len(origin.reports))
+        self.view.note(f"{whose} starts over: its checkpoints, of {reached} epochs, are gone")
+
+    def _origin(self, trial: Trial) -> Origin | None:
+        """The trial that this training takes on."""
+        searched = self.trainings.origin(trial.number)
+        if searched is None:
+            return None
+        place = RunFolder(self.folder.path).checkpoints(self.trainings.experiment.storage)
+        reports = tuple(EpochReport(report.epoch, report.metrics) for report in searched.reports)
+        return Origin(place, searched.number, reports)
 
     def take(self, number: int, outcome: Outcome) -> str:
         """Hand an outcome to the coordinator; returns Tune's word for the decision."""
@@ -130,6 +153,8 @@ class Link:
             return
         if starts_again:
             self.deaths[trial.trial_id] = error
+            # the process that starts again is told what has been reported by now
+            trial.config["assignment"] = self.assignment(self.trainings.trials.by_number[number])
             self.trainings.attempt(number, _reason(error))
             self.view.note(f"{self.trainings.noun} {number} starts again: {_reason(error)}")
         elif self.deaths.get(trial.trial_id) == error:
@@ -145,8 +170,9 @@ class Link:
         self.view.note(f"{self.trainings.noun} {number} failed: {reason.strip().splitlines()[-1]}")
 
     def _log(self, number: int, text: str) -> None:
-        self.folder.logs.mkdir(exist_ok=True)
-        with self.folder.log_file(number).open("a", errors="backslashreplace") as log:
+        self.folder.logs.mkdir(parents=True, exist_ok=True)
+        file = unlinked(self.folder.log_file(number), self.folder.path)
+        with file.open("a", errors="backslashreplace") as log:
             log.write(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 
 from search.options import Run, chosen_run
-from spaces.problems import InputError
+from spaces.problems import InputError, printable
 
 if TYPE_CHECKING:
     from analysis.report.build import Report
@@ -76,9 +77,13 @@ def report_again(folder: RunFolder) -> Path | None:
     """
     from analysis.report.build import write_report
 
-    file = folder.report_file()
+    file, built = folder.report_file(), _build(folder.path)
     try:
-        write_report(_build(folder.path), file)
+        if built.takes_long:
+            write_report(built.first(), file)
+            told = f"{file}: the report, without what mattered; that is being worked out …"
+            print(printable(told), file=sys.stderr)
+        write_report(built, file)
     except OSError as error:
         warnings.warn(
             f"{file} can't be written: {error.strerror or error}; once that is mended: "

@@ -12,7 +12,7 @@ from analysis.journal import Journal, replay
 from analysis.lock import locked
 from analysis.projection import open_projections
 from analysis.reruns import Reruns
-from analysis.run import RunFolder, open_run
+from analysis.run import RunFolder, experiment_of, open_run
 from analysis.trials import Trial, Trials
 from search.cluster import Slots, on_cluster
 from search.guards import faults_told, interruptible
@@ -121,10 +121,10 @@ class Rerunner(Trainings):
         self._write(Created(trial=number, params=params, seed=seed), job=job)
         return self.trials.by_number[number]
 
-    def origin(self, number: int) -> int | None:
+    def origin(self, number: int) -> Trial | None:
         """An audit goes on from where the trial itself was stopped."""
         job = self.reruns.jobs[number]
-        return job.trial if job.purpose == "audit" else None
+        return self._searched.by_number[job.trial] if job.purpose == "audit" else None
 
     def _write(self, event: Training, job: Job | None = None) -> None:
         job = self.reruns.jobs[event.trial] if job is None else job
@@ -190,6 +190,7 @@ def reopened(
         InputError: when the run is being written by another process, or damaged.
         RunError: when its disk or its storage failed.
     """
+    experiment_of(folder)  # a folder that holds no run gets no lock
     with faults_told(folder, again), locked(folder.path):
         _, recorded, trials = open_run(folder.path)
         experiment = parse_experiment(recorded.plain())

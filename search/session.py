@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from contextlib import closing, suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from analysis.events import CheckpointSaved, Started
 from analysis.journal import Journal, each_event
@@ -14,7 +14,7 @@ from analysis.projection import open_projections
 from analysis.run import RunFolder, experiment_of
 from search.cluster import Slots, on_cluster
 from search.coordinator import Coordinator
-from search.guards import faults_told, has_begun, interruptible, made
+from search.guards import faults_told, has_begun, interruptible, made, taken
 from search.plain import run_plain
 from search.preparing import prepare
 from search.progress import Progress
@@ -28,13 +28,13 @@ from trainables.data import Data
 
 
 def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
-    """The folder of a new run, not made yet: ``path``, or ``runs/<name>-<time>``.
+    """The folder of a new run: ``path``, or ``runs/<name>-<time>``, which is made, for nobody else.
 
     Raises:
-        InputError: when it holds something already.
+        InputError: when it holds something already, or can't be made.
     """
     if path is None:
-        path = Path("runs") / f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        return RunFolder(taken(Path("runs"), f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"))
     if has_begun(path):
         raise InputError(f"{path} already holds a run; go on with: shoal resume {path}", "--run")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -60,31 +60,39 @@ def start_search(
         InputError: when something that the experiment needs is not there.
         RunError: when the run's disk or its storage failed.
     """
-    data = prepare(experiment)
-    if experiment.storage is not None and not _try_storage(experiment, folder):
-        place = folder.checkpoints(experiment.storage)
-        message = "holds checkpoints of another run; name this one otherwise with --run"
-        raise InputError([Problem("storage", f"{without_keys(place)} {message}")])
-    with (
-        faults_told(folder, _again(folder)),
-        made(folder.path),
-        on_cluster(experiment, address, verbose) as slots,
-        locked(folder.path, is_new=True),
-    ):
-        save_experiment(experiment, folder.experiment_file)
-        _try_storage(experiment, folder)
-        with closing(Journal(folder.journal_file)) as journal:
-            coordinator = Coordinator(experiment, journal)
-            coordinator.start(
-                Started(
-                    spec=experiment.plain(),
-                    versions=versions(),
-                    host=platform.node(),
-                    inputs=None if data is None else data.spec.model_dump(mode="json"),
-                    split=None if data is None else data.fingerprint,
-                )
+    with made(folder.path):
+        data = prepare(experiment)
+        if experiment.storage is not None and not _try_storage(experiment, folder):
+            place = folder.checkpoints(experiment.storage)
+            message = "holds checkpoints of another run; name this one otherwise with --run"
+            raise InputError([Problem("storage", f"{without_keys(place)} {message}")])
+        with (
+            faults_told(folder, _again(folder)),
+            on_cluster(experiment, address, verbose) as slots,
+            locked(folder.path, is_new=True),
+        ):
+            return _started(experiment, folder, slots, data)
+
+
+def _started(
+    experiment: Experiment, folder: RunFolder, slots: Slots, data: Data | None
+) -> Coordinator:
+    if has_begun(folder.path):  # by a search that was given the same name a moment before
+        raise InputError(f"{folder.path} holds a run by now; name another one with --run")
+    save_experiment(experiment, folder.experiment_file)
+    _try_storage(experiment, folder)
+    with closing(Journal(folder.journal_file)) as journal:
+        coordinator = Coordinator(experiment, journal)
+        coordinator.start(
+            Started(
+                spec=experiment.plain(),
+                versions=versions(),
+                host=platform.node(),
+                inputs=None if data is None else data.spec.model_dump(mode="json"),
+                split=None if data is None else data.fingerprint,
             )
-            _search(coordinator, folder, slots, data)
+        )
+        _search(coordinator, folder, slots, data)
     return coordinator
 
 
@@ -140,14 +148,20 @@ def _try_storage(experiment: Experiment, folder: RunFolder) -> bool:
 
 
 def _check_name(experiment: Experiment, folder: RunFolder, is_empty: bool) -> None:
-    """See that the checkpoints of a run are where its folder's name says."""
+    """See that the checkpoints of a run don't lie where another name of its folder says.
+
+    Where there are none at all any more, its trials start over.
+    """
     if not is_empty or experiment.storage is None:
         return
     events = each_event(folder.journal_file)
     saved = next((event for event in events if isinstance(event, CheckpointSaved)), None)
-    if saved is not None:
-        message = f"the checkpoints are not there; the first was {saved.path}. "
-        raise InputError(f"{message}Give the run's folder back the name that it had", "storage")
+    if saved is None:
+        return
+    former = str(PurePosixPath(saved.path).parents[1])
+    if Checkpoints(folder.checkpoints(experiment.storage), 0).has_neighbour(former):
+        message = f"the checkpoints of this run are in {former}; "
+        raise InputError(f"{message}give the run's folder back the name that it had", "storage")
 
 
 def _search(coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None) -> None:

@@ -48,8 +48,8 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     if not trained:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
     place = folder.of_reruns if measured else folder
-    trial, report, config, weights = _first_kept(experiment, place, trained)
-    inputs = inputs_of(config, trials.start.inputs)
+    recorded = trials.start.inputs
+    trial, report, config, inputs, weights = _first_kept(experiment, place, trained, recorded)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
         programs = make_programs(config, inputs, weights)
@@ -82,11 +82,17 @@ class _Kept(NamedTuple):
     trial: Trial
     report: Reported
     config: AnyConfig
+    inputs: InputSpec | None
     weights: Mapping[str, torch.Tensor]
 
 
-def _first_kept(experiment: Experiment, folder: RunFolder, trained: Sequence[Trial]) -> _Kept:
-    """The first whose checkpoint is there.
+def _first_kept(
+    experiment: Experiment,
+    folder: RunFolder,
+    trained: Sequence[Trial],
+    recorded: dict[str, Any] | None,
+) -> _Kept:
+    """The first whose checkpoint is there; ``recorded``: what its model takes and gives.
 
     Raises:
         InputError: when none's is.
@@ -95,13 +101,14 @@ def _first_kept(experiment: Experiment, folder: RunFolder, trained: Sequence[Tri
         report = trial.scored(experiment.metric)
         assert report is not None
         config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
+        inputs = inputs_of(config, recorded)
         try:
-            weights = weights_of(folder, experiment, trial, config, report.epoch)
+            weights = weights_of(folder, experiment, trial, config, report.epoch, inputs)
         except InputError:
             if trial is trained[-1]:
                 raise
         else:
-            return _Kept(trial, report, config, weights)
+            return _Kept(trial, report, config, inputs, weights)
     raise AssertionError
 
 

@@ -74,18 +74,19 @@ def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | Non
         (f"shoal confirm {shown_path}", "train the best again, under fresh seeds"),
         (f"shoal tensorboard {shown_path}", "look at every trial"),
         (f"shoal export {shown_path} -o bundle", "take the best home, with its weights"),
-        _next_step(experiment, shown_path),
+        *_next_step(experiment, shown_path),
     ):
         out.print(f"  {command:<58} [dim]{purpose}[/dim]", soft_wrap=True)
     return 0
 
 
-def _next_step(experiment: Experiment, path: str) -> tuple[str, str]:
-    """A grid has nothing to search on for: its groups are compared."""
+def _next_step(experiment: Experiment, path: str) -> list[tuple[str, str]]:
+    """A grid has nothing to search on for: its groups are compared, where it has any."""
     if experiment.sampler.name != "grid":
-        return f"shoal resume {path} --trials 20", "search on"
-    field = next(iter(experiment.search_space.distributions))
-    return f"shoal compare {path} --by {field} -o compare.png", "learning curves, overlaid"
+        return [(f"shoal resume {path} --trials 20", "search on")]
+    fields = list(experiment.search_space.distributions)[:1]
+    purpose = "learning curves, overlaid"
+    return [(f"shoal compare {path} --by {field} -o compare.png", purpose) for field in fields]
 
 
 def _print_gain(

@@ -80,7 +80,7 @@ class Trainings(ABC):
     def _write(self, event: Training) -> None:
         """Write an event to the journal, then take it in."""
 
-    def origin(self, number: int) -> int | None:
+    def origin(self, number: int) -> Trial | None:
         """The trial from whose checkpoint a training begins, if it does not begin anew."""
         return None
 

@@ -6,30 +6,56 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from analysis.run import RunFolder
 from analysis.trials import Trial
 from spaces.experiment import Experiment
 from spaces.problems import InputError
-from trainables.checkpoints import Checkpoints
-from trainables.config import AnyConfig, CodeConfig
+from trainables.checkpoints import MOST_BYTES, Checkpoints
+from trainables.config import AnyConfig, CodeConfig, TrainConfig
+from trainables.data import InputSpec
+from trainables.models import empty_model, most_state_bytes
 from trainables.own_code import state_at
 
 
 def weights_of(
-    folder: RunFolder, experiment: Experiment, trial: Trial, config: AnyConfig, epoch: int
+    folder: RunFolder,
+    experiment: Experiment,
+    trial: Trial,
+    config: AnyConfig,
+    epoch: int,
+    inputs: InputSpec | None,
 ) -> Mapping[str, torch.Tensor]:
-    """The weights that scored: those of exactly that epoch."""
-    is_own_code = isinstance(config, CodeConfig)
+    """The weights that scored: those of exactly that epoch.
+
+    Args:
+        folder: of the trials, or of the reruns.
+        experiment: of the run.
+        trial: whose weights.
+        config: what it trained.
+        epoch: at which it scored.
+        inputs: what a built-in model takes and gives; its checkpoints are no larger than it needs.
+
+    Raises:
+        InputError: when they are in no checkpoint.
+    """
+    is_own_code, model, most = isinstance(config, CodeConfig), None, MOST_BYTES
+    if isinstance(config, TrainConfig) and inputs is not None:
+        try:
+            model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, config.seed)
+        except ValueError as error:
+            raise InputError(str(error), source=f"trial {trial.number}") from None
+        most = most_state_bytes(model)
     place = folder.checkpoints(experiment.storage)
     is_whole = False
-    for state in Checkpoints(place, trial.number).load_all():
+    for state in Checkpoints(place, trial.number, most).load_all():
         is_whole = True
         try:
             weights = _weights_in(state["training"], is_own_code, epoch)
         except (LookupError, TypeError, ValueError, RuntimeError):  # no state of a training
             continue
-        if weights is not None:
+        if weights is not None and (model is None or _fits(weights, model)):
             return weights
     if is_own_code and is_whole:  # the code saved no state at that epoch
         return {}
@@ -50,6 +76,15 @@ def _weights_in(
     weights = held["model"] if state["kept"] is None else held["weights"]
     are_tensors = all(isinstance(tensor, torch.Tensor) for tensor in dict(weights).values())
     return weights if are_tensors else None
+
+
+def _fits(weights: Mapping[str, torch.Tensor], model: nn.Module) -> bool:
+    """Whether they are the weights of a model, by their names, shapes and types."""
+
+    def layout(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+        return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+    return layout(weights) == layout(model.state_dict())
 
 
 def tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from spaces.code import load_function
 from spaces.experiment import Budget, Confirm, Experiment
+from spaces.locations import key_problem
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
 from spaces.problems import InputError, Problem
 from spaces.sections import problems_of
@@ -38,6 +39,8 @@ def parse_experiment(data: Mapping[str, Any]) -> Experiment:
 
 def _cross_problems(experiment: Experiment, faulty: set[str | int]) -> Iterator[Problem]:
     """The rules that span sections; rules on sections that are faulty themselves are left out."""
+    if experiment.storage is not None and (problem := key_problem(experiment.storage)) is not None:
+        yield Problem("storage", problem)
     if "scheduler" not in faulty:
         yield from _scheduler_problems(experiment)
     if not faulty & {"metric", "dataset", "trainable"}:

@@ -117,11 +117,17 @@ class CodeTraining:
         context = self._context
         return {"epoch": context.state_epoch, "state": context.state, "kept": self._kept}
 
+    @staticmethod
+    def epoch_of(state: dict[str, Any]) -> int:
+        """The epoch after which a saved state goes on: 0 where the code had saved none."""
+        epoch: int = state["epoch"] if state["state"] is not None else 0
+        return epoch
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; without one, from the start."""
         context, self._kept = self._context, state["kept"]
         context.state = state["state"]
-        context._epoch = context.state_epoch = state["epoch"] if context.state is not None else 0
+        context._epoch = context.state_epoch = self.epoch_of(state)
 
     def close(self) -> None:
         """Let the generator run its ``finally`` blocks."""

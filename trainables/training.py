@@ -225,6 +225,12 @@ class Training:
             "kept": self._kept,
         }
 
+    @staticmethod
+    def epoch_of(state: dict[str, Any]) -> int:
+        """The epoch after which a saved state goes on."""
+        epoch: int = state["epoch"]
+        return epoch
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that ``state_dict`` gave for the same configuration."""
         self.epoch, self.step = state["epoch"], state["step"]

@@ -8,7 +8,7 @@ import faulthandler
 import io
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,9 +18,10 @@ import torch
 from ray import tune
 
 from spaces.code import absolute_reference
-from trainables.checkpoints import Checkpoints, StorageError
+from trainables.checkpoints import MOST_BYTES, Checkpoints, StorageError
 from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
+from trainables.models import most_state_bytes
 from trainables.own_code import CodeTraining
 from trainables.training import EpochReport, Training
 
@@ -28,12 +29,22 @@ _STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A trial that another training takes on: where its checkpoints lie, and what it reported."""
+
+    checkpoints: str
+    trial: int
+    reports: tuple[EpochReport, ...]
+
+
+@dataclass(frozen=True)
 class Assignment:
     """What a worker is told about its trial.
 
-    ``config``: plain data of the resolved settings. ``reported``: epochs that the journal already
-    has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``origin``: another
-    such place, and the trial there from which to begin while there is none of its own.
+    ``config``: plain data of the resolved settings. ``reported``: epochs that the journal has as
+    the worker begins, or begins again. ``checkpoints``: folder or URI under which the trials'
+    checkpoints lie. ``origin``: another such place, the trial there from which to begin while there
+    is none of its own, and what that one reported.
     ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
     """
 
@@ -41,7 +52,7 @@ class Assignment:
     config: dict[str, Any]
     reported: int
     checkpoints: str
-    origin: tuple[str, int] | None
+    origin: Origin | None
     log_file: str
     epoch_timeout_seconds: float | None
 
@@ -88,13 +99,20 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             data: the dataset, from Ray's object store; None for the user's own code.
         """
         self._data = data
+        self._remove_empty_folder()
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial; its process and the data on its device stay."""
         self.cleanup()
+        self._remove_empty_folder()
         self._take(new_config)
         return True
+
+    def _remove_empty_folder(self) -> None:
+        """Remove what Tune makes for a trial on each node; nothing is ever put into it."""
+        with contextlib.suppress(OSError):
+            Path(self.logdir).rmdir()
 
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
@@ -110,7 +128,6 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def _take(self, config: dict[str, Any]) -> None:
         self._assignment: Assignment = config["assignment"]
         self._unsent: deque[EpochReport] = deque()
-        self._reports: list[EpochReport] = []
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way.
@@ -167,11 +184,9 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             return None, None
         if self._training.config.metric.name not in report.metrics:
             return report, None  # the search refuses it, and no checkpoint shall bring it back
-        self._reports.append(report)
-        state = self._training.state_dict()
-        reports = [asdict(report) for report in self._reports]
-        path = self._checkpoints.save(report.epoch, {"training": state, "reports": reports})
-        return report, path
+        # the driver has every earlier report, or it would not have asked for this epoch
+        state = {"training": self._training.state_dict(), "reports": [asdict(report)]}
+        return report, self._checkpoints.save(report.epoch, state)
 
     def _start(self) -> None:
         """Set the process up for this trial and go on from its newest checkpoint, if any."""
@@ -179,19 +194,37 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(config, CodeConfig):
             config = config.model_copy(update={"trainable": code_here(config.trainable)})
         torch.set_num_threads(config.threads)
-        self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
-        self._checkpoints.check_root()
-        self._training = make_training(config, self._data, *_device_of_this_process(config))
-        saved = self._checkpoints.load()
-        if saved is None and self._assignment.origin is not None:
-            saved = Checkpoints(*self._assignment.origin).load()
-        if saved is None:
+        device, gpu_ids = _device_of_this_process(config)
+        self._training = make_training(config, self._data, device, gpu_ids)
+        most = MOST_BYTES
+        if isinstance(self._training, Training):
+            most = most_state_bytes(self._training.model)
+        own = Checkpoints(self._assignment.checkpoints, self._assignment.trial, most)
+        self._checkpoints = own
+        own.check_root()
+        if self._go_on(own.load_all(), ()) or (origin := self._assignment.origin) is None:
             return
-        self._training.load_state_dict(saved["training"])
-        reports = [EpochReport(**report) for report in saved["reports"]]
-        # the user's code goes back to the last epoch that it saved, and reports the later ones anew
-        self._reports = [report for report in reports if report.epoch <= self._training.epoch]
-        self._unsent.extend(r for r in self._reports if r.epoch > self._assignment.reported)
+        self._go_on(Checkpoints(origin.checkpoints, origin.trial, most).load_all(), origin.reports)
+
+    def _go_on(self, saved: Iterator[dict[str, Any]], earlier: Sequence[EpochReport]) -> bool:
+        """Go on from the first of some states after which no report is missing; whether one is.
+
+        What the journal lacks is handed in again: reports that may have been lost on their way
+        stand in the checkpoint. Where the journal lacks more, for it was cut off, the epochs are
+        trained again.
+        """
+        assert self._training is not None
+        for state in saved:
+            reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
+            by_epoch = {report.epoch: report for report in reports}
+            # the user's code goes back to the last epoch that it saved, and reports later ones anew
+            epoch = self._training.epoch_of(state["training"])
+            unsent = range(self._assignment.reported + 1, epoch + 1)
+            if by_epoch.keys() >= set(unsent):
+                self._training.load_state_dict(state["training"])
+                self._unsent.extend(by_epoch[epoch] for epoch in unsent)
+                return True
+        return False
 
 
 def make_training(
@@ -214,7 +247,7 @@ def code_here(reference: str) -> str:
     Args:
         reference: ``/path/on/the/driver.py:function``.
     """
-    if not ray.get_runtime_context().runtime_env.get("working_dir"):
+    if not (ray.is_initialized() and ray.get_runtime_context().runtime_env.get("working_dir")):
         return reference
     return absolute_reference(Path(reference).name, Path.cwd())
 
@@ -233,6 +266,8 @@ def is_short_of_room(error: BaseException) -> bool:
 
 def _device_of_this_process(config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
     """The device to train on, by what Ray gave this process, and the ids of its GPUs."""
+    if not ray.is_initialized():  # asking would start one
+        return torch.device("cpu"), ()
     gpu_ids = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
     has_gpu = bool(gpu_ids) and config.device == "auto" and torch.cuda.is_available()
     return torch.device("cuda" if has_gpu else "cpu"), gpu_ids

@@ -112,8 +112,10 @@ def _winner(material: Material) -> Trial | None:
     return material.trials.by_number[found.winner.trial]
 
 
-def _configuration(best: Trial, material: Material) -> Table:
+def _configuration(best: Trial, material: Material) -> Part:
     names, baseline = list(best.params), material.baseline
+    if not names and (baseline is None or not baseline.params):
+        return Text("The space is empty: all trials have the same configuration.")
     is_confirmed = material.confirmation is not None and material.confirmation.winner is not None
     what = "confirmed" if is_confirmed else "searched best"
     columns = ["parameter", f"{what} (trial {best.number})"]

@@ -151,7 +151,7 @@ class _Page:
 
 def _table(table: Table) -> str:
     caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
-    kinds = [_kind(column) for column in zip(*table.rows, strict=True)]
+    kinds = [_kind([row[place] for row in table.rows]) for place in range(len(table.columns))]
     head = "".join(
         f'<th scope="col"{kind}>{_text(name)}</th>'
         for name, kind in zip(table.columns, kinds, strict=True)

@@ -217,13 +217,3 @@ def test_a_folder_without_a_journal_is_not_locked_and_stays_empty(tmp_path: Path
     with pytest.raises(InputError, match="is no run folder: it has no journal"):
         RunLock(tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def test_who_holds_a_run_is_never_written_through_a_link(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "mine.txt"
-    elsewhere.write_text("mine")
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "lock").symlink_to(elsewhere)
-    RunLock(run, is_new=True).release()
-    assert elsewhere.read_text() == "mine"
