@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from analysis.tables import rows_table, show_params, show_value
+from analysis.numbers import digits_apart, percent, power, spread
+from analysis.tables import rows_table, show_column, show_params, show_value
 from search.options import Json, Run, Set, Spec, opened_run, print_json
 from spaces.experiment import Metric
 from spaces.files import load_experiment
@@ -161,10 +162,10 @@ def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
     rows = []
     for one in probed:
         first, last = one.layers[0], one.layers[-1]
-        signal, gradient = (f"{first[m]:.0e}→{last[m]:.0e}" for m in SPREADS)
+        signal, gradient = (f"{power(first[m])}→{power(last[m])}" for m in SPREADS)
         shares = [one.mean("dead"), one.mean("saturated")]
-        texts = ["" if share is None else f"{share:.0%}" for share in shares]
-        over_all = f"{last['activation_std']:.0e}"
+        texts = ["" if share is None else percent(share) for share in shares]
+        over_all = power(last["activation_std"])
         rows.append([*map(show_value, one.values.values()), signal, over_all, gradient, *texts])
     out.print(rows_table(columns, rows))
     out.print(
@@ -183,16 +184,18 @@ def _print_comparison(
 ) -> None:
     """What ``shoal compare`` prints."""
     columns = [*rows[0]["group"], "n", "final", "best", "train", "gap", "to 95 %", *ENDED_EARLY]
+    digits = digits_apart(mean for mean in _means(rows, "final") if mean is not None)
+    told = ("best", "training", "gap", "epochs_to_95")
+    others = zip(*(show_column(_means(rows, name)) for name in told), strict=True)
     cells = [
         [
             *row["group"].values(),
             row["trials"],
-            _mean_sd(row["final"]),
-            *(_mean(row[name], 3) for name in ("best", "training", "gap")),
-            _mean(row["epochs_to_95"], 1),
+            _mean_sd(row["final"], digits),
+            *figures,
             *(row["states"].get(state, "") for state in ENDED_EARLY),
         ]
-        for row in rows
+        for row, figures in zip(rows, others, strict=True)
     ]
     used = [place for place in range(len(columns)) if any(row[place] != "" for row in cells)]
     out.print(f"{path}: {metric.name}", soft_wrap=True)
@@ -206,15 +209,13 @@ def _print_comparison(
     )
 
 
-def _mean(summary: dict[str, Any] | None, digits: int) -> str:
-    return "" if summary is None else f"{summary['mean']:.{digits}f}"
+def _means(rows: Sequence[dict[str, Any]], name: str) -> list[float | None]:
+    """The means of a figure, group by group."""
+    return [None if row[name] is None else row[name]["mean"] for row in rows]
 
 
-def _mean_sd(summary: dict[str, Any] | None) -> str:
-    if summary is None:
-        return ""
-    sd = "" if summary["sd"] is None else f" ± {summary['sd']:.3f}"
-    return _mean(summary, 3) + sd
+def _mean_sd(summary: dict[str, Any] | None, digits: int) -> str:
+    return "" if summary is None else spread(summary["mean"], summary["sd"], digits)
 
 
 def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
@@ -226,4 +227,6 @@ def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
         width = max(len(name) for name, _ in likeliest)
         for name, probability in likeliest:
             bar = "█" * round(30 * probability)
-            out.print(f"  {printable(name):<{width}} {probability:7.2%} {bar}", soft_wrap=True)
+            out.print(
+                f"  {printable(name):<{width}} {percent(probability, 2):>7} {bar}", soft_wrap=True
+            )
