@@ -17,6 +17,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from analysis.numbers import number
 from analysis.tables import told_apart
 from analysis.trials import Trial
 from spaces.experiment import Experiment
@@ -165,7 +166,7 @@ def levels_of(axis: Axis, rows: Sequence[Params]) -> Levels:
 def _bounds(axis: Axis, edges: Floats) -> tuple[float, ...]:
     """The edges in the parameter's own unit, the inner ones short enough to read."""
     first, *inner, last = (10**edges if axis.is_log else edges).tolist()
-    short = [float(f"{edge:.2g}") for edge in inner]
+    short = [float(number(edge, 2)) for edge in inner]
     is_fine = all(a < b for a, b in pairwise([first, *short, last]))
     return (first, *(short if is_fine else inner), last)
 

@@ -12,6 +12,7 @@ from analysis.adjusted import Interval
 from analysis.axes import Axis, Floats
 from analysis.evidence import ALPHA, Finding
 from analysis.importance import ImportanceStudy, half, scaled
+from analysis.numbers import fraction
 from analysis.observed import Observed, compared_epochs, observed_at
 from analysis.trials import Trial
 from spaces.experiment import Experiment
@@ -158,11 +159,12 @@ def _told(
         is_above_all = shares.late[place] > at_first[name]
         matters_more = by.low > 0 and is_above_all and shares.is_real(1, place)
         if matters_less or matters_more:
+            early, late = fraction(shares.early[place]), fraction(shares.late[place])
+            change, low, high = map(fraction, by)
             sentence = (
                 f"{name} matters {'less' if matters_less else 'more'} late: its share is "
-                f"{shares.early[place]:.2f} at epoch {early_epoch} and {shares.late[place]:.2f} at "
-                f"epoch {late_epoch}, among the same {shares.n} configurations "
-                f"(a change of {by.value:.2f}, {by.low:.2f} to {by.high:.2f})"
+                f"{early} at epoch {early_epoch} and {late} at epoch {late_epoch}, among the same "
+                f"{shares.n} configurations (a change of {change}, {low} to {high})"
             )
             figure = "share at the later epoch minus share at the earlier"
             found.append(
@@ -186,10 +188,10 @@ def _lasting(shares: _Shares, early_epoch: int, late_epoch: int) -> list[Finding
         return []
     name = shares.names[top]
     sentence = (
-        f"{name} matters most, early and late: its share is {shares.early[top]:.2f} at epoch "
-        f"{early_epoch} and {shares.late[top]:.2f} at epoch {late_epoch}, among the same "
-        f"{shares.n} configurations (at least {weaker.value:.2f} above the next, "
-        f"{weaker.low:.2f} to {weaker.high:.2f})"
+        f"{name} matters most, early and late: its share is {fraction(shares.early[top])} at epoch "
+        f"{early_epoch} and {fraction(shares.late[top])} at epoch {late_epoch}, among the same "
+        f"{shares.n} configurations (at least {fraction(weaker.value)} above the next, "
+        f"{fraction(weaker.low)} to {fraction(weaker.high)})"
     )
     figure = "share minus that of the next parameter"
     return [Finding("rungs", sentence, (name,), late_epoch, shares.n, figure, *weaker, alpha)]

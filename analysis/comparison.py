@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from analysis.observed import compared_epochs, report_at, shared_epoch
 from analysis.plots import Line, Panel
 from analysis.tables import told_apart
-from analysis.trials import Trial
-from spaces.experiment import Metric
+from analysis.trials import Reported, Trial
+from spaces.experiment import Experiment, Metric
 from spaces.problems import InputError, unknown_name
 
 MOST_VALUES = 10  # different numbers that are groups of their own; more are cut into quarters
@@ -105,42 +106,60 @@ def _quarters(name: str, values: np.ndarray[Any, Any]) -> Callable[[Trial], tupl
     return named
 
 
-def compare_groups(groups: Sequence[Group], metric: Metric) -> list[dict[str, Any]]:
+def compare_groups(experiment: Experiment, groups: Sequence[Group]) -> list[dict[str, Any]]:
     """What ``shoal compare --json`` prints of each group.
 
-    ``final`` and ``best`` are values of the metric, ``training`` is the same measure on the
-    training data at the last epoch; ``gap`` is by how much that is better. ``epochs_to_95``: the
-    first epoch within 5 % of the trial's best value. Each is ``{mean, sd, n}`` over the trials that
-    have a value, which diverged and failed ones have not (sd is None for one trial); None where
-    none has.
+    ``epoch`` is the one at which all trials can be compared (``shared_epoch``), with the figures
+    ``value``, ``training`` (the same measure on the training data) and ``gap`` (by how much that is
+    better) at it; ``by_epoch`` has the same for every epoch at which trials are compared, over the
+    trials of the group that came so far and did not diverge, which at later ones are survivors.
+    ``best`` is the best trial of the group. ``epochs_to_95``: the first epoch within 5 % of the
+    trial's best value, over completed trials. Each figure is ``{mean, sd, n}`` over the trials that
+    have one (sd is None for one trial); None where none has.
     """
-    return [
-        {
+    metric, epochs = experiment.metric, compared_epochs(experiment)
+    shared = shared_epoch(experiment, [trial for group in groups for trial in group.trials])
+    rows = []
+    for group in groups:
+        by_epoch = [_at_epoch(group, metric, epoch) for epoch in epochs]
+        completed = [trial for trial in group.trials if trial.state == "completed"]
+        row = {
             "group": group.values,
             "trials": len(group.trials),
             "states": _states(group),
-            **{
-                name: _summary([figure(trial, metric) for trial in valued])
-                for name, figure in _FIGURES.items()
-            },
+            **by_epoch[epochs.index(shared)],
+            "best": _best_trial(group, metric),
+            "epochs_to_95": _summary([_epochs_to_95(trial, metric) for trial in completed]),
+            "by_epoch": by_epoch,
         }
-        for group in groups
-        for valued in [[t for t in group.trials if t.value(metric) is not None]]
-    ]
+        rows.append(row)
+    return rows
+
+
+def _at_epoch(group: Group, metric: Metric, epoch: int) -> dict[str, Any]:
+    """The figures of a group at one epoch; one that diverged there, or before, has none."""
+    sound = [t for t in group.trials if t.state != "diverged" or t.epoch > epoch]
+    known = [report for t in sound if (report := report_at(t, metric, epoch)) is not None]
+    return {
+        "epoch": epoch,
+        "value": _summary([report.metrics[metric.name] for report in known]),
+        "training": _summary([_training(report, metric) for report in known]),
+        "gap": _summary([_gap(report, metric) for report in known]),
+    }
+
+
+def _best_trial(group: Group, metric: Metric) -> dict[str, Any] | None:
+    sign = 1.0 if metric.mode == "min" else -1.0
+    values = [(sign * v, t) for t in group.trials if (v := t.value(metric)) is not None]
+    if not values:
+        return None
+    _, best = min(values, key=lambda held: (held[0], held[1].number))
+    return {"trial": best.number, "value": best.value(metric), "epoch": best.epoch}
 
 
 def _states(group: Group) -> dict[str, int]:
     states = [trial.state for trial in group.trials]
     return {state: states.count(state) for state in sorted(set(states))}
-
-
-def _final(trial: Trial, metric: Metric) -> float:
-    return trial.reports[-1].metrics[metric.name]
-
-
-def _best(trial: Trial, metric: Metric) -> float:
-    best = trial.scored(metric.model_copy(update={"scope": "best"}))
-    return math.nan if best is None else best.metrics[metric.name]
 
 
 def training_name(metric: Metric) -> str:
@@ -149,7 +168,8 @@ def training_name(metric: Metric) -> str:
 
 
 def _epochs_to_95(trial: Trial, metric: Metric) -> float:
-    best = _best(trial, metric)
+    scored = trial.scored(metric.model_copy(update={"scope": "best"}))
+    best = math.nan if scored is None else scored.metrics[metric.name]
     near = (
         report.epoch
         for report in trial.reports
@@ -158,24 +178,14 @@ def _epochs_to_95(trial: Trial, metric: Metric) -> float:
     return next(near, math.nan)
 
 
-def _training(trial: Trial, metric: Metric) -> float:
+def _training(report: Reported, metric: Metric) -> float:
     name = training_name(metric)
-    found = trial.reports[-1].metrics.get(name, math.nan)
-    return found if name != metric.name else math.nan
+    return math.nan if name == metric.name else report.metrics.get(name, math.nan)
 
 
-def _gap(trial: Trial, metric: Metric) -> float:
-    difference = _training(trial, metric) - _final(trial, metric)
+def _gap(report: Reported, metric: Metric) -> float:
+    difference = _training(report, metric) - report.metrics[metric.name]
     return difference if metric.mode == "max" else -difference
-
-
-_FIGURES: dict[str, Callable[[Trial, Metric], float]] = {
-    "final": _final,
-    "best": _best,
-    "training": _training,
-    "gap": _gap,
-    "epochs_to_95": _epochs_to_95,
-}
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any] | None:
@@ -190,7 +200,7 @@ def curve_panels(groups: Sequence[Group], metric: Metric) -> list[Panel]:
     """The learning curves: a panel for each of loss and accuracy, a line for each group.
 
     A line is the mean over the trials of its group; the band goes from the lowest to the highest.
-    Where only a part of the trials got so far, the line is dashed.
+    Where only a part of the trials got so far, the line is dashed: these are the survivors.
     """
     known = {
         name for group in groups for trial in group.trials for name in trial.reports[0].metrics

@@ -24,7 +24,8 @@ class Standing:
     """A configuration under fresh seeds.
 
     ``searched``: what the search believed. ``scores``: finite ones; ``lost``: how many seeds
-    diverged or failed. ``optimism``: by how much the search made it look better than it is.
+    diverged or failed. ``optimism``: by how much the search made it look better than it is,
+    where it trained it to the end.
     """
 
     trial: int
@@ -211,7 +212,7 @@ def standing(
     searched = None if held is None else held.value
     found = estimate(finite(scores))
     optimism = None
-    if found is not None and searched is not None:
+    if found is not None and held is not None and searched is not None and held.is_of_end:
         optimism = searched - found.mean if metric.mode == "max" else found.mean - searched
     return Standing(
         trial=number,

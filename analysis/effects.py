@@ -100,8 +100,8 @@ def marginal_effects(
     Args:
         experiment: of the run.
         trials: of the run.
-        epoch: at which values are compared; left out, the deepest rung that half of the trials
-            reached (``shared_epoch``).
+        epoch: at which values are compared; left out, the one at which all can be
+            (``shared_epoch``).
         importance: says which parameters' pairs are worth a look; left out, those that stand first
             in the space. activation with init and norm with lr always are.
 

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from analysis.axes import Axis, Bools, axes_of, levels_of
 from analysis.evidence import ALPHA, Finding
+from analysis.numbers import number
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
 
@@ -217,9 +218,9 @@ def _round_between(axis: Axis, below: float, above: float) -> str:
     low, high = (10**below, 10**above) if axis.is_log else (below, above)
     middle = 10 ** ((below + above) / 2) if axis.is_log else (below + above) / 2
     for digits in range(1, 17):
-        text = f"{middle:.{digits}g}"
+        text = number(middle, digits)
         if low <= float(text) < high:
-            return f"{float(text):g}" if digits <= 6 else text
+            return number(float(text), max(digits, 6))
     return repr(low)
 
 

@@ -20,6 +20,7 @@ from analysis.carried import carried
 from analysis.effects import ALWAYS, most_important, pairs_of
 from analysis.evidence import ALPHA, Finding
 from analysis.importance import RungImportance
+from analysis.numbers import number
 from analysis.observed import Observed, observed_at, shared_epoch
 from analysis.quiet import quiet_levels
 from analysis.screened import screened
@@ -51,8 +52,8 @@ def findings(
     Args:
         experiment: of the run.
         trials: of the run.
-        epoch: at which values are compared; left out, the deepest rung that half of the trials
-            reached.
+        epoch: at which values are compared; left out, the one at which all can be
+            (``shared_epoch``).
         importance: says which pairs are looked at, as for ``marginal_effects``.
         seed: of what is drawn.
 
@@ -223,7 +224,8 @@ class _Told:
     def _by(self, by: Interval) -> str:
         """``0.031 (0.012 to 0.05) higher``: by how much something is better."""
         direction = "higher" if self._sign > 0 else "lower"
-        return f"{by.value:.3g} ({by.low:.3g} to {by.high:.3g}) {direction}"
+        by_value, low, high = (number(figure, 3) for figure in by)
+        return f"{by_value} ({low} to {high}) {direction}"
 
     def _finding(
         self,

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from analysis.numbers import fraction, number, percent
+
 RUNG_COLUMNS = ("rung", "trials", "rank correlation with the end", "95 %")
 
 
@@ -46,9 +48,9 @@ class Advice:
         """The advice in words."""
         return (
             f"the data speak for min_epochs: {self.min_epochs}, reduction_factor: "
-            f"{self.reduction_factor}: {self.epochs:.0%} of the epochs, and a regret of "
-            f"{self.regret:.2g} where this setting has {self.regret_now:.2g} (replayed on the "
-            "known curves)"
+            f"{self.reduction_factor}: {percent(self.epochs)} of the epochs, and a regret "
+            f"of {number(self.regret, 2)} where this setting has {number(self.regret_now, 2)} "
+            "(replayed on the known curves)"
         )
 
 
@@ -75,15 +77,16 @@ class Hindsight:
     @property
     def sentences(self) -> list[str]:
         """What was found, in words."""
-        beaten, regret = self.beaten, self.regret
+        beaten = [number(n, 3) for n in (self.beaten.value, self.beaten.low, self.beaten.high)]
+        regret = [number(n, 2) for n in (self.regret.value, self.regret.low, self.regret.high)]
         saved = 1 - self.epochs / self.epochs_to_the_end
         return [
             f"{len(self.beating)} of {self.audited} stopped trials that were trained to the end "
             f"beat the best of the run (trial {self.best}); of all {self.stopped} stopped ones "
-            f"that makes {beaten.value:.1f} (95 %: {beaten.low:.1f} to {beaten.high:.1f})",
+            f"that makes {beaten[0]} (95 %: {beaten[1]} to {beaten[2]})",
             f"regret: had nobody been stopped, the best would have been better by "
-            f"{regret.value:.2g} (95 %: {regret.low:.2g} to {regret.high:.2g})",
-            f"epochs: {self.epochs} instead of {self.epochs_to_the_end}, {saved:.0%} saved",
+            f"{regret[0]} (95 %: {regret[1]} to {regret[2]})",
+            f"epochs: {self.epochs} instead of {self.epochs_to_the_end}, {percent(saved)} saved",
             "each of these is one training with one seed: a small lead may be noise, see "
             "shoal confirm",
             "the data speak for no other min_epochs or reduction_factor"
@@ -95,7 +98,7 @@ class Hindsight:
     def rows(self) -> list[tuple[int, int, str, str]]:
         """Of each rung the epoch, the trials, the rank correlation with the end, its interval."""
         return [
-            (rung.epoch, rung.n, f"{r.value:.2f}", f"{r.low:.2f} to {r.high:.2f}")
+            (rung.epoch, rung.n, fraction(r.value), f"{fraction(r.low)} to {fraction(r.high)}")
             for rung in self.rungs
             for r in [rung.correlation]
         ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.numbers import DIGITS, number
 from analysis.scale import Scale, scale_of
 from analysis.tables import show_value
 
@@ -22,7 +23,7 @@ def model_card(bundle: Bundle, numbers: int) -> str:
     """
     metrics = bundle.metrics
     confirmed = bundle.confirmation
-    value = "diverged" if metrics["value"] is None else f"{metrics['value']:.4f}"
+    value = "diverged" if metrics["value"] is None else number(metrics["value"])
     title = confirmed["sentence"] if confirmed else f"{metrics['metric']} {value}"
     shown = {name: score for name, score in metrics["metrics"].items() if "/" not in name}
     return "\n".join(
@@ -32,7 +33,7 @@ def model_card(bundle: Bundle, numbers: int) -> str:
             _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
             "## These weights\n",
             f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
-            *(f"| {name} | {show_value(score)} |" for name, score in shown.items()),
+            *(f"| {name} | {show_value(score, DIGITS)} |" for name, score in shown.items()),
             *_data(bundle),
             "\n## Files\n\n| file | what it holds |\n|---|---|",
             *_files(bundle, numbers),
@@ -116,7 +117,7 @@ def _data(bundle: Bundle) -> list[str]:
     if bundle.inputs is not None:
         inputs = bundle.inputs
         shape = " x ".join(map(str, inputs["shape"]))
-        mean, std = (", ".join(f"{v:.6g}" for v in inputs[key]) for key in ("mean", "std"))
+        mean, std = (", ".join(number(v, 6) for v in inputs[key]) for key in ("mean", "std"))
         lines.append(
             f"Inputs of shape {shape} in [0, 1], then (x - mean) / std: mean {mean}, std {std}."
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.axes import Floats
-from analysis.trials import Trial
+from analysis.trials import Reported, Trial
 from spaces.experiment import Experiment, Metric
 from spaces.parameters import Params
 
@@ -120,26 +120,38 @@ def _mean(values: list[float]) -> float:
 
 
 def value_at(trial: Trial, metric: Metric, epoch: int) -> float:
-    """A trial's value at an epoch, NaN where it has no finite one; reports stand in their order."""
-    if trial.epoch < epoch:
-        return math.nan
-    reports = trial.reports[:epoch] if metric.scope == "best" else [trial.reports[epoch - 1]]
-    values = [report.metrics.get(metric.name, math.nan) for report in reports]
-    if not math.isfinite(values[-1]):
-        return math.nan
-    finite = [value for value in values if math.isfinite(value)]
-    return min(finite) if metric.mode == "min" else max(finite)
+    """A trial's value at an epoch, NaN where it has no finite one."""
+    report = report_at(trial, metric, epoch)
+    return math.nan if report is None else report.metrics[metric.name]
+
+
+def report_at(trial: Trial, metric: Metric, epoch: int) -> Reported | None:
+    """The report whose value counts at an epoch, None where the epoch has no finite value.
+
+    It is that of the epoch, or with ``scope: best`` the best up to it; reports stand in order.
+    """
+    if trial.epoch < epoch or not _is_finite(trial.reports[epoch - 1], metric):
+        return None
+    if metric.scope == "last":
+        return trial.reports[epoch - 1]
+    known = (report for report in trial.reports[:epoch] if _is_finite(report, metric))
+    choose = min if metric.mode == "min" else max
+    return choose(known, key=lambda report: report.metrics[metric.name])
+
+
+def _is_finite(report: Reported, metric: Metric) -> bool:
+    return math.isfinite(report.metrics.get(metric.name, math.nan))
 
 
 def shared_epoch(experiment: Experiment, trials: Iterable[Trial]) -> int:
-    """The deepest compared epoch that at least half of the trials that reported anything reached.
+    """The epoch at which all trials can be compared: values of different ones are never mixed.
 
-    Values of different epochs must not be mixed, and at a deep rung only the survivors are left.
-    Diverged trials count neither way.
+    With ASHA it is the first rung, however the search went: all enter it, and at later ones only
+    survivors are left. Where nobody is stopped it is the last compared epoch that every ended trial
+    reached; diverged and failed trials count neither way.
     """
-    reached = [trial.epoch for trial in trials if trial.reports and trial.state != "diverged"]
-    deepest, *rest = compared_epochs(experiment)
-    for epoch in rest:
-        if reached and 2 * sum(last >= epoch for last in reached) >= len(reached):
-            deepest = epoch
-    return deepest
+    first, *later = compared_epochs(experiment)
+    if experiment.scheduler.name == "asha":
+        return first
+    lasts = [t.epoch for t in trials if t.reports and t.state in ("completed", "stopped")]
+    return max((epoch for epoch in later if lasts and min(lasts) >= epoch), default=first)

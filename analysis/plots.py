@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from analysis.numbers import percent
 from spaces.problems import printable
 
 MOST_BARS = 10
@@ -163,7 +164,9 @@ def draw_answers(
         likeliest = sorted(classes, key=lambda name: -classes[name])[:MOST_BARS]
         names = [name for name in classes if name in likeliest]
         bars = axes[1].barh([_plain(name) for name in names], [classes[name] for name in names])
-        axes[1].bar_label(bars, [f"{classes[name]:.1%}" for name in names], padding=3, fontsize=8)
+        axes[1].bar_label(
+            bars, [percent(classes[name], 1) for name in names], padding=3, fontsize=8
+        )
         axes[1].invert_yaxis()
         axes[1].set_xlim(0.0, 1.18)
         axes[1].set_xticks([0.0, 0.5, 1.0])

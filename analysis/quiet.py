@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from analysis.adjusted import columns_of
 from analysis.axes import Axis, Bools, Floats, Ints, levels_of
 from analysis.evidence import ALPHA, Finding
+from analysis.numbers import number
 from analysis.observed import Observed
 from spaces.seeds import derive_seed
 
@@ -51,10 +52,11 @@ def quiet_levels(
         if ratio is None or ratio.high >= LITTLE:
             continue
         n = int(case.is_here.sum())
+        value, low, high = (number(each, 2) for each in (ratio.value, ratio.low, ratio.high))
         sentence = (
             f"with {case.name} {case.label} the rest matters little: {metric} has a standard "
-            f"deviation of {ratio.here:.3g}; what the same settings do elsewhere would make it "
-            f"{ratio.elsewhere:.3g} ({ratio.value:.2g} times, {ratio.low:.2g} to {ratio.high:.2g}; "
+            f"deviation of {number(ratio.here, 3)}; what the same settings do elsewhere would "
+            f"make it {number(ratio.elsewhere, 3)} ({value} times, {low} to {high}; "
             f"epoch {observed.epoch}, {n} of {len(case.is_here)} configurations)"
         )
         figure = f"standard deviation of {metric} over that elsewhere"

@@ -9,23 +9,51 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from analysis.numbers import SHORT, digits_apart, number, numbers
 from spaces.problems import printable
 
 
-def show_value(value: object) -> str:
-    """A number to four digits, anything else as a terminal can print it."""
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+def show_value(value: object, digits: int = SHORT) -> str:
+    """A number to so many significant digits, anything else as a terminal can print it."""
+    return number(value, digits) if isinstance(value, float) else printable(str(value))
 
 
 def told_apart(values: Sequence[Any]) -> list[str]:
-    """The values as they are shown, or in full where that would make two of them the same."""
-    texts = [show_value(value) for value in values]
+    """Different values as different texts: in full where the shortest would be the same."""
+    digits = _digits(values)
+    texts = [show_value(value, digits) for value in values]
     return texts if len(set(texts)) == len(texts) else [repr(value) for value in values]
+
+
+def show_column(values: Sequence[object]) -> list[str]:
+    """The cells of a column, its numbers with the digits that tell them apart; None is empty."""
+    digits = _digits(values)
+    return ["" if value is None else show_value(value, digits) for value in values]
+
+
+def show_rows(rows: Sequence[Sequence[object]]) -> list[tuple[str, ...]]:
+    """The cells of a table, column by column as ``show_column`` has them."""
+    columns = [show_column(column) for column in zip(*rows, strict=True)]
+    return list(zip(*columns, strict=True)) if columns else [() for _ in rows]
+
+
+def _digits(values: Sequence[object]) -> int:
+    return digits_apart((value for value in values if isinstance(value, float)), SHORT)
 
 
 def show_params(params: Mapping[str, object]) -> str:
     """``lr=0.001 activation=relu``."""
     return " ".join(f"{printable(name)}={show_value(value)}" for name, value in params.items())
+
+
+def _params_apart(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Each as ``show_params``, with the digits that tell the values of a parameter apart."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    digits = {name: _digits([row.get(name) for row in rows]) for name in names}
+    return [
+        " ".join(f"{printable(k)}={show_value(v, digits[k])}" for k, v in row.items())
+        for row in rows
+    ]
 
 
 def best_table(best: Sequence[dict[str, Any]]) -> Table:
@@ -35,15 +63,11 @@ def best_table(best: Sequence[dict[str, Any]]) -> Table:
         best: rows as ``analysis.run.best_of`` gives them.
     """
     metric = best[0]["metric"] if best else "value"
+    values = numbers([row["value"] for row in best])
+    params = _params_apart([row["params"] for row in best])
     rows = [
-        (
-            row["trial"],
-            f"{row['value']:.4f}",
-            row["epoch"],
-            row["state"],
-            show_params(row["params"]),
-        )
-        for row in best
+        (row["trial"], value, row["epoch"], row["state"], shown)
+        for row, value, shown in zip(best, values, params, strict=True)
     ]
     return rows_table(("trial", metric, "epoch", "state", "parameters"), rows)
 
@@ -53,8 +77,8 @@ def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Tabl
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(Text(printable(column)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(show_value(cell)) for cell in row))  # no text is markup
+    for row in show_rows(rows):
+        table.add_row(*map(Text, row))  # no text is markup
     return table
 
 

@@ -102,11 +102,11 @@ def row(name: str, folder: Path) -> str:
 def _groups(name: str, experiment: Experiment, trials: Trials) -> str:
     fields = CUTS[name].fields
     groups = group_trials(list(trials), experiment.search_space.distributions, fields)
-    rows = compare_groups(groups, experiment.metric)
+    rows = compare_groups(experiment, groups)
     shown = []
     for found in rows:
         label = ", ".join(value for value in found["group"].values() if value != ABSENT)
-        scores = " / ".join(_score(found[name], experiment) for name in ("training", "final"))
+        scores = " / ".join(_score(found[name], experiment) for name in ("training", "value"))
         lost = found["states"].get("diverged", 0)
         note = f" ({lost} of {found['trials']} diverged)" if 0 < lost < found["trials"] else ""
         shown.append(f"{label}: {'diverged' if lost == found['trials'] else scores + note}")

@@ -195,11 +195,12 @@ def export(
     run: Run = None,
 ) -> None:
     """Write the best configuration, with its weights, as a bundle."""
+    from analysis.numbers import number
     from search.program import can_make_onnx
     from search.take_home import export_best
 
     bundle = export_best(chosen_run(run), output)
-    _out.print(f"{output}: {bundle.metrics['metric']} {bundle.metrics['value']:.4f}")
+    _out.print(f"{output}: {bundle.metrics['metric']} {number(bundle.metrics['value'])}")
     if bundle.confirmation is not None:
         _out.print(bundle.confirmation["sentence"], soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.events import Created, Ended, Event, Finished, Resumed, Started, State
 from analysis.journal import Journal, replay
+from analysis.numbers import number
 from analysis.trials import Trial
 from search.budget import SOFT, extended, most_trials
 from search.rules import Rules
@@ -46,9 +47,10 @@ class Coordinator(Trainings):
         """The best trial so far, for people."""
         metric = self.experiment.metric
         best = self.trials.best(metric)
-        if best is None:
+        value = None if best is None else best.value(metric)
+        if best is None or value is None:
             return None
-        score = f"{metric.name} {best.value(metric):.4g}"
+        score = f"{metric.name} {number(value)}"
         line = f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}"
         return Leader("best", line, best.params)
 

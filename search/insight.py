@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from analysis.tables import rows_table, show_params, show_value
+from analysis.numbers import SHORT, digits_apart, numbers, percent, power, spread
+from analysis.tables import rows_table, show_column, show_params, show_value
 from search.options import Json, Run, Set, Spec, opened_run, print_json
 from spaces.experiment import Metric
 from spaces.files import load_experiment
@@ -85,15 +86,17 @@ def compare(
 
     folder, experiment, trials = opened_run(run)
     groups = group_trials(list(trials), experiment.search_space.distributions, by)
+    rows = compare_groups(experiment, groups)
     if output is not None:
         panels = curve_panels(groups, experiment.metric)
         title = (
             f"{experiment.name} by {', '.join(by)}: means, in bands from the lowest to the highest"
         )
         if any(line.dashed_from is not None for panel in panels for line in panel.lines):
-            title += "\ndashed where only a part of the trials got so far"
+            title += (
+                f"\nall trials reach epoch {rows[0]['epoch']}; dashed: only those that got so far"
+            )
         _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
-    rows = compare_groups(groups, experiment.metric)
     print_json(rows) if as_json else _print_comparison(rows, experiment.metric, folder.path, _out)
 
 
@@ -161,10 +164,10 @@ def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
     rows = []
     for one in probed:
         first, last = one.layers[0], one.layers[-1]
-        signal, gradient = (f"{first[m]:.0e}→{last[m]:.0e}" for m in SPREADS)
+        signal, gradient = (f"{power(first[m])}→{power(last[m])}" for m in SPREADS)
         shares = [one.mean("dead"), one.mean("saturated")]
-        texts = ["" if share is None else f"{share:.0%}" for share in shares]
-        over_all = f"{last['activation_std']:.0e}"
+        texts = ["" if share is None else percent(share) for share in shares]
+        over_all = power(last["activation_std"])
         rows.append([*map(show_value, one.values.values()), signal, over_all, gradient, *texts])
     out.print(rows_table(columns, rows))
     out.print(
@@ -181,40 +184,76 @@ def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:
 def _print_comparison(
     rows: Sequence[dict[str, Any]], metric: Metric, path: Path, out: Console
 ) -> None:
-    """What ``shoal compare`` prints."""
-    columns = [*rows[0]["group"], "n", "final", "best", "train", "gap", "to 95 %", *ENDED_EARLY]
-    cells = [
-        [
-            *row["group"].values(),
-            row["trials"],
-            _mean_sd(row["final"]),
-            *(_mean(row[name], 3) for name in ("best", "training", "gap")),
-            _mean(row["epochs_to_95"], 1),
-            *(row["states"].get(state, "") for state in ENDED_EARLY),
-        ]
-        for row in rows
+    """What ``shoal compare`` prints: the groups at the epoch that all reach, then at the rungs."""
+    epoch = rows[0]["epoch"]
+    best = [row["best"] for row in rows]
+    values = numbers([held["value"] for held in best if held is not None])
+    shown = iter(values)
+    columns = [
+        *([row["group"][name] for row in rows] for name in rows[0]["group"]),
+        [row["trials"] for row in rows],
+        _means(rows, "value"),
+        *(show_column(_plain_means(rows, name)) for name in ("training", "gap")),
+        ["" if held is None else f"{next(shown)} (trial {held['trial']})" for held in best],
+        show_column(_plain_means(rows, "epochs_to_95")),
+        *([row["states"].get(state, "") for row in rows] for state in ENDED_EARLY),
     ]
-    used = [place for place in range(len(columns)) if any(row[place] != "" for row in cells)]
-    out.print(f"{path}: {metric.name}", soft_wrap=True)
-    out.print(rows_table([columns[n] for n in used], [[row[n] for n in used] for row in cells]))
+    names = [*rows[0]["group"], "trials", f"at epoch {epoch}", "train", "gap", "best", "to 95 %"]
+    out.print(f"{path}: {metric.name}, at epoch {epoch}", soft_wrap=True)
+    _print_columns([*names, *ENDED_EARLY], columns, out)
+    is_told = _print_epochs(rows, out)
     out.print(
-        f"{metric.name} of n trials, means (± standard deviation) without those that diverged or "
-        "failed; train: the same measure on the "
-        "training data, taken while training (dropout included); gap: by how much train is better "
-        "than final; to 95 %: epochs until a trial is within 5 % of its own best.",
+        f"{metric.name}: means ± standard deviations (of so many trials), each at one epoch. "
+        f"Epoch {epoch} is the one that all trials reach; one that diverged or failed before it "
+        "has no value. "
+        + ("At later epochs only those are left that were not stopped. " if is_told else "")
+        + "Train: the same measure on the training data, taken while training (dropout included); "
+        "gap: by how much train is better; best: the best trial of the group, wherever it ended; "
+        "to 95 %: epochs until a completed trial is within 5 % of its own best.",
         style="dim",
     )
 
 
-def _mean(summary: dict[str, Any] | None, digits: int) -> str:
-    return "" if summary is None else f"{summary['mean']:.{digits}f}"
+def _print_epochs(rows: Sequence[dict[str, Any]], out: Console) -> bool:
+    """The groups at each epoch at which trials are compared, where there are several with values.
+
+    Returns:
+        Whether there are.
+    """
+    places = [
+        place
+        for place in range(len(rows[0]["by_epoch"]))
+        if any(row["by_epoch"][place]["value"] is not None for row in rows)
+    ]
+    if len(places) < 2:
+        return False
+    by_place = [[row["by_epoch"][place] for row in rows] for place in places]
+    columns = [[row["group"][name] for row in rows] for name in rows[0]["group"]]
+    columns += [_means(held, "value") for held in by_place]
+    names = [f"epoch {held[0]['epoch']}" for held in by_place]
+    _print_columns([*rows[0]["group"], *names], columns, out)
+    return True
 
 
-def _mean_sd(summary: dict[str, Any] | None) -> str:
-    if summary is None:
-        return ""
-    sd = "" if summary["sd"] is None else f" ± {summary['sd']:.3f}"
-    return _mean(summary, 3) + sd
+def _print_columns(names: Sequence[str], columns: Sequence[Sequence[Any]], out: Console) -> None:
+    """A table of those columns in which anything stands."""
+    used = [place for place, column in enumerate(columns) if any(cell != "" for cell in column)]
+    rows = list(zip(*(columns[place] for place in used), strict=True))
+    out.print(rows_table([names[place] for place in used], rows))
+
+
+def _plain_means(rows: Sequence[dict[str, Any]], name: str) -> list[float | None]:
+    """The means of a figure, group by group."""
+    return [None if row[name] is None else row[name]["mean"] for row in rows]
+
+
+def _means(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
+    """The same with standard deviations and counts, as texts."""
+    digits = digits_apart((m for m in _plain_means(rows, name) if m is not None), SHORT)
+    return [
+        "" if held is None else f"{spread(held['mean'], held['sd'], digits)} ({held['n']})"
+        for held in (row[name] for row in rows)
+    ]
 
 
 def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
@@ -226,4 +265,6 @@ def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
         width = max(len(name) for name, _ in likeliest)
         for name, probability in likeliest:
             bar = "█" * round(30 * probability)
-            out.print(f"  {printable(name):<{width}} {probability:7.2%} {bar}", soft_wrap=True)
+            out.print(
+                f"  {printable(name):<{width}} {percent(probability, 2):>7} {bar}", soft_wrap=True
+            )

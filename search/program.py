@@ -17,6 +17,7 @@ import torch
 from packaging.version import Version
 from torch import nn
 
+from analysis.numbers import number
 from spaces.problems import InputError, RunError
 from trainables.config import TrainConfig
 from trainables.data import InputSpec, load_data
@@ -87,7 +88,7 @@ def make_programs(
         node.meta.pop("stack_trace", None)  # it names folders of this machine
     difference = _difference(exported.module()(samples), expected)
     if not difference <= CLOSE:
-        raise RunError(f"model.pt2 answers otherwise than the model, by up to {difference:g}")
+        raise RunError(f"model.pt2 answers otherwise than the model, by up to {number(difference)}")
     buffer = io.BytesIO()
     torch.export.save(exported, buffer)
     programs = {"model.pt2": buffer.getvalue()}
@@ -134,7 +135,9 @@ def _onnx_program(
     program: bytes = converted.model_proto.SerializeToString()
     difference = _difference(_onnx_answers(program, samples), expected)
     if not difference <= CLOSE_ONNX:
-        raise RunError(f"ONNX Runtime answers otherwise than the model, by up to {difference:g}")
+        raise RunError(
+            f"ONNX Runtime answers otherwise than the model, by up to {number(difference)}"
+        )
     return program
 
 

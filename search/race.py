@@ -9,6 +9,7 @@ from statistics import fmean
 
 from analysis.estimates import student
 from analysis.events import Job
+from analysis.numbers import number
 from analysis.trials import Trials
 from search.trainings import Leader
 from spaces.experiment import Metric
@@ -64,7 +65,7 @@ class Race:
             return None
         best = max(known, key=lambda trial: self._good(scores[trial]))
         seeds = "1 seed" if len(scores[best]) == 1 else f"{len(scores[best])} seeds"
-        score = f"{self.metric.name} {fmean(scores[best]):.4g} over {seeds}"
+        score = f"{self.metric.name} {number(fmean(scores[best]))} over {seeds}"
         line = f"{score}  trial {best}; {len(alive)} of {len(self.candidates)} can still win"
         return Leader("leader", line, trials.by_number[best].params)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from analysis.bundle import check_target
+from analysis.numbers import number, numbers
 from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
@@ -97,9 +98,10 @@ def _print_gain(
     baseline = trials.by_number[0]
     value = baseline.value(experiment.metric)
     if value is not None:
+        before, best = numbers([value, rows[0]["value"]])
         out.print(
-            f"baseline (trial 0): {value:.4f}; the best is trial {rows[0]['trial']} with "
-            f"{rows[0]['value']:.4f} (searched, not yet confirmed)",
+            f"baseline (trial 0): {before}; the best is trial {rows[0]['trial']} with {best} "
+            "(searched, not yet confirmed)",
             soft_wrap=True,
         )
 
@@ -180,7 +182,8 @@ def train_and_compare(
 
     def print_epoch(report: Any) -> None:
         if out is not None:
-            shown = "  ".join(f"{k} {v:.4g}" for k, v in report.metrics.items() if "/" not in k)
+            metrics = ((k, v) for k, v in report.metrics.items() if "/" not in k)
+            shown = "  ".join(f"{name} {number(metric)}" for name, metric in metrics)
             out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True, markup=False)
 
     split = None if record is None else record.split
@@ -202,12 +205,12 @@ def train_and_compare(
 def _print_comparison(found: dict[str, Any], out: Console) -> None:
     out.print(
         f"{found['metric']}: recorded {found['recorded']!r}, retrained {found['retrained']!r}, "
-        f"difference {found['difference']:g}",
+        f"difference {number(found['difference'])}",
         markup=False,
     )
     if "verdict" in found:
-        low, high = found["expected"]
-        expected = f"that in which 95 % of trainings are expected ({low:.4g} to {high:.4g})"
+        low, high, _ = numbers([*found["expected"], found["retrained"]])
+        expected = f"that in which 95 % of trainings are expected ({low} to {high})"
         words = {
             "equal": "equal to the last digit",
             "inside": f"not equal, but inside the interval: {expected}",

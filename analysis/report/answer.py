@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.confirmation import Confirmation, figure_names, figures_of
+from analysis.numbers import SHORT, number, numbers
 from analysis.report.section import Cell, Code, Material, Part, Section, Table, Text
 from analysis.scale import Scale
 from analysis.trials import Trial
@@ -48,13 +49,15 @@ def _searched(material: Material) -> list[Part]:
     value = best.value(metric)
     assert value is not None
     verb = "leads so far" if material.is_live else "is the best found"
-    sentence = f"Trial {best.number} {verb}: {metric.name} {_exact(value)}"
     before = None if baseline is None else baseline.value(metric)
+    score, *others = numbers([value] if before is None else [value, before])
+    sentence = f"Trial {best.number} {verb}: {metric.name} {score}"
     if best is baseline:
         sentence += ". It is the baseline: nothing better was found"
     elif before is not None:
         more = "more" if value > before else "less"
-        sentence += f", {_exact(abs(value - before))} {more} than the baseline's {_exact(before)}"
+        by = number(abs(value - before), SHORT)
+        sentence += f", {by} {more} than the baseline's {others[0]}"
     missing = (
         "Searched, not yet confirmed: one reading each, the highest of many, which is partly luck. "
         "Fresh seeds give it an interval, and the test split is read then:"
@@ -151,7 +154,3 @@ def trial_data(trial: Trial | None, metric: Metric) -> dict[str, Any] | None:
         "attempts": trial.attempts,
         "reason": trial.reason,
     }
-
-
-def _exact(value: float) -> str:
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"

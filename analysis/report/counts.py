@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.events import STATES, State
+from analysis.numbers import percent
 from analysis.report.section import Cell, Material, Section, Table, Text
 
 _MEANINGS: dict[State, str] = {
@@ -30,7 +31,7 @@ def rungs_section(material: Material) -> Section:
         text = f"No rungs: every trial may train to epoch {scheduler.max_epochs}."
         return Section("Rungs", "rungs", [Text(text)], [])
     columns = ["epoch", "entered", "passed", "share passed", "stopped", "diverged"]
-    shares = [f"{row['passed'] / row['entered']:.0%}" if row["entered"] else "" for row in rows]
+    shares = [percent(row["passed"] / row["entered"]) if row["entered"] else "" for row in rows]
     cells: list[list[Cell]] = [
         [row["epoch"], row["entered"], row["passed"], share, row["stopped"], row["diverged"]]
         for row, share in zip(rows, shares, strict=True)

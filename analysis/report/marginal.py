@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis.effects import Effect, Pair
+from analysis.numbers import numbers
 from analysis.report.section import Figure, Grid, Material, Section, Text, label
-from analysis.tables import show_value
+from analysis.tables import show_column
 from spaces.experiment import Metric
 from spaces.problems import InputError
 
@@ -84,9 +85,14 @@ def _effect(effect: Effect, metric: Metric) -> Figure:
             "color": "--completed",
             "thickness": 1.5,
         },
-        "customdata": [[label(level.label), level.n, level.diverged] for _, level, _ in known],
-        "hovertemplate": "%{customdata[0]}: %{y:.4g}<br>%{customdata[1]} configurations, "
-        "%{customdata[2]} diverged<extra></extra>",
+        "customdata": [
+            [label(level.label), shown, level.n, level.diverged]
+            for (_, level, _), shown in zip(
+                known, numbers([mean for *_, mean in known]), strict=True
+            )
+        ],
+        "hovertemplate": "%{customdata[0]}: %{customdata[1]}<br>%{customdata[2]} configurations, "
+        "%{customdata[3]} diverged<extra></extra>",
         "marker": {"color": "--completed", "size": 8},
     }
     x = {
@@ -101,12 +107,9 @@ def _effect(effect: Effect, metric: Metric) -> Figure:
 
 
 def _pair(pair: Pair, metric: Metric) -> Figure:
+    shown = iter(show_column([mean for row in pair.means for mean in row]))
     text = [
-        [
-            "" if mean is None else f"{show_value(mean)}<br>n={n}"
-            for mean, n in zip(*row, strict=True)
-        ]
-        for row in zip(pair.means, pair.counts, strict=True)
+        [f"{mean}<br>n={n}" if (mean := next(shown)) else "" for n in row] for row in pair.counts
     ]
     trace = {
         "type": "heatmap",
@@ -129,10 +132,6 @@ def _pair(pair: Pair, metric: Metric) -> Figure:
         "height": 120 + 52 * len(pair.row_labels),
     }
     return Figure([trace], layout)
-
-
-def _cell(mean: float | None, n: int) -> str:
-    return "" if mean is None else f"{show_value(mean)}<br>n={n}"
 
 
 def _ticks(name: str, labels: tuple[str, ...]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis.importance import Evaluator, RungImportance, Share
+from analysis.numbers import fraction
 from analysis.report.section import Figure, Grid, Material, Part, Section, Text, label
 from spaces.problems import InputError
 
@@ -88,9 +89,12 @@ def _traces(evaluator: Evaluator, shares: list[Share], names: list[str]) -> list
                 "thickness": 1.5,
                 "width": 0,
             },
-            "customdata": [[label(n), s.low, s.high] for n, s in zip(names, shares, strict=True)],
-            "hovertemplate": f"%{{customdata[0]}}, {evaluator}: %{{x:.2f}} "
-            "(%{customdata[1]:.2f} to %{customdata[2]:.2f})<extra></extra>",
+            "customdata": [
+                [label(name), *map(fraction, (share.value, share.low, share.high))]
+                for name, share in zip(names, shares, strict=True)
+            ],
+            "hovertemplate": f"%{{customdata[0]}}, {evaluator}: %{{customdata[1]}} "
+            "(%{customdata[2]} to %{customdata[3]})<extra></extra>",
             "marker": {"color": colour, "size": 8},
         }
     ]
@@ -102,7 +106,8 @@ def _traces(evaluator: Evaluator, shares: list[Share], names: list[str]) -> list
                 "name": "chance",
                 "x": [chance for chance, _ in known],
                 "y": [height for _, height in known],
-                "hovertemplate": "by chance: %{x:.2f}<extra></extra>",
+                "customdata": [fraction(chance) for chance, _ in known],
+                "hovertemplate": "by chance: %{customdata}<extra></extra>",
                 "marker": {
                     "symbol": "line-ns-open",
                     "color": "--quiet",

@@ -110,14 +110,14 @@ function compared(a, b) {
   return String(a).localeCompare(String(b));
 }
 
-function shown(cell) {
+function shown(cell, digits) {
   if (cell === null) return "";
-  return typeof cell === "number" && !Number.isInteger(cell) ? String(Number(cell.toPrecision(5))) : String(cell);
+  return typeof cell === "number" && !Number.isInteger(cell) ? String(Number(cell.toPrecision(digits))) : String(cell);
 }
 
 class TrialTable {
-  constructor(place, { columns, rows, sorted, descending }) {
-    Object.assign(this, { place, columns, rows, found: rows, sorted, sign: descending ? -1 : 1, first: 0 });
+  constructor(place, { columns, rows, digits, sorted, descending }) {
+    Object.assign(this, { place, columns, rows, digits, found: rows, sorted, sign: descending ? -1 : 1, first: 0 });
     this.isNumber = columns.map((_, n) => rows.every((row) => row[n] === null || typeof row[n] === "number"));
     this.filter = Object.assign(document.createElement("input"), { type: "search", placeholder: "filter: words, or lr<0.01 state=completed" });
     this.filter.setAttribute("aria-label", "Filter the trials");
@@ -194,7 +194,7 @@ class TrialTable {
     const line = document.createElement("tr");
     line.append(...row.map((value, n) => {
       const cell = document.createElement("td");
-      cell.textContent = shown(value);
+      cell.textContent = shown(value, this.digits[n]);
       if (this.isNumber[n]) cell.className = "number";
       else if (n === 1) cell.className = `state ${value}`;
       else if (cell.textContent.length > 40) cell.className = "long";

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.events import STATES
+from analysis.numbers import DIGITS, digits_apart, number
 from analysis.report.section import (
     Code,
     Figure,
@@ -24,11 +25,11 @@ from analysis.report.section import (
     Text,
     TrialTable,
 )
-from analysis.tables import show_value
+from analysis.tables import show_column
 from spaces.problems import printable
 
 _HERE = Path(__file__).parent
-_DIGITS = 6  # of the numbers that are drawn
+_DRAWN_DIGITS = 6  # of the numbers that are drawn
 _NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]?\d+)?%?$")
 
 
@@ -65,7 +66,7 @@ def page_of(title: str, sections: Sequence[Section]) -> bytes:
 <main>
 {body}
 </main>
-<script type="application/json" id="figures">{_json(page.figures)}</script>
+<script type="application/json" id="figures">{_json(_rounded(page.figures))}</script>
 <script type="application/json" id="trials-data">{_json(page.tables)}</script>
 <script>{scripts[0]}</script>
 <script>{scripts[1]}</script>
@@ -90,18 +91,30 @@ def _newlines(script: str) -> str:
 
 def _json(value: Any) -> str:
     """JSON that can stand in a script element: no text in it can end the element."""
-    text = json.dumps(_rounded(value), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: Any, digits: int = _DRAWN_DIGITS) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+        return float(number(value, digits)) if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _rounded(held) for key, held in value.items()}
+        return {key: _rounded(held, digits) for key, held in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(held) for held in value]
+        return [_rounded(held, digits) for held in value]
     return value
+
+
+def _trials_data(table: TrialTable) -> dict[str, Any]:
+    """The table of all trials for the page's script; ``digits``: how many it shows of a column."""
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    digits = [DIGITS] * len(columns)
+    values = columns[table.sorted]
+    digits[table.sorted] = digits_apart(v for v in values if isinstance(v, float))
+    held = [
+        _rounded(column, max(_DRAWN_DIGITS, n)) for column, n in zip(columns, digits, strict=True)
+    ]
+    return {**dataclasses.asdict(table), "rows": list(zip(*held, strict=True)), "digits": digits}
 
 
 def _text(value: object) -> str:
@@ -135,7 +148,7 @@ class _Page:
                 caption = f'<p class="note">{_text(part.caption)}</p>' if part.caption else ""
                 return f'<div class="grid">\n{figures}\n</div>\n{caption}'
             case TrialTable():
-                self.tables.append(dataclasses.asdict(part))
+                self.tables.append(_trials_data(part))
                 return f'<div class="trials" data-table="{len(self.tables) - 1}"></div>'
 
     def _figure(self, figure: Figure) -> str:
@@ -151,30 +164,33 @@ class _Page:
 
 def _table(table: Table) -> str:
     caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
-    kinds = [_kind([row[place] for row in table.rows]) for place in range(len(table.columns))]
+    places = range(len(table.columns))  # of a table without rows, too
+    columns = [_shown([row[place] for row in table.rows]) for place in places]
+    kinds = [_kind(column) for column in columns]
     head = "".join(
         f'<th scope="col"{kind}>{_text(name)}</th>'
         for name, kind in zip(table.columns, kinds, strict=True)
     )
-    rows = "\n".join(f"<tr>{''.join(map(_cell, row, kinds))}</tr>" for row in table.rows)
+    rows = "\n".join(
+        f"<tr>{''.join(map(_cell, row, kinds))}</tr>" for row in zip(*columns, strict=True)
+    )
     body = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
     return f'<div class="frame"><table>{caption}{body}</table></div>'
 
 
-def _kind(column: Sequence[Any]) -> str:
+def _kind(column: Sequence[str]) -> str:
     """How a column is set: numbers stand on the right."""
-    texts = [_shown(value) for value in column if value is not None]
+    texts = [text for text in column if text]
     return ' class="number"' if texts and all(map(_NUMBER.match, texts)) else ""
 
 
-def _cell(value: Any, kind: str) -> str:
-    if value in STATES:
-        kind = f' class="state {value}"'
-    return f"<td{kind}>{_text(_shown(value))}</td>"
+def _cell(text: str, kind: str) -> str:
+    if text in STATES:
+        kind = f' class="state {text}"'
+    return f"<td{kind}>{_text(text)}</td>"
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}" if is_whole else show_value(value)
+def _shown(column: Sequence[Any]) -> list[str]:
+    is_whole = [isinstance(value, int) and not isinstance(value, bool) for value in column]
+    texts = zip(column, is_whole, show_column(column), strict=True)
+    return [f"{value:,}" if whole else text for value, whole, text in texts]

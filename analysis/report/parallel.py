@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.numbers import SHORT, digits_apart
 from analysis.report.parameters import ParameterAxis, parameter_axes, valued_sample
 from analysis.report.section import Figure, Material, Section, Text, label
-from analysis.tables import show_value
+from analysis.tables import show_value, told_apart
 from analysis.trials import Trial
 from spaces.experiment import Metric
 
@@ -27,11 +28,12 @@ _GOLDEN = 0.618034
 
 @dataclass(frozen=True)
 class _Scale:
-    """Where the values of one axis stand, from 0 to 1."""
+    """Where the values of one axis stand, from 0 to 1; ``digits``: how many are shown of one."""
 
     axis: ParameterAxis
     low: float
     high: float
+    digits: int = SHORT
 
     def height(self, value: float) -> float:
         low, high = self.low, self.high
@@ -47,7 +49,8 @@ class _Scale:
         if self.low == self.high:
             return [(0.5, show_value(self.low))]
         heights = (0.0, 0.5, 1.0)
-        return [(height, show_value(float(self._value(height)))) for height in heights]
+        texts = told_apart([float(self._value(height)) for height in heights])
+        return list(zip(heights, texts, strict=True))
 
     def _value(self, height: float) -> float:
         if self.axis.is_log:
@@ -90,7 +93,7 @@ def _figure(
 ) -> Figure:
     value_axis = ParameterAxis(metric.name)
     values = [value for trial in trials if (value := trial.value(metric)) is not None]
-    scales = [_Scale(value_axis, min(values), max(values))]
+    scales = [_Scale(value_axis, min(values), max(values), digits_apart(values))]
     scales += [_scale(axis, trials) for axis in axes]
     data = [
         _level(level, trials[begin:end], scales, metric)
@@ -146,7 +149,7 @@ def _level(
             held = trial.value(metric) if place == 0 else trial.params.get(name, "–")
             xs.append(place)
             ys.append(_height(scale, trial, held, is_absent=place > 0 and name not in trial.params))
-            shown = held if isinstance(held, str | None) else show_value(held)
+            shown = held if isinstance(held, str | None) else show_value(held, scale.digits)
             told.append([trial.number, label(name), label(shown)])
         xs.append(None)
         ys.append(None)

@@ -18,7 +18,7 @@ from analysis.report.section import (
     Text,
     TrialTable,
 )
-from analysis.tables import show_value
+from analysis.tables import show_rows
 
 MOST_ROWS = 50  # of the table of all trials, in Markdown
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~#&])")
@@ -52,13 +52,8 @@ def _markdown(part: Part) -> str:
 
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head, *cells = [[_cell(value) for value in line] for line in (columns, *rows)]
-    lines = [head, ["---"] * len(columns), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else _escaped(show_value(value))
+    lines = [columns, ["---"] * len(columns), *show_rows(rows)]
+    return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
 
 
 def _escaped(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from analysis.numbers import percent
 from analysis.report.answer import trial_data
 from analysis.report.section import (
     Cell,
@@ -96,7 +97,7 @@ def _cost(material: Material) -> dict[str, Any]:
 def _share(saved: int, trained: int) -> str:
     if not saved:
         return "0"
-    return f"{saved:,}: {saved / (saved + trained):.0%} of {saved + trained:,}"
+    return f"{saved:,}: {percent(saved / (saved + trained))} of {saved + trained:,}"
 
 
 def duration(seconds: float) -> str:

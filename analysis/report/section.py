@@ -87,7 +87,7 @@ class Grid:
 class TrialTable:
     """The table of all trials, which a reader sorts and filters.
 
-    ``sorted``: the column by which it begins to be sorted.
+    ``sorted``: the column by which it begins to be sorted, whose numbers are told apart.
     """
 
     columns: Sequence[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from optuna.distributions import (
@@ -15,8 +16,9 @@ from optuna.distributions import (
 
 from analysis.comparison import MOST_GROUPS, compare_groups, curve_panels, group_trials
 from analysis.trials import Reported, Trial
-from spaces.experiment import Metric
+from spaces.experiment import Experiment, Metric
 from spaces.problems import InputError
+from tests import made
 
 ACCURACY = Metric(name="val_accuracy", mode="max")
 LOSS = Metric(name="val_loss", mode="min")
@@ -25,6 +27,17 @@ SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-5, 1.0),
     "width": IntDistribution(1, 100),
 }
+
+
+def to_the_end(epochs: int, metric: Metric = ACCURACY) -> Experiment:
+    """An experiment that stops nobody."""
+    made_one = made.experiment(scheduler={"name": "none", "max_epochs": epochs})
+    return made_one.model_copy(update={"metric": metric})
+
+
+def stopping() -> Experiment:
+    """An experiment with rungs at 1 and 3, and 9 epochs."""
+    return made.experiment()
 
 
 def trial(number: int, values: list[float], state: Any = "completed", **params: Any) -> Trial:
@@ -101,16 +114,48 @@ def test_the_figures_are_those_calculated_by_hand() -> None:
         trial(0, [0.5, 0.90, 0.96, 0.94], activation="tanh"),
         trial(1, [0.8, 0.82, 0.80, 0.80], activation="tanh"),
     ]
-    (row,) = compare_groups(group_trials(trials, SPACE, ["activation"]), ACCURACY)
-    assert row["trials"] == 2
-    assert row["final"] == {"mean": pytest.approx(0.87), "sd": pytest.approx(0.0989949), "n": 2}
-    assert row["best"]["mean"] == pytest.approx((0.96 + 0.82) / 2)
+    groups = group_trials(trials, SPACE, ["activation"])
+    (row,) = compare_groups(to_the_end(4), groups)
+    assert (row["trials"], row["epoch"]) == (2, 4)
+    assert row["value"] == {"mean": pytest.approx(0.87), "sd": pytest.approx(0.0989949), "n": 2}
+    assert row["best"] == {"trial": 0, "value": 0.94, "epoch": 4}
     assert row["training"]["mean"] == pytest.approx(0.97)
     assert row["gap"]["mean"] == pytest.approx(0.1)
     assert row["epochs_to_95"]["mean"] == (3 + 1) / 2  # 0.912 and 0.779 are near enough
-    (row,) = compare_groups(group_trials(trials, SPACE, ["activation"]), LOSS)
-    assert row["best"]["mean"] == pytest.approx((0.04 + 0.18) / 2)
+    assert [held["epoch"] for held in row["by_epoch"]] == [1, 3, 4]
+    assert row["by_epoch"][0]["value"]["mean"] == pytest.approx(0.65)
+    (row,) = compare_groups(to_the_end(4, LOSS), groups)
+    assert row["best"]["value"] == pytest.approx(0.06)
     assert row["gap"]["mean"] == pytest.approx(-0.1)  # this training loss is above
+
+
+def test_a_group_is_not_worse_for_its_trials_that_were_stopped() -> None:
+    """The mean of last values would be 0.575 for relu, which is better at every epoch."""
+    long = [0.6, 0.7, 0.8, *[0.9] * 5]
+    trials = [trial(n, [0.5], "stopped", activation="relu") for n in range(5)]
+    trials += [
+        trial(5, [*long, 0.95], activation="relu"),
+        trial(6, [0.45], "stopped", activation="tanh"),
+        trial(7, [*long, 0.90], activation="tanh"),
+    ]
+    tanh, relu = compare_groups(stopping(), group_trials(trials, SPACE, ["activation"]))
+    assert relu["epoch"] == tanh["epoch"] == 1
+    assert (relu["value"]["n"], tanh["value"]["n"]) == (6, 2)
+    assert relu["value"]["mean"] == pytest.approx((5 * 0.5 + 0.6) / 6)
+    assert relu["gap"]["mean"] == pytest.approx(0.1)
+    assert relu["best"] == {"trial": 5, "value": 0.95, "epoch": 9}
+    assert relu["epochs_to_95"]["n"] == 1
+    last = relu["by_epoch"][-1]
+    assert (last["epoch"], last["value"]) == (9, {"mean": 0.95, "sd": None, "n": 1})
+
+
+def test_the_best_epoch_so_far_counts_with_its_own_training_score() -> None:
+    best = Metric(name="val_accuracy", mode="max", scope="best")
+    curve = trial(0, [0.5, 0.9, 0.7, 0.6], activation="relu")
+    curve.reports[1].metrics["train_accuracy"] = 0.95
+    (row,) = compare_groups(to_the_end(4, best), group_trials([curve], SPACE, ["activation"]))
+    assert (row["epoch"], row["value"]["mean"]) == (4, 0.9)
+    assert row["gap"]["mean"] == pytest.approx(0.05)
 
 
 def test_what_diverged_does_not_spoil_the_figures_of_its_group() -> None:
@@ -121,10 +166,11 @@ def test_what_diverged_does_not_spoil_the_figures_of_its_group() -> None:
         trial(1, [0.7], "stopped", activation="relu"),
         trial(2, [math.nan], "diverged", activation="tanh"),
     ]
-    tanh, relu = compare_groups(group_trials(trials, SPACE, ["activation"]), ACCURACY)
-    assert relu["final"] == {"mean": 0.7, "sd": None, "n": 1}
+    tanh, relu = compare_groups(stopping(), group_trials(trials, SPACE, ["activation"]))
+    assert relu["value"] == {"mean": pytest.approx((0.5 + 0.2 + 0.7) / 3), "sd": ANY, "n": 3}
     assert relu["states"] == {"diverged": 2, "failed": 1, "stopped": 1}
-    assert tanh["final"] is tanh["best"] is tanh["epochs_to_95"] is None
+    assert relu["best"]["trial"] == 1
+    assert tanh["value"] is tanh["best"] is tanh["epochs_to_95"] is None
 
 
 def test_curves_are_means_in_a_band_and_thin_where_trials_were_stopped() -> None:
@@ -157,7 +203,7 @@ def test_metrics_of_own_code_have_a_panel_of_their_own() -> None:
     own.reports[0].metrics["train_loss"] = 1.0
     titles = [panel.title for panel in curve_panels(groups, metric)]
     assert titles == ["train_loss", "score"]
-    (row,) = compare_groups(groups, metric)
+    (row,) = compare_groups(to_the_end(1, metric), groups)
     assert row["gap"] is row["training"] is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -312,9 +313,16 @@ def test_the_bounds_of_bins_are_short_unless_the_range_is_too_narrow() -> None:
     assert narrow.codes.tolist() == [2]
 
 
-def test_values_are_compared_at_the_deepest_rung_that_half_of_the_trials_reached() -> None:
+def test_values_are_compared_at_the_first_rung_however_many_came_further() -> None:
     stopped = searched(60, early_lr_late_activation, scheduler={"max_epochs": 9})
     assert shared_epoch(*stopped) == 1
+    better_and_better = count()  # as a sampler that learns: each passes
+    experiment, trials = searched(30, lambda *_: float(next(better_and_better)))
+    assert shared_epoch(experiment, trials) == 1
+    assert all(trial.state == "completed" for trial in trials)
+
+
+def test_values_are_compared_at_the_last_epoch_where_nobody_is_stopped() -> None:
     to_the_end = searched(10, early_lr_late_activation, scheduler={"name": "none", "max_epochs": 9})
     assert shared_epoch(*to_the_end) == 9
 

@@ -20,6 +20,7 @@ import pytest
 from analysis import events
 from analysis.confirmation import Confirmation, confirmation_of
 from analysis.events import Confirmed, Created, Finished, Report, Rerun, Resumed
+from analysis.numbers import numbers
 from analysis.report.build import SECTIONS, WRITERS, build_report
 from analysis.report.section import Figure, Grid, Section, Table, Text
 from analysis.reruns import Reruns
@@ -118,8 +119,9 @@ def test_the_answer_comes_first_with_the_winner_and_its_gain(tmp_path: Path) -> 
     assert value is not None
     assert before is not None
     text = readable(written(coordinator, tmp_path))
-    lead = f"Trial {best.number} is the best found: val_accuracy {value:.4f}, "
-    lead += f"{value - before:.4f} more than the baseline's {before:.4f}."
+    shown, shown_before = numbers([value, before])
+    lead = f"Trial {best.number} is the best found: val_accuracy {shown}, "
+    lead += f"{value - before:.4g} more than the baseline's {shown_before}."
     assert lead in text
     assert "not yet confirmed: one reading each, the highest of many" in text
     assert f"shoal confirm {tmp_path}" in text

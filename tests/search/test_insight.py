@@ -183,7 +183,7 @@ def test_compare_prints_a_table_a_document_and_a_picture(
     run, picture = a_run(tmp_path), tmp_path / "curves.png"
     assert main(["compare", run, "--by", "activation", "-o", str(picture)]) == 0
     table = capsys.readouterr().out
-    assert all(word in table for word in ("activation", "val_accuracy", "final", "gap", "stopped"))
+    assert all(word in table for word in ("activation", "at epoch 1", "gap", "stopped"))
     assert picture.read_bytes().startswith(PNG)
     assert main(["compare", run, "--by", "activation", "--by", "lr", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -217,7 +217,7 @@ def test_repeats_give_groups_of_several_seeds(
     }
     assert main(["compare", a_run(tmp_path, **changes), "--by", "activation", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [(row["group"]["activation"], row["final"]["n"]) for row in rows] == [
+    assert [(row["group"]["activation"], row["value"]["n"]) for row in rows] == [
         ("none", 3),
         ("tanh", 3),
         ("relu", 3),
