@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from spaces.experiment import Metric
 from spaces.problems import printable
 
 
@@ -28,13 +29,13 @@ def show_params(params: Mapping[str, object]) -> str:
     return " ".join(f"{printable(name)}={show_value(value)}" for name, value in params.items())
 
 
-def best_table(best: Sequence[dict[str, Any]]) -> Table:
-    """The best configurations, one a row.
+def best_table(best: Sequence[dict[str, Any]], metric: Metric) -> Table:
+    """The best configurations, one a row; a line below says which values are better.
 
     Args:
         best: rows as ``analysis.run.best_of`` gives them.
+        metric: by which they are the best.
     """
-    metric = best[0]["metric"] if best else "value"
     rows = [
         (
             row["trial"],
@@ -45,7 +46,10 @@ def best_table(best: Sequence[dict[str, Any]]) -> Table:
         )
         for row in best
     ]
-    return rows_table(("trial", metric, "epoch", "state", "parameters"), rows)
+    table = rows_table(("trial", metric.name, "epoch", "state", "parameters"), rows)
+    table.caption = Text(f"{printable(metric.name)}: {metric.better_values}")
+    table.caption_justify = "left"
+    return table
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

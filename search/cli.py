@@ -153,7 +153,7 @@ def status(run: Run = None, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    print_status(found, _out)
+    print_status(found, experiment.metric, _out)
     if confirmation is not None:
         note = f" ({confirmation.note})" if confirmation.note else ""
         who = "" if confirmation.winner is None else f"trial {confirmation.winner.trial}: "
@@ -171,7 +171,7 @@ def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
 
     _, experiment, trials = opened_run(run)
     rows = best_of(trials, experiment.metric, top or 5)
-    print_json(rows) if as_json else _out.print(best_table(rows))
+    print_json(rows) if as_json else _out.print(best_table(rows, experiment.metric))
 
 
 @app.command()

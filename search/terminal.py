@@ -15,7 +15,7 @@ from analysis.bundle import check_target
 from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
-from spaces.experiment import Experiment
+from spaces.experiment import Experiment, Metric
 from spaces.problems import printable
 
 
@@ -66,7 +66,7 @@ def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | Non
         print(f"error: every trial failed; the last one:\n{reason}", file=sys.stderr)
         return 1
     rows = best_of(trials, experiment.metric, top=5)
-    out.print(best_table(rows))
+    out.print(best_table(rows, experiment.metric))
     _print_gain(trials, experiment, rows, out)
     page = [] if report is None else [(escape(str(report)), "the report; open it in a browser")]
     for command, purpose in (
@@ -103,7 +103,7 @@ def _print_gain(
         )
 
 
-def print_status(status: dict[str, Any], out: Console) -> None:
+def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
     """What ``shoal status`` prints."""
     out.print(f"{status['run']}: {status['state']}", soft_wrap=True, markup=False)
     is_live = status["state"] == "running"
@@ -113,7 +113,7 @@ def print_status(status: dict[str, Any], out: Console) -> None:
     if status["state"] == "interrupted":
         out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True, markup=False)
     if status["best"] is not None:
-        out.print(best_table([status["best"]]))
+        out.print(best_table([status["best"]], metric))
 
 
 def print_description(found: dict[str, Any], out: Console) -> None:

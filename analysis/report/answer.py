@@ -48,7 +48,7 @@ def _searched(material: Material) -> list[Part]:
     value = best.value(metric)
     assert value is not None
     verb = "leads so far" if material.is_live else "is the best found"
-    sentence = f"Trial {best.number} {verb}: {metric.name} {_exact(value)}"
+    sentence = f"Trial {best.number} {verb}: {metric.name} {_exact(value)} ({metric.better_values})"
     before = None if baseline is None else baseline.value(metric)
     if best is baseline:
         sentence += ". It is the baseline: nothing better was found"

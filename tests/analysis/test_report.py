@@ -118,7 +118,7 @@ def test_the_answer_comes_first_with_the_winner_and_its_gain(tmp_path: Path) -> 
     assert value is not None
     assert before is not None
     text = readable(written(coordinator, tmp_path))
-    lead = f"Trial {best.number} is the best found: val_accuracy {value:.4f}, "
+    lead = f"Trial {best.number} is the best found: val_accuracy {value:.4f} (higher is better), "
     lead += f"{value - before:.4f} more than the baseline's {before:.4f}."
     assert lead in text
     assert "not yet confirmed: one reading each, the highest of many" in text
