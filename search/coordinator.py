@@ -30,6 +30,7 @@ class Coordinator(Trainings):
         super().__init__(experiment, Rules(experiment))
         self._sampler = Sampler(experiment)
         self._journal = journal
+        self.keeps_going = False
         self._is_exhausted = False
         self._end_reason: str | None = None
 
@@ -52,6 +53,10 @@ class Coordinator(Trainings):
         score = f"{metric.name} {best.value(metric):.4g}"
         line = f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}"
         return Leader("best", line, best.params)
+
+    def is_baseline(self, number: int) -> bool:
+        """Whether a trial is the baseline."""
+        return self.rules.is_baseline(number)
 
     def start(self, started: Started) -> None:
         """Begin a new run."""

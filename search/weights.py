@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from analysis.run import RunFolder
@@ -19,11 +20,15 @@ from trainables.own_code import state_at
 def weights_of(
     folder: RunFolder, experiment: Experiment, trial: Trial, config: AnyConfig, epoch: int
 ) -> Mapping[str, torch.Tensor]:
-    """The weights that scored: those of exactly that epoch."""
+    """The weights that scored: those of exactly that epoch.
+
+    Raises:
+        InputError: when no checkpoint that can be read has them; with what is wrong with others.
+    """
     is_own_code = isinstance(config, CodeConfig)
-    place = folder.checkpoints(experiment.storage)
+    checkpoints = Checkpoints(folder.checkpoints(experiment.storage), trial.number)
     is_whole = False
-    for state in Checkpoints(place, trial.number).load_all():
+    for state in checkpoints.load_all():
         is_whole = True
         try:
             weights = _weights_in(state["training"], is_own_code, epoch)
@@ -31,10 +36,12 @@ def weights_of(
             continue
         if weights is not None:
             return weights
-    if is_own_code and is_whole:  # the code saved no state at that epoch
+    damaged = [file for file in checkpoints.unreadable if file.epoch >= epoch]
+    if is_own_code and is_whole and not damaged:  # the code saved no state at that epoch
         return {}
-    noun = "rerun" if folder.part else "trial"
-    raise InputError(f"{noun} {trial.number} has no whole checkpoint of epoch {epoch} any more")
+    message = f"{'rerun' if folder.part else 'trial'} {trial.number} has no whole checkpoint"
+    message += f" of epoch {epoch} any more"
+    raise InputError(": ".join([message, "; ".join(map(str, damaged))]) if damaged else message)
 
 
 def _weights_in(
@@ -54,6 +61,8 @@ def _weights_in(
 
 def tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:
     """All tensors of a nested state, named by their dotted paths."""
+    if isinstance(state, np.ndarray):
+        state = torch.from_numpy(state)
     if isinstance(state, torch.Tensor):
         return {path or "state": state}
     items = (

@@ -22,6 +22,7 @@ from trainables.checkpoints import Checkpoints, StorageError
 from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.own_code import CodeTraining
+from trainables.own_folder import OwnFolder
 from trainables.training import EpochReport, Training
 
 _STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
@@ -35,6 +36,8 @@ class Assignment:
     has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``origin``: another
     such place, and the trial there from which to begin while there is none of its own.
     ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
+    ``files``: the run's folder, and below it that of this trial for files of its own, and of the
+    trial in ``origin``.
     """
 
     trial: int
@@ -43,6 +46,7 @@ class Assignment:
     checkpoints: str
     origin: tuple[str, int] | None
     log_file: str
+    files: tuple[str, str, str | None]
     epoch_timeout_seconds: float | None
 
 
@@ -52,7 +56,8 @@ class Outcome:
 
     ``report`` is None when the training had ended before; ``error`` is the traceback of an
     exception in it; ``fault`` is what the whole search can't go on without: a storage, room on a
-    disk. ``printed`` is what the code printed meanwhile, unless it is in the log.
+    disk. ``printed`` is what the code printed meanwhile, unless it is in the log; ``notes`` are
+    lines for the one who searches.
     """
 
     report: EpochReport | None
@@ -60,6 +65,7 @@ class Outcome:
     printed: str
     error: str | None = None
     fault: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _Log(io.TextIOWrapper):
@@ -111,6 +117,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         self._assignment: Assignment = config["assignment"]
         self._unsent: deque[EpochReport] = deque()
         self._reports: list[EpochReport] = []
+        self._notes: list[str] = []
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way.
@@ -131,7 +138,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             error = traceback.format_exc()
         printed = log.getvalue() if isinstance(log, io.StringIO) else ""
         log.close()
-        return {"outcome": Outcome(report, checkpoint, printed, error, fault)}
+        notes, self._notes = tuple(self._notes), []
+        return {"outcome": Outcome(report, checkpoint, printed, error, fault, notes)}
 
     @contextlib.contextmanager
     def _watched(self, log: TextIO) -> Iterator[None]:
@@ -181,10 +189,17 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(config.threads)
         self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
         self._checkpoints.check_root()
-        self._training = make_training(config, self._data, *_device_of_this_process(config))
-        saved = self._checkpoints.load()
+        run, name, origin = self._assignment.files
+        self._training = make_training(
+            config,
+            self._data,
+            *_device_of_this_process(config),
+            self._assignment.trial,
+            OwnFolder(Path(run), name, origin),
+        )
+        saved = self._load(self._checkpoints)
         if saved is None and self._assignment.origin is not None:
-            saved = Checkpoints(*self._assignment.origin).load()
+            saved = self._load(Checkpoints(*self._assignment.origin))
         if saved is None:
             return
         self._training.load_state_dict(saved["training"])
@@ -193,17 +208,36 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         self._reports = [report for report in reports if report.epoch <= self._training.epoch]
         self._unsent.extend(r for r in self._reports if r.epoch > self._assignment.reported)
 
+    def _load(self, checkpoints: Checkpoints) -> dict[str, Any] | None:
+        """The newest state that can be read; files that can't be are told."""
+        saved = checkpoints.load()
+        self._notes.extend(f"{file}; it is passed over" for file in checkpoints.unreadable)
+        return saved
+
 
 def make_training(
-    config: AnyConfig, data: Data | None, device: torch.device, gpu_ids: tuple[str, ...] = ()
+    config: AnyConfig,
+    data: Data | None,
+    device: torch.device,
+    gpu_ids: tuple[str, ...] = (),
+    trial: int = 0,
+    folder: OwnFolder | None = None,
 ) -> Training | CodeTraining:
     """The training that a configuration asks for.
+
+    Args:
+        config: its settings.
+        data: None for the user's own code.
+        device: where to train.
+        gpu_ids: the GPUs that Ray gave it, for the user's own code; as are the following.
+        trial: its number.
+        folder: for files of its own.
 
     Raises:
         ValueError: when a built-in model does not fit the data.
     """
     if isinstance(config, CodeConfig):
-        return CodeTraining(config, device, gpu_ids)
+        return CodeTraining(config, device, gpu_ids, trial, folder)
     assert data is not None
     return Training(config, data, device)
 
