@@ -57,7 +57,10 @@ def round_trip(folder: Path, state: Any) -> Any:
         (np.bool_(True), True),
         (np.str_("a"), "a"),
         (np.complex128(1 + 2j), 1 + 2j),
-        ({np.int64(3): "three", "losses": [np.float64(1.0), 2.0]}, {3: "three", "losses": [1.0, 2.0]}),
+        (
+            {np.int64(3): "three", "losses": [np.float64(1.0), 2.0]},
+            {3: "three", "losses": [1.0, 2.0]},
+        ),
         ([1, "a", None, 2.5, True, b"x", bytearray(b"y"), 1j], None),
         ({1: {(2, "b"): (3, [4])}, "empty": {}, None: []}, None),
         ({1, 2}, None),
