@@ -73,7 +73,9 @@ class Started(BaseEvent):
 
     ``spec``: the whole experiment, as ``experiment.yaml`` holds it. ``inputs``: what built-in
     models of it take and give, for bundles; ``split``: the fingerprints of their data (runs of
-    earlier versions have neither).
+    earlier versions have neither). ``divergence``: what decides that a trial has diverged, beside
+    the metric of the search: ``any_loss`` whose name ends so (runs of earlier versions), or only
+    the ``known_losses``, train_loss and val_loss.
     """
 
     event: Literal["experiment"] = "experiment"
@@ -82,6 +84,7 @@ class Started(BaseEvent):
     host: str
     inputs: dict[str, Any] | None = None
     split: dict[str, Any] | None = None
+    divergence: Literal["any_loss", "known_losses"] = "any_loss"
 
 
 class Created(BaseEvent):
@@ -98,7 +101,8 @@ class Created(BaseEvent):
 class Report(BaseEvent):
     """A trial ended an epoch, and what was decided then. Non-finite numbers are null in JSON.
 
-    ``steps``: (optimizer step, mean training loss of the last 50 steps).
+    ``steps``: (optimizer step, mean training loss of the last 50 steps). ``last``: the training
+    ends with it, of its own accord.
     """
 
     event: Literal["report"] = "report"
@@ -107,6 +111,7 @@ class Report(BaseEvent):
     metrics: dict[str, Number]
     decision: Decision
     steps: list[tuple[Step, Number]] = []
+    last: bool = False
 
 
 class CheckpointSaved(BaseEvent):

@@ -57,6 +57,10 @@ class RunFolder:
     def log_file(self, trial: int) -> Path:
         return self.logs / f"{trial}.txt"
 
+    def files_of(self, trial: int) -> str:
+        """The folder for files of a trial's own code, as a path below the run's."""
+        return str(Path("files", self.part, str(trial)))
+
     @property
     def of_reruns(self) -> RunFolder:
         """The same run, with the logs and checkpoints of its reruns."""

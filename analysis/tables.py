@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.numbers import SHORT, digits_apart, number, numbers
+from spaces.experiment import Metric
 from spaces.problems import printable
 
 
@@ -56,20 +57,23 @@ def _params_apart(rows: Sequence[Mapping[str, object]]) -> list[str]:
     ]
 
 
-def best_table(best: Sequence[dict[str, Any]]) -> Table:
-    """The best configurations, one a row.
+def best_table(best: Sequence[dict[str, Any]], metric: Metric) -> Table:
+    """The best configurations, one a row; a line below says which values are better.
 
     Args:
         best: rows as ``analysis.run.best_of`` gives them.
+        metric: by which they are the best.
     """
-    metric = best[0]["metric"] if best else "value"
     values = numbers([row["value"] for row in best])
     params = _params_apart([row["params"] for row in best])
     rows = [
         (row["trial"], value, row["epoch"], row["state"], shown)
         for row, value, shown in zip(best, values, params, strict=True)
     ]
-    return rows_table(("trial", metric, "epoch", "state", "parameters"), rows)
+    table = rows_table(("trial", metric.name, "epoch", "state", "parameters"), rows)
+    table.caption = Text(f"{printable(metric.name)}: {metric.better_values}")
+    table.caption_justify = "left"
+    return table
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

@@ -17,6 +17,7 @@ from search.environment import prepare_environment
 from search.options import (
     Address,
     Json,
+    KeepGoing,
     Output,
     Run,
     Set,
@@ -88,6 +89,7 @@ def search(
     dry_run: Annotated[
         bool, typer.Option(help="Show what would be searched; start nothing.")
     ] = False,
+    keep_going: KeepGoing = False,
     verbose: Verbose = False,
 ) -> None:
     """Search, and print the best configurations."""
@@ -101,7 +103,8 @@ def search(
     from search.session import new_folder, start_search
 
     folder = new_folder(experiment, run)
-    _conclude(folder, start_search(experiment, folder, address, verbose), address, verbose)
+    coordinator = start_search(experiment, folder, address, verbose, keep_going)
+    _conclude(folder, coordinator, address, verbose)
 
 
 @app.command()
@@ -110,6 +113,7 @@ def resume(
     trials: Annotated[int | None, typer.Option(min=1, help="So many more trials.")] = None,
     hours: Annotated[float | None, typer.Option(min=1e-9, help="So many more hours.")] = None,
     address: Address = None,
+    keep_going: KeepGoing = False,
     verbose: Verbose = False,
 ) -> None:
     """Go on with a run that was interrupted, or extend a finished one."""
@@ -122,7 +126,7 @@ def resume(
     if trials is None and hours is None and (settings := is_left(folder)) is not None:
         verdicts.confirm_and_print(folder, settings, address, verbose)
         return
-    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose)
+    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose, keep_going)
     _conclude(folder, coordinator, address, verbose)
 
 
@@ -153,7 +157,7 @@ def status(run: Run = None, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    print_status(found, _out)
+    print_status(found, experiment.metric, _out)
     if confirmation is not None:
         note = f" ({confirmation.note})" if confirmation.note else ""
         who = "" if confirmation.winner is None else f"trial {confirmation.winner.trial}: "
@@ -171,7 +175,7 @@ def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
 
     _, experiment, trials = opened_run(run)
     rows = best_of(trials, experiment.metric, top or 5)
-    print_json(rows) if as_json else _out.print(best_table(rows))
+    print_json(rows) if as_json else _out.print(best_table(rows, experiment.metric))
 
 
 @app.command()

@@ -30,6 +30,7 @@ class Coordinator(Trainings):
         self._sampler = Sampler(experiment)
         self._journal = journal
         journal.check = self.rules.check
+        self.keeps_going = False
         self._is_exhausted = False
         self._end_reason: str | None = None
 
@@ -53,6 +54,10 @@ class Coordinator(Trainings):
         score = f"{metric.name} {number(value)}"
         line = f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}"
         return Leader("best", line, best.params)
+
+    def is_baseline(self, number: int) -> bool:
+        """Whether a trial is the baseline."""
+        return self.rules.is_baseline(number)
 
     def start(self, started: Started) -> None:
         """Begin a new run."""

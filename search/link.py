@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,14 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 
 from analysis.events import Decision
+from analysis.reasons import last_line
 from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.cluster import Slots
-from search.trainings import Trainings
+from search.first_failures import FirstFailures
+from search.trainings import NOTHING_REPORTED, Trainings
 from spaces.links import unlinked
-from spaces.problems import InputError, RunError
+from spaces.problems import InputError, RunError, printable
 from trainables.checkpoints import Checkpoints
 from trainables.config import resolve
 from trainables.training import EpochReport
@@ -52,6 +55,8 @@ class Link:
         self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
         self.fault: Exception | None = None
         self.is_waiting = False
+        self._first_failures = FirstFailures(trainings)
+        self._failures: Counter[str] = Counter()  # by what they say
         self.checkpoints = folder.checkpoints(trainings.experiment.storage)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
@@ -85,6 +90,7 @@ class Link:
             checkpoints=self.checkpoints,
             origin=origin,
             log_file=str(self.folder.log_file(trial.number).resolve()),
+            files=self._files(trial.number, origin),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
 
@@ -110,14 +116,24 @@ class Link:
         reports = tuple(EpochReport(report.epoch, report.metrics) for report in searched.reports)
         return Origin(place, searched.number, reports)
 
+    def _files(self, number: int, origin: Origin | None) -> tuple[str, str, str | None]:
+        """The run's folder, and below it the one for files of a trial's own, and of its origin."""
+        begun = None if origin is None else RunFolder(self.folder.path).files_of(origin.trial)
+        return str(self.folder.path.resolve()), self.folder.files_of(number), begun
+
     def take(self, number: int, outcome: Outcome) -> str:
         """Hand an outcome to the coordinator; returns Tune's word for the decision."""
         if outcome.printed:
             self._log(number, outcome.printed)
+        for note in outcome.notes:
+            self.view.note(printable(f"{self.trainings.noun} {number}: {note}"))
         if outcome.fault is not None:
             raise RunError(f"{self.trainings.noun} {number}: {outcome.fault}")
         if outcome.error is not None:
             self.fail(number, outcome.error)
+            return STOP
+        if outcome.report is None and not self.trainings.trials.by_number[number].reports:
+            self.fail(number, NOTHING_REPORTED)
             return STOP
         if outcome.report is None:
             self.trainings.end_early(number)
@@ -135,12 +151,16 @@ class Link:
         if checkpoint is not None:
             self.trainings.checkpoint(number, report.epoch, checkpoint)
         try:
-            return self.trainings.report(number, report.epoch, report.metrics, report.steps)
+            decision = self.trainings.report(
+                number, report.epoch, report.metrics, report.steps, report.is_last
+            )
         except InputError as error:
             if not self.trainings.trials.epochs:
                 raise
             self.fail(number, str(error))
             return "stop"
+        self._first_failures.record()
+        return decision
 
     def take_death(self, trial: TuneTrial, starts_again: bool) -> None:
         """Note that a trial's process died, and whether Tune starts it again.
@@ -163,11 +183,26 @@ class Link:
             self.fail(number, _reason(error))
 
     def fail(self, number: int, reason: str) -> None:
-        """Note that a trial failed, and say so."""
-        self.trainings.end(number, "failed", reason)
-        Checkpoints(self.checkpoints, number).keep_last(1)
+        """Note that a trial failed, and say so, but the same thing once only.
+
+        Raises:
+            RunError: when there is no use in going on.
+        """
+        line = last_line(reason)
         self._log(number, f"{reason.rstrip()}\n")
-        self.view.note(f"{self.trainings.noun} {number} failed: {reason.strip().splitlines()[-1]}")
+        self._failures[line] += 1
+        if self._failures[line] == 1:
+            self.view.note(printable(f"{self.trainings.noun} {number} failed: {line}"))
+        Checkpoints(self.checkpoints, number).keep_last(1)
+        self._first_failures.take(number, reason)
+
+    def conclude(self) -> None:
+        """Once Tune has stopped: record failures that were held back, and count those alike."""
+        if self.fault is None and not self.trainings.is_interrupted:
+            self._first_failures.record()
+        for line, count in self._failures.most_common():
+            if count > 1:
+                self.view.note(printable(f"{count} {self.trainings.noun}s failed: {line}"))
 
     def _log(self, number: int, text: str) -> None:
         self.folder.logs.mkdir(parents=True, exist_ok=True)

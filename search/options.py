@@ -27,6 +27,10 @@ Address = Annotated[
     str | None, typer.Option(help="Of a Ray cluster (auto or host:port); left out: this machine.")
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Let Ray's messages through.")]
+KeepGoing = Annotated[
+    bool,
+    typer.Option("--keep-going", help="Search on when the baseline or the first trials fail."),
+]
 Output = Annotated[Path | None, typer.Option("-o", help="A new or empty folder for the bundle.")]
 Top = Annotated[int | None, typer.Option(min=1, help="So many of the best.")]
 

@@ -169,5 +169,6 @@ def run_plain(
                 verbose=0,
             ),
         ).fit()
+    link.conclude()
     if link.fault is not None:
         raise link.fault

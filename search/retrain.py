@@ -16,10 +16,10 @@ from search.take_home import inputs_of, metrics_of
 from search.versions import versions
 from search.weights import tensors_in
 from spaces.files import load_experiment
-from spaces.problems import InputError, unknown_name
+from spaces.problems import InputError
 from trainables.config import AnyConfig, TrainConfig, parse_config, resolve
 from trainables.data import load_data
-from trainables.own_code import CodeTraining
+from trainables.own_code import CodeTraining, absent_metric
 from trainables.training import EpochReport, Training
 from trainables.tune_plain import make_training
 
@@ -105,7 +105,7 @@ def train_here(
     counting: EpochReport | None = None
     for report in training:
         if metric.name not in report.metrics:
-            raise InputError(f"metric.name: {unknown_name('metric', metric.name, report.metrics)}")
+            raise InputError(absent_metric(metric.name, report.epoch, report.metrics))
         on_epoch(report)
         if not math.isfinite(report.metrics[metric.name]):
             return report, training

@@ -43,7 +43,11 @@ def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
 
 
 def start_search(
-    experiment: Experiment, folder: RunFolder, address: str | None = None, verbose: bool = False
+    experiment: Experiment,
+    folder: RunFolder,
+    address: str | None = None,
+    verbose: bool = False,
+    keep_going: bool = False,
 ) -> Coordinator:
     """Search anew.
 
@@ -52,13 +56,14 @@ def start_search(
         folder: where to put everything; made by this call.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
+        keep_going: go on when the baseline, or the first trials one after the other, fail at once.
 
     Returns:
         The coordinator, with all trials, after the journal is closed.
 
     Raises:
         InputError: when something that the experiment needs is not there.
-        RunError: when the run's disk or its storage failed.
+        RunError: when the run's disk or its storage failed, or what is trained does at once.
     """
     with made(folder.path):
         data = prepare(experiment)
@@ -71,11 +76,11 @@ def start_search(
             on_cluster(experiment, address, verbose) as slots,
             locked(folder.path, is_new=True),
         ):
-            return _started(experiment, folder, slots, data)
+            return _started(experiment, folder, slots, data, keep_going)
 
 
 def _started(
-    experiment: Experiment, folder: RunFolder, slots: Slots, data: Data | None
+    experiment: Experiment, folder: RunFolder, slots: Slots, data: Data | None, keep_going: bool
 ) -> Coordinator:
     if has_begun(folder.path):  # by a search that was given the same name a moment before
         raise InputError(f"{folder.path} holds a run by now; name another one with --run")
@@ -83,6 +88,7 @@ def _started(
     _try_storage(experiment, folder)
     with closing(Journal(folder.journal_file)) as journal:
         coordinator = Coordinator(experiment, journal)
+        coordinator.keeps_going = keep_going
         coordinator.start(
             Started(
                 spec=experiment.plain(),
@@ -90,6 +96,7 @@ def _started(
                 host=platform.node(),
                 inputs=None if data is None else data.spec.model_dump(mode="json"),
                 split=None if data is None else data.fingerprint,
+                divergence="known_losses",
             )
         )
         _search(coordinator, folder, slots, data)
@@ -102,6 +109,7 @@ def resume_search(
     hours: float = 0.0,
     address: str | None = None,
     verbose: bool = False,
+    keep_going: bool = False,
 ) -> Coordinator:
     """Go on with a run where its journal ends, or extend a finished one.
 
@@ -111,13 +119,14 @@ def resume_search(
         hours: so many more than its budget has.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
+        keep_going: go on when the baseline, or the first trials one after the other, fail at once.
 
     Returns:
         The coordinator, with all trials, after the journal is closed.
 
     Raises:
         InputError: when the run is finished and nothing was added, or its files are damaged.
-        RunError: when its disk or its storage failed.
+        RunError: when its disk or its storage failed, or what is trained does at once.
     """
     experiment = parse_experiment(experiment_of(folder).plain())
     data = prepare(experiment)
@@ -130,6 +139,7 @@ def resume_search(
         with closing(Journal(folder.journal_file)) as journal:
             coordinator = Coordinator(experiment, journal)
             coordinator.resume(trials, hours)
+            coordinator.keeps_going = keep_going
             _search(coordinator, folder, slots, data)
     return coordinator
 

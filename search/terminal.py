@@ -13,11 +13,14 @@ from rich.markup import escape
 
 from analysis.bundle import check_target
 from analysis.numbers import number, numbers
+from analysis.reasons import lost_by_reason
 from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
-from spaces.experiment import Experiment
+from spaces.experiment import Experiment, Metric
 from spaces.problems import printable
+
+_MOST_REASONS = 3
 
 
 def print_plan(experiment: Experiment, out: Console) -> None:
@@ -58,17 +61,17 @@ def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | Non
     if coordinator.is_interrupted:
         out.print(f"interrupted; go on with: shoal resume {shown_path}", soft_wrap=True)
         return 130
-    counts = trials.counts()
     if not len(trials):
         print("error: the budget was spent before a trial began", file=sys.stderr)
         return 1
-    if counts["failed"] == len(trials):
-        reason = (list(trials)[-1].reason or "").strip()
-        print(f"error: every trial failed; the last one:\n{reason}", file=sys.stderr)
-        return 1
     rows = best_of(trials, experiment.metric, top=5)
-    out.print(best_table(rows))
+    if not rows:
+        print(f"error: {_why_no_value(trials, experiment.metric)}", file=sys.stderr)
+        return 1
+    out.print(best_table(rows, experiment.metric))
     _print_gain(trials, experiment, rows, out)
+    for line in _lost_lines(trials):
+        out.print(line, soft_wrap=True, markup=False)
     page = [] if report is None else [(escape(str(report)), "the report; open it in a browser")]
     for command, purpose in (
         *page,
@@ -79,6 +82,30 @@ def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | Non
     ):
         out.print(f"  {command:<58} [dim]{purpose}[/dim]", soft_wrap=True)
     return 0
+
+
+def _lost_lines(trials: Trials) -> list[str]:
+    """A line for each reason for which trials were lost, with a count."""
+    lost = lost_by_reason(trials)
+    lines = [
+        f"{len(entry.trials)} of {len(trials)} trials {entry.state}: {printable(entry.reason)}"
+        for entry in lost[:_MOST_REASONS]
+    ]
+    others = sum(len(entry.trials) for entry in lost[_MOST_REASONS:])
+    return [*lines, f"{others} more were lost for other reasons"] if others else lines
+
+
+def _why_no_value(trials: Trials, metric: Metric) -> str:
+    """Why a search has found nothing, with all that the commonest failure left."""
+    counts = trials.counts()
+    every = next((state for state, count in counts.items() if count == len(trials)), None)
+    what = f"every trial {every}" if every in ("failed", "diverged") else "no trial came to a value"
+    lines = [f"{what}, so there is no {printable(metric.name)} to compare", *_lost_lines(trials)]
+    failed = [entry.trials for entry in lost_by_reason(trials) if entry.state == "failed"]
+    if failed:
+        last = failed[0][-1]
+        lines.append(f"trial {last.number}:\n{printable((last.reason or '').strip())}")
+    return "\n".join(lines)
 
 
 def _next_step(experiment: Experiment, path: str) -> list[tuple[str, str]]:
@@ -106,7 +133,7 @@ def _print_gain(
         )
 
 
-def print_status(status: dict[str, Any], out: Console) -> None:
+def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
     """What ``shoal status`` prints."""
     out.print(f"{status['run']}: {status['state']}", soft_wrap=True, markup=False)
     is_live = status["state"] == "running"
@@ -116,7 +143,7 @@ def print_status(status: dict[str, Any], out: Console) -> None:
     if status["state"] == "interrupted":
         out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True, markup=False)
     if status["best"] is not None:
-        out.print(best_table([status["best"]]))
+        out.print(best_table([status["best"]], metric))
 
 
 def print_description(found: dict[str, Any], out: Console) -> None:

@@ -20,7 +20,10 @@ from analysis.trials import Trial, Trials
 from search.rules import Rules
 from spaces.experiment import Experiment
 from spaces.parameters import Params
-from spaces.problems import InputError, unknown_name
+from spaces.problems import InputError
+from trainables.own_code import absent_metric
+
+NOTHING_REPORTED = "the code ended before it reported an epoch"
 
 
 class Leader(NamedTuple):
@@ -45,6 +48,7 @@ class Trainings(ABC):
         self.experiment = experiment
         self.rules = rules
         self.is_interrupted = False
+        self.keeps_going = True  # even when all fail alike, from the first on
         self.projections: Sequence[Projection] = ()  # are given every event from now on
         self._unfinished: list[Trial] = []
 
@@ -90,6 +94,7 @@ class Trainings(ABC):
         epoch: int,
         metrics: dict[str, float],
         steps: Sequence[tuple[int, float]] = (),
+        is_last: bool = False,
     ) -> Decision:
         """Take the report of an epoch and decide whether the training goes on.
 
@@ -100,6 +105,7 @@ class Trainings(ABC):
             epoch: the epoch that it ended, from 1.
             metrics: by name.
             steps: (optimizer step, mean training loss of the last 50 steps).
+            is_last: whether the training ends with it, of its own accord.
 
         Raises:
             InputError: when the metric of the search is not among them, or an epoch was left out.
@@ -109,12 +115,17 @@ class Trainings(ABC):
             return trial.reports[epoch - 1].decision
         name = self.experiment.metric.name
         if name not in metrics:
-            raise InputError(f"metric.name: {unknown_name('metric', name, metrics)}")
+            raise InputError(absent_metric(name, epoch, metrics))
         report = Report(
-            trial=number, epoch=epoch, metrics=metrics, decision="continue", steps=list(steps)
+            trial=number,
+            epoch=epoch,
+            metrics=metrics,
+            decision="continue",
+            steps=list(steps),
+            last=is_last,
         )
         self.trials.expect(report)
-        decision = self.rules.judge(number, epoch, metrics)
+        decision = self.rules.judge(number, epoch, metrics, is_last)
         self._write(report.model_copy(update={"decision": decision}))
         if decision == "stop":
             self._finish(trial, self.rules.ending[number], None)
@@ -132,6 +143,10 @@ class Trainings(ABC):
         """How often a training whose process dies may still be started again."""
         return self.experiment.max_failures - self.trials.by_number[number].attempts
 
+    def is_baseline(self, number: int) -> bool:
+        """Whether a training is the one that a search must beat."""
+        return False
+
     def hand_back(self, number: int) -> None:
         """Take back one that could not be started; ``next_trial`` hands it out again."""
         self._unfinished.insert(0, self.trials.by_number[number])
@@ -147,10 +162,12 @@ class Trainings(ABC):
         if self.trials.by_number[number].reports:
             self.end(number, "completed")
         else:
-            self.end(number, "failed", "the code ended before it reported an epoch")
+            self.end(number, "failed", NOTHING_REPORTED)
 
     def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
         assert state != "running"
+        if state == "diverged" and reason is None:
+            reason = self.rules.why_diverged(trial, trial.reports[-1].metrics)
         self._write(Finished(trial=trial.number, state=state, epoch=trial.epoch, reason=reason))
 
     def _finish_told(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -38,7 +39,7 @@ def weights_of(
         inputs: what a built-in model takes and gives; its checkpoints are no larger than it needs.
 
     Raises:
-        InputError: when they are in no checkpoint.
+        InputError: when no checkpoint that can be read has them; with what is wrong with others.
     """
     is_own_code, model, most = isinstance(config, CodeConfig), None, MOST_BYTES
     if isinstance(config, TrainConfig) and inputs is not None:
@@ -47,9 +48,9 @@ def weights_of(
         except ValueError as error:
             raise InputError(str(error), source=f"trial {trial.number}") from None
         most = most_state_bytes(model)
-    place = folder.checkpoints(experiment.storage)
+    checkpoints = Checkpoints(folder.checkpoints(experiment.storage), trial.number, most)
     is_whole = False
-    for state in Checkpoints(place, trial.number, most).load_all():
+    for state in checkpoints.load_all():
         is_whole = True
         try:
             weights = _weights_in(state["training"], is_own_code, epoch)
@@ -57,10 +58,12 @@ def weights_of(
             continue
         if weights is not None and (model is None or _fits(weights, model)):
             return weights
-    if is_own_code and is_whole:  # the code saved no state at that epoch
+    damaged = [file for file in checkpoints.unreadable if file.epoch >= epoch]
+    if is_own_code and is_whole and not damaged:  # the code saved no state at that epoch
         return {}
-    noun = "rerun" if folder.part else "trial"
-    raise InputError(f"{noun} {trial.number} has no whole checkpoint of epoch {epoch} any more")
+    message = f"{'rerun' if folder.part else 'trial'} {trial.number} has no whole checkpoint"
+    message += f" of epoch {epoch} any more"
+    raise InputError(": ".join([message, "; ".join(map(str, damaged))]) if damaged else message)
 
 
 def _weights_in(
@@ -89,6 +92,8 @@ def _fits(weights: Mapping[str, torch.Tensor], model: nn.Module) -> bool:
 
 def tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:
     """All tensors of a nested state, named by their dotted paths."""
+    if isinstance(state, np.ndarray):
+        state = torch.from_numpy(state)
     if isinstance(state, torch.Tensor):
         return {path or "state": state}
     items = (

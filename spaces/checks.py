@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from spaces.code import load_function
 from spaces.experiment import Budget, Confirm, Experiment
 from spaces.locations import key_problem
+from spaces.overlaps import drawn_overlaps, overlap_problems
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
-from spaces.problems import InputError, Problem
+from spaces.problems import InputError, Problem, shown
 from spaces.sections import problems_of
 from spaces.space import condition_problems
 
@@ -85,6 +86,9 @@ def _scheduler_problems(experiment: Experiment) -> Iterator[Problem]:
 
 def _metric_problems(experiment: Experiment) -> Iterator[Problem]:
     if experiment.trainable is not None:
+        if experiment.metric.mode is None:
+            message = f"say which values of {shown(experiment.metric.name)} are better: min or max"
+            yield Problem("metric.mode", message)
         return
     regression = experiment.dataset.is_regression
     valid = ["val_loss"] if regression else ["val_accuracy", "val_loss"]
@@ -143,6 +147,8 @@ def _space_problems(experiment: Experiment) -> Iterator[Problem]:
         for name, parameter in experiment.space.items():
             if name not in faulty:
                 problems.extend(_field_problems(experiment, experiment.space, name, parameter))
+    if not problems:  # so that every name is a field, and every condition sound
+        problems.extend(overlap_problems(experiment.space, experiment.trainable is not None))
     for problem in problems:
         yield Problem(f"space.{problem.path}".rstrip("."), problem.message)
     if not problems:
@@ -215,4 +221,7 @@ def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
             return
         except ValueError as error:
             yield Problem("space", f"{error} (with {params})")
+            return
+        for problem in drawn_overlaps(params) if isinstance(experiment.space, str) else ():
+            yield Problem(f"space.{problem.path}", problem.message)
             return

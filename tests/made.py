@@ -33,7 +33,7 @@ def experiment(**changes: Any) -> Experiment:
 
 def started(experiment: Experiment) -> Started:
     """The first event of a run."""
-    return Started(spec=experiment.plain(), versions={}, host="here")
+    return Started(spec=experiment.plain(), versions={}, host="here", divergence="known_losses")
 
 
 def coordinator(folder: Path, **changes: Any) -> Coordinator:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import platform
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,8 +64,19 @@ def _told(root: str, done: str) -> Iterator[None]:
         raise StorageError(f"storage {without_keys(root)} can't be {done}: {reason}") from None
 
 
+class Unreadable(NamedTuple):
+    """A checkpoint that is there and can't be read."""
+
+    epoch: int
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} can't be read: {self.reason}"
+
+
 class Checkpoints:
-    """The checkpoints of one trial.
+    """The checkpoints of one trial; ``unreadable`` are those that reading came upon.
 
     A file holds a SHA-256 digest and then what ``torch.save`` wrote; it is read back with
     ``weights_only=True``, so that nothing but tensors and plain values can come out of it.
@@ -84,6 +94,7 @@ class Checkpoints:
         self._shown = root
         self._folder = f"{self._root}/{trial}"
         self._is_made = False
+        self.unreadable: list[Unreadable] = []
 
     def save(self, epoch: int, state: dict[str, Any]) -> str:
         """Write the state after ``epoch`` and drop all but the last two; returns the path.
@@ -149,14 +160,18 @@ class Checkpoints:
         """The states of all checkpoints that are whole, the newest first.
 
         Raises:
-            StorageError: when the storage fails; a file that can't be read is passed over.
+            StorageError: when the storage fails; a file that can't be read is passed over, and
+                noted in ``unreadable``.
         """
         with _told(self._shown, "read"):
             files = self._files()
+        self.unreadable = []
         for file in files:
             with _told(self._shown, "read"):
                 state = self._read(file)
-            if state is not None:
+            if isinstance(state, str):
+                self.unreadable.append(Unreadable(file.epoch, file.path, state))
+            else:
                 yield state
 
     def try_root(self) -> bool:
@@ -219,54 +234,31 @@ class Checkpoints:
         files = [_File(int(m[1]), info.path, info.size or 0) for m, info in matches if m]
         return sorted(files, reverse=True)
 
-    def _read(self, file: _File) -> dict[str, Any] | None:
-        """What one file holds; None when its digest does not fit, or it holds anything else.
+    def _read(self, file: _File) -> dict[str, Any] | str:
+        """What one file holds; or why it can't be told, when it is damaged or no state.
 
         A digest fits whatever somebody computed it for, so it says nothing of who wrote the file.
         """
         if file.size > self._most_bytes + _DIGEST_BYTES:
             most = f"a checkpoint of this configuration has at most {self._most_bytes:,}"
-            _pass_over(file, f"it has {file.size:,} bytes, and {most}")
-            return None
+            return f"it has {file.size:,} bytes, and {most}"
         try:
             with self._fs.open_input_stream(file.path) as stream:
                 content = stream.read()
         except OSError as error:
             if self._is_local or isinstance(error, FileNotFoundError):
-                return None
+                return str(error)
             raise
         digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(payload).digest() != digest:
-            return None
+            return "its checksum does not fit, so it was cut off or changed"
         try:
             check_entries(payload)
             state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             check_unfolded(state, len(payload))
         except UnfoldingError as error:
-            _pass_over(file, str(error))
-            return None
-        except Exception:  # UnpicklingError for a forbidden object; on other bytes, nearly any
-            return None
-        return state if isinstance(state, dict) else None
-
-
-def _pass_over(file: _File, reason: str) -> None:
-    warnings.warn(f"{file.path} is passed over: {reason}", stacklevel=3)
-
-
-def check_savable(state: Any) -> None:
-    """See that a state of the user's own code can be read back.
-
-    Raises:
-        TypeError: when it holds more than tensors, numbers, texts, lists and dicts.
-    """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    buffer.seek(0)
-    try:
-        torch.load(buffer, weights_only=True)
-    except Exception as error:
-        raise TypeError(
-            "context.save takes tensors, numbers, texts, and lists and dicts of them; "
-            f"this state cannot be read back: {error}"
-        ) from None
+            return str(error)
+        except Exception as error:  # UnpicklingError for a forbidden object; on other bytes, any
+            forbidden = re.search(r"GLOBAL (\S+)", str(error))
+            return f"it holds {forbidden[1]}" if forbidden else "PyTorch finds no state in it"
+        return state if isinstance(state, dict) else "it holds no state of a training"

@@ -31,12 +31,13 @@ class EpochReport:
     val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step); with
     ``diagnostics`` the measures of ``trainables.probes`` for each layer.
     ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
-    whole training.
+    whole training. ``is_last``: the user's own code said that there will be none after it.
     """
 
     epoch: int
     metrics: dict[str, float]
     steps: list[tuple[int, float]] = field(default_factory=list)
+    is_last: bool = False
 
 
 class Training:

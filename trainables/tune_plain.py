@@ -23,6 +23,7 @@ from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.models import most_state_bytes
 from trainables.own_code import CodeTraining
+from trainables.own_folder import OwnFolder
 from trainables.training import EpochReport, Training
 
 _STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
@@ -46,6 +47,8 @@ class Assignment:
     checkpoints lie. ``origin``: another such place, the trial there from which to begin while there
     is none of its own, and what that one reported.
     ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
+    ``files``: the run's folder, and below it that of this trial for files of its own, and of the
+    trial in ``origin``.
     """
 
     trial: int
@@ -54,6 +57,7 @@ class Assignment:
     checkpoints: str
     origin: Origin | None
     log_file: str
+    files: tuple[str, str, str | None]
     epoch_timeout_seconds: float | None
 
 
@@ -63,7 +67,8 @@ class Outcome:
 
     ``report`` is None when the training had ended before; ``error`` is the traceback of an
     exception in it; ``fault`` is what the whole search can't go on without: a storage, room on a
-    disk. ``printed`` is what the code printed meanwhile, unless it is in the log.
+    disk. ``printed`` is what the code printed meanwhile, unless it is in the log; ``notes`` are
+    lines for the one who searches.
     """
 
     report: EpochReport | None
@@ -71,6 +76,7 @@ class Outcome:
     printed: str
     error: str | None = None
     fault: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _Log(io.TextIOWrapper):
@@ -128,6 +134,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def _take(self, config: dict[str, Any]) -> None:
         self._assignment: Assignment = config["assignment"]
         self._unsent: deque[EpochReport] = deque()
+        self._notes: list[str] = []
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way.
@@ -148,7 +155,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             error = traceback.format_exc()
         printed = log.getvalue() if isinstance(log, io.StringIO) else ""
         log.close()
-        return {"outcome": Outcome(report, checkpoint, printed, error, fault)}
+        notes, self._notes = tuple(self._notes), []
+        return {"outcome": Outcome(report, checkpoint, printed, error, fault, notes)}
 
     @contextlib.contextmanager
     def _watched(self, log: TextIO) -> Iterator[None]:
@@ -194,27 +202,30 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(config, CodeConfig):
             config = config.model_copy(update={"trainable": code_here(config.trainable)})
         torch.set_num_threads(config.threads)
+        run, name, begun = self._assignment.files
+        folder = OwnFolder(Path(run), name, begun)
         device, gpu_ids = _device_of_this_process(config)
-        self._training = make_training(config, self._data, device, gpu_ids)
+        number = self._assignment.trial
+        self._training = make_training(config, self._data, device, gpu_ids, number, folder)
         most = MOST_BYTES
         if isinstance(self._training, Training):
             most = most_state_bytes(self._training.model)
         own = Checkpoints(self._assignment.checkpoints, self._assignment.trial, most)
         self._checkpoints = own
         own.check_root()
-        if self._go_on(own.load_all(), ()) or (origin := self._assignment.origin) is None:
+        if self._go_on(own, ()) or (origin := self._assignment.origin) is None:
             return
-        self._go_on(Checkpoints(origin.checkpoints, origin.trial, most).load_all(), origin.reports)
+        self._go_on(Checkpoints(origin.checkpoints, origin.trial, most), origin.reports)
 
-    def _go_on(self, saved: Iterator[dict[str, Any]], earlier: Sequence[EpochReport]) -> bool:
-        """Go on from the first of some states after which no report is missing; whether one is.
+    def _go_on(self, checkpoints: Checkpoints, earlier: Sequence[EpochReport]) -> bool:
+        """Go on from the newest state after which no report is missing; whether there is one.
 
         What the journal lacks is handed in again: reports that may have been lost on their way
         stand in the checkpoint. Where the journal lacks more, for it was cut off, the epochs are
         trained again.
         """
         assert self._training is not None
-        for state in saved:
+        for state in self._each_state(checkpoints):
             reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
             by_epoch = {report.epoch: report for report in reports}
             # the user's code goes back to the last epoch that it saved, and reports later ones anew
@@ -226,17 +237,37 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
                 return True
         return False
 
+    def _each_state(self, checkpoints: Checkpoints) -> Iterator[dict[str, Any]]:
+        """The states that can be read, the newest first; files that can't be are told."""
+        try:
+            yield from checkpoints.load_all()
+        finally:
+            self._notes.extend(f"{file}; it is passed over" for file in checkpoints.unreadable)
+
 
 def make_training(
-    config: AnyConfig, data: Data | None, device: torch.device, gpu_ids: tuple[str, ...] = ()
+    config: AnyConfig,
+    data: Data | None,
+    device: torch.device,
+    gpu_ids: tuple[str, ...] = (),
+    trial: int = 0,
+    folder: OwnFolder | None = None,
 ) -> Training | CodeTraining:
     """The training that a configuration asks for.
+
+    Args:
+        config: its settings.
+        data: None for the user's own code.
+        device: where to train.
+        gpu_ids: the GPUs that Ray gave it, for the user's own code; as are the following.
+        trial: its number.
+        folder: for files of its own.
 
     Raises:
         ValueError: when a built-in model does not fit the data.
     """
     if isinstance(config, CodeConfig):
-        return CodeTraining(config, device, gpu_ids)
+        return CodeTraining(config, device, gpu_ids, trial, folder)
     assert data is not None
     return Training(config, data, device)
 

@@ -51,7 +51,7 @@ def _searched(material: Material) -> list[Part]:
     verb = "leads so far" if material.is_live else "is the best found"
     before = None if baseline is None else baseline.value(metric)
     score, *others = numbers([value] if before is None else [value, before])
-    sentence = f"Trial {best.number} {verb}: {metric.name} {score}"
+    sentence = f"Trial {best.number} {verb}: {metric.name} {score} ({metric.better_values})"
     if best is baseline:
         sentence += ". It is the baseline: nothing better was found"
     elif before is not None:

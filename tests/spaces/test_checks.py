@@ -223,13 +223,14 @@ def test_a_metric_left_out_fits_the_task(
 def test_a_baseline_whose_values_do_not_go_together_is_told() -> None:
     """Drawing at random would hardly meet it: one of 10,000 combinations."""
     plain: dict[str, Any] = {f"plain-{n}": {"weight_decay": 0.0} for n in range(99)}
+    clipped: dict[str, Any] = {f"plain-{n}": {"clip_norm": 1.0} for n in range(99)}
     data = {
         "name": "x",
         "budget": {"trials": 1},
         "train": {"optimizer": "sgd"},
         "space": {
             "momentum_kind": {**plain, "nesterov": {"nesterov": True}},
-            "rule": {**plain, "adam": {"optimizer": "adam"}},
+            "rule": {**clipped, "adam": {"optimizer": "adam"}},
         },
         "baseline": {"momentum_kind": "nesterov", "rule": "adam"},
     }
