@@ -13,7 +13,7 @@ from ray.tune.schedulers import TrialScheduler
 from analysis.events import Decision
 from analysis.run import RunFolder
 from analysis.trials import Trial
-from search.cluster import Slots
+from search.cluster import Slots, code_folder
 from search.trainings import Trainings
 from spaces.problems import InputError, RunError
 from trainables.checkpoints import Checkpoints
@@ -83,6 +83,7 @@ class Link:
             reported=trial.epoch,
             checkpoints=self.checkpoints,
             origin=None if origin is None else (searched, origin),
+            project=str(folder) if (folder := code_folder(experiment)) is not None else None,
             log_file=str(self.folder.log_file(trial.number).resolve()),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )

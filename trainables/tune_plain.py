@@ -5,26 +5,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
-import io
 import traceback
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import ray
 import torch
 from ray import tune
 
-from spaces.code import absolute_reference
+from spaces.code import files_taken
+from spaces.project import restore_path
 from trainables.checkpoints import Checkpoints, StorageError
 from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.own_code import CodeTraining
+from trainables.streams import Printing
 from trainables.training import EpochReport, Training
-
-_STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Assignment:
     ``config``: plain data of the resolved settings. ``reported``: epochs that the journal already
     has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``origin``: another
     such place, and the trial there from which to begin while there is none of its own.
-    ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
+    ``project``: the folder of the user's own code, on the driver's machine. ``log_file``: where
+    what the code prints goes, if that folder is there on the worker's machine.
     """
 
     trial: int
@@ -42,6 +42,7 @@ class Assignment:
     reported: int
     checkpoints: str
     origin: tuple[str, int] | None
+    project: str | None
     log_file: str
     epoch_timeout_seconds: float | None
 
@@ -62,19 +63,6 @@ class Outcome:
     fault: str | None = None
 
 
-class _Log(io.TextIOWrapper):
-    """A log that loses lines where its disk is full, for a training is worth more than its log."""
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            super().write(text)
-        return len(text)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            super().close()
-
-
 class PlainWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
@@ -87,7 +75,9 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             config: ``{"assignment": …}``.
             data: the dataset, from Ray's object store; None for the user's own code.
         """
+        restore_path()
         self._data = data
+        self._printing = Printing()
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -99,18 +89,17 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
         if self._training is not None:
-            with (
-                self._open_log() as log,
-                contextlib.redirect_stdout(log),
-                contextlib.suppress(Exception),
-            ):
+            with contextlib.suppress(Exception):
                 self._training.close()
         self._training = None
+        self._printing.close()
 
     def _take(self, config: dict[str, Any]) -> None:
         self._assignment: Assignment = config["assignment"]
+        self._printing.open(self._assignment.log_file)
         self._unsent: deque[EpochReport] = deque()
         self._reports: list[EpochReport] = []
+        self._code: dict[str, Any] | None = None
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way.
@@ -119,9 +108,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         a disk is let out, so that Tune starts the trial again in a fresh process.
         """
         report = checkpoint = error = fault = None
-        log = self._open_log()
         try:
-            with self._watched(log):
+            with self._watched():
                 report, checkpoint = self._next_report()
         except StorageError as no_storage:
             fault = str(no_storage)
@@ -129,30 +117,19 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             if is_short_of_room(exception):
                 raise
             error = traceback.format_exc()
-        printed = log.getvalue() if isinstance(log, io.StringIO) else ""
-        log.close()
-        return {"outcome": Outcome(report, checkpoint, printed, error, fault)}
+        return {"outcome": Outcome(report, checkpoint, self._printing.take(), error, fault)}
 
     @contextlib.contextmanager
-    def _watched(self, log: TextIO) -> Iterator[None]:
-        """What is printed goes to the log; an epoch that takes too long ends the process."""
+    def _watched(self) -> Iterator[None]:
+        """An epoch that takes too long ends the process."""
         timeout = self._assignment.epoch_timeout_seconds
         if timeout is not None:
-            file = _STDERR if isinstance(log, io.StringIO) else log.fileno()
+            file = self._printing.traces_to
             faulthandler.dump_traceback_later(timeout, exit=True, file=file)
         try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                yield
+            yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-    def _open_log(self) -> TextIO:
-        """The trial's log, line by line; or a buffer where it can't be written from here."""
-        try:
-            file = open(self._assignment.log_file, "ab")  # noqa: SIM115 (closed by the wrapper)
-            return _Log(file, "utf-8", "backslashreplace", line_buffering=True)
-        except OSError:
-            return io.StringIO()
 
     def _next_report(self) -> tuple[EpochReport | None, str | None]:
         """The next report, or None at the end, and the path of its checkpoint."""
@@ -170,14 +147,23 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         self._reports.append(report)
         state = self._training.state_dict()
         reports = [asdict(report) for report in self._reports]
-        path = self._checkpoints.save(report.epoch, {"training": state, "reports": reports})
-        return report, path
+        held = {"training": state, "reports": reports, "code": self._taken()}
+        return report, self._checkpoints.save(report.epoch, held)
+
+    def _taken(self) -> dict[str, Any] | None:
+        """What the user's code took from its project so far, this trial's process or an earlier."""
+        config = self._training.config if self._training is not None else None
+        if not isinstance(config, CodeConfig):
+            return None
+        self._code = files_taken(config.trainable, self._code)
+        return self._code
 
     def _start(self) -> None:
         """Set the process up for this trial and go on from its newest checkpoint, if any."""
         config = parse_config(self._assignment.config)
         if isinstance(config, CodeConfig):
-            config = config.model_copy(update={"trainable": code_here(config.trainable)})
+            here = code_here(config.trainable, self._assignment.project)
+            config = config.model_copy(update={"trainable": here})
         torch.set_num_threads(config.threads)
         self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
         self._checkpoints.check_root()
@@ -188,6 +174,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if saved is None:
             return
         self._training.load_state_dict(saved["training"])
+        self._code = saved.get("code")
         reports = [EpochReport(**report) for report in saved["reports"]]
         # the user's code goes back to the last epoch that it saved, and reports the later ones anew
         self._reports = [report for report in reports if report.epoch <= self._training.epoch]
@@ -208,15 +195,17 @@ def make_training(
     return Training(config, data, device)
 
 
-def code_here(reference: str) -> str:
+def code_here(reference: str, project: str | None) -> str:
     """Where the user's code lies in this process: Ray ships it to the workers of a cluster.
 
     Args:
         reference: ``/path/on/the/driver.py:function``.
+        project: the folder of it that was shipped.
     """
-    if not ray.get_runtime_context().runtime_env.get("working_dir"):
+    if project is None or not ray.get_runtime_context().runtime_env.get("working_dir"):
         return reference
-    return absolute_reference(Path(reference).name, Path.cwd())
+    place, _, function = reference.rpartition(":")
+    return f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
 
 
 def is_short_of_room(error: BaseException) -> bool:
