@@ -33,6 +33,7 @@ from spaces.imports import Reference, imported_files, module_file
 from spaces.opened import Opened
 
 PACKAGES = ("spaces", "trainables", "analysis", "search")
+_OURS = Path(__file__).resolve().parents[1]
 _TORCH_SEED = 67280421310721  # what torch starts with
 _PROJECTS: dict[Path, Project] = {}  # what is imported belongs to the process
 _PATH: list[str] = []
@@ -99,8 +100,7 @@ class Project:
         Args:
             stage: where it stands; keeps what it changes.
         """
-        names = self._shared | {name for name in self._own if self._is_another(name)}
-        names |= {"__main__"}
+        names = {"__main__", *(name for name in self._own if self._is_anothers(name))}
         others = _take_out(names)
         sys.modules.update(self._aside)
         sys.modules["__main__"] = ModuleType("__main__")
@@ -142,10 +142,14 @@ class Project:
         return [place for place in sys.path if place != str(self.root)]
 
     def _is_elsewhere(self, name: str) -> bool:
-        return name in PACKAGES or PathFinder.find_spec(name, self._other_places()) is not None
+        if name in PACKAGES:
+            return self.root != _OURS
+        return PathFinder.find_spec(name, self._other_places()) is not None
 
-    def _is_another(self, name: str) -> bool:
-        return name in sys.modules and not self._holds(sys.modules[name])
+    def _is_anothers(self, name: str) -> bool:
+        """Whether a name of the project's means another's module, or may come to mean it."""
+        held = sys.modules.get(name)
+        return name in self._shared if held is None else not self._holds(held)
 
     def _holds(self, module: Any) -> bool:
         file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
