@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.numbers import DIGITS, number
@@ -12,14 +11,16 @@ from analysis.tables import show_value
 
 if TYPE_CHECKING:
     from analysis.bundle import Bundle
+    from analysis.taken import Taken
 
 
-def model_card(bundle: Bundle, numbers: int) -> str:
+def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
     """The card as Markdown.
 
     Args:
         bundle: what is written.
         numbers: how many its weights are.
+        taken: what is copied along of the user's own code.
     """
     metrics = bundle.metrics
     confirmed = bundle.confirmation
@@ -37,8 +38,9 @@ def model_card(bundle: Bundle, numbers: int) -> str:
             *_data(bundle),
             "\n## Files\n\n| file | what it holds |\n|---|---|",
             *_files(bundle, numbers),
+            *_code(taken),
             _AGAIN,
-            "" if "trainable" in bundle.config else _LOAD,
+            _LOAD if taken is None else _load_own(bundle),
             _PROGRAMS if bundle.programs else "",
             *(_PROGRAM[name] for name in bundle.programs),
             _PREDICT if len((bundle.inputs or {}).get("shape", ())) == 3 else "",
@@ -146,8 +148,49 @@ def _files(bundle: Bundle, numbers: int) -> list[str]:
         for name in bundle.programs
     ]
     if "trainable" in bundle.config:
-        files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
+        files.append("| `code/` | your code, and the files that it read from its project |")
+        files.append("| `code.json` | which these are, and which were left out |")
     return files
+
+
+def _code(taken: Taken | None) -> list[str]:
+    """What is there of the user's own code, and what its training needs beside it."""
+    if taken is None:
+        return []
+    lines = ["\n## Code\n", f"`{taken.reference}`, with:\n"]
+    lines += [f"- `code/{name}`" for name in taken.files]
+    if taken.left_out:
+        lines.append("\nNot in this bundle, though the code used it:\n")
+        lines += [f"- `{name}`: {reason}" for name, reason in taken.left_out.items()]
+        lines.append("\nTo train it again, put these into `code/`, or go to the folder with them.")
+    else:
+        lines.append("\nIt runs in `code/`, where it finds these.")
+    lines.append("Files that child processes read are not known; nor packages, see `versions.txt`.")
+    return lines
+
+
+def _load_own(bundle: Bundle) -> str:
+    """How the weights get into the user's own model."""
+    parts = {name: count for name, count in bundle.parts.items() if name}
+    lines = [
+        "\nLoad the weights into your own model:\n",
+        "    from safetensors.torch import load_file",
+    ]
+    lines.append('    tensors = load_file("model.safetensors")')
+    if not bundle.parts:
+        return "\nYour code saved no state at that epoch (`context.save`), so there are no weights."
+    if not parts:
+        lines.append(
+            "    model.load_state_dict(tensors)   # of the class that your code made it of"
+        )
+        return "\n".join(lines)
+    first = max(parts, key=lambda name: ("optim" not in name.lower(), "model" in name.lower()))
+    lines += [
+        f"    part = {f'{first}.'!r}   # your code saved {', '.join(parts)}: this part of it",
+        "    weights = {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}",
+        "    model.load_state_dict(weights)   # a model of the class that your code made it of",
+    ]
+    return "\n".join(lines)
 
 
 _UNBIASED = """

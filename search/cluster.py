@@ -16,6 +16,7 @@ import ray
 
 from search.environment import prepare_environment
 from spaces.experiment import Experiment, Resources
+from spaces.imports import parse_reference
 from spaces.problems import InputError, Problem
 
 _NOT_SHIPPED = ["/runs", "/data", "*.pt", "*.safetensors"]  # beside what .gitignore names
@@ -51,7 +52,10 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
     if ray.is_initialized():
         return False
     local = {"include_dashboard": False} if address is None else {}
-    runtime_env: dict[str, Any] = {"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}}
+    runtime_env: dict[str, Any] = {
+        "env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"},
+        "worker_process_setup_hook": "_shoal.start_worker",
+    }
     if address is not None and code is not None:
         runtime_env |= {"working_dir": str(code), "excludes": _NOT_SHIPPED}
     try:
@@ -71,10 +75,10 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
 
 
 def code_folder(experiment: Experiment | None) -> Path | None:
-    """The folder of the user's own code, which the workers of a cluster shall have, too."""
+    """The project of the user's own code, which the workers of a cluster shall have, too."""
     if experiment is None or experiment.trainable is None:
         return None
-    return Path(experiment.trainable).parent
+    return parse_reference(experiment.trainable).root
 
 
 def _probe(address: str) -> None:

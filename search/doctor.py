@@ -24,6 +24,7 @@ from spaces.code import load_function
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.problems import InputError, RunError, without_keys
+from spaces.project import restore_path
 from trainables.checkpoints import Checkpoints, filesystem
 from trainables.sources import data_root, read
 
@@ -141,7 +142,9 @@ def _cluster(experiment: Experiment | None, address: str | None) -> Iterator[Fin
         yield Finding("fault", shown, f"can't be written: {' '.join(str(error).split())}")
         return
     yield finding
-    code = None if experiment is None else experiment.trainable
+    code = None
+    if experiment is not None and experiment.trainable is not None:
+        code = experiment.trainable, str(code_folder(experiment))
     try:
         for node in nodes:
             yield from _node(node, place, token, code)
@@ -179,7 +182,9 @@ def _remove_probe(place: str, token: str, shown: str) -> Iterator[Finding]:
         yield Finding("fault", shown, f"{token} can't be deleted, as old checkpoints are: {reason}")
 
 
-def _node(node: dict[str, Any], place: str, token: str, code: str | None) -> Iterator[Finding]:
+def _node(
+    node: dict[str, Any], place: str, token: str, code: tuple[str, str] | None
+) -> Iterator[Finding]:
     """What one node has, and what it sees."""
     what = f"node {node['NodeManagerAddress']}"
     has = node["Resources"]
@@ -214,8 +219,9 @@ def _node(node: dict[str, Any], place: str, token: str, code: str | None) -> Ite
         yield Finding("fault", what, fault)
 
 
-def look_around(place: str, token: str, code: str | None) -> dict[str, Any]:
+def look_around(place: str, token: str, code: tuple[str, str] | None) -> dict[str, Any]:
     """Runs on a node: its versions and GPUs, and whether it sees the storage and the code."""
+    restore_path()
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a task without GPUs may see none
     import torch
 
@@ -234,7 +240,7 @@ def look_around(place: str, token: str, code: str | None) -> dict[str, Any]:
         )
     if code is not None:
         try:
-            load_function(code_here(code))
+            load_function(code_here(*code))
         except InputError as error:
             faults.append(f"can't import your code: {error}")
     devices = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]

@@ -15,7 +15,7 @@ from analysis.events import Decision
 from analysis.reasons import last_line
 from analysis.run import RunFolder
 from analysis.trials import Trial
-from search.cluster import Slots
+from search.cluster import Slots, code_folder
 from search.first_failures import FirstFailures
 from search.trainings import NOTHING_REPORTED, Trainings
 from spaces.links import unlinked
@@ -89,6 +89,7 @@ class Link:
             reported=trial.epoch,
             checkpoints=self.checkpoints,
             origin=origin,
+            project=str(folder) if (folder := code_folder(experiment)) is not None else None,
             log_file=str(self.folder.log_file(trial.number).resolve()),
             files=self._files(trial.number, origin),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from analysis.bundle import Bundle, read_bundle, read_expected, read_split, write_bundle
-from search.take_home import inputs_of, metrics_of
+from analysis.bundle import (
+    Bundle,
+    folder_of_code,
+    read_bundle,
+    read_expected,
+    read_split,
+    write_bundle,
+)
+from search.take_home import inputs_of, metrics_of, tell_left_out
 from search.versions import versions
-from search.weights import tensors_in
+from search.weights import parts_of, tensors_in
+from spaces.code import files_taken
 from spaces.files import load_experiment
 from spaces.problems import InputError
 from trainables.config import AnyConfig, TrainConfig, parse_config, resolve
@@ -30,11 +38,13 @@ class Record:
 
     ``value``: what its weights scored. ``expected``: between which values 95 of 100 further
     trainings are expected, if it was confirmed. ``split``: the fingerprints of its data.
+    ``folder``: where the user's own code runs, None: in the current one.
     """
 
     value: float
     expected: tuple[float, float] | None
     split: Any
+    folder: Path | None = None
 
     def judge(self, metric: str, retrained: float) -> dict[str, Any]:
         """What ``shoal train BUNDLE --json`` prints; ``verdict`` only where it was confirmed."""
@@ -67,7 +77,8 @@ def read_config(spec: Path, changes: list[str]) -> tuple[AnyConfig, Record | Non
             raise InputError("is for experiment files; edit the bundle's config.yaml", "--set")
         folder = spec if spec.is_dir() else spec.parent
         data, metrics = read_bundle(folder)
-        record = Record(metrics["value"], read_expected(folder), read_split(folder))
+        place = folder_of_code(folder)
+        record = Record(metrics["value"], read_expected(folder), read_split(folder), place)
         return parse_config(data), record
     experiment = load_experiment(str(spec), changes)
     if experiment.baseline is None and experiment.search_space.distributions:
@@ -134,7 +145,10 @@ def save_training(
         split=split,
     )
     if isinstance(training, CodeTraining):
-        weights = tensors_in(training.saved_state(report.epoch))
+        state = training.saved_state(report.epoch)
+        code = files_taken(training.config.trainable)
+        bundle = replace(bundle, code=code, parts=parts_of(state))
+        weights: Mapping[str, torch.Tensor] = tensors_in(state)
     else:
         weights = training.weights()
-    write_bundle(target, bundle, weights)
+    tell_left_out(write_bundle(target, bundle, weights))

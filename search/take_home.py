@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +15,14 @@ from analysis.bundle import Bundle, check_target, write_bundle
 from analysis.confirmation import Confirmation, open_confirmed
 from analysis.reruns import Reruns
 from analysis.run import RunFolder
+from analysis.taken import Taken
 from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
-from search.weights import weights_of
+from search.weights import Noted, noted_of, weights_of
 from spaces.experiment import Experiment
-from spaces.problems import InputError
+from spaces.problems import InputError, printable
 from spaces.sections import parse_section, problems_of
-from trainables.config import AnyConfig, TrainConfig, resolve
+from trainables.config import AnyConfig, CodeConfig, TrainConfig, resolve
 from trainables.data import InputSpec, input_spec
 
 
@@ -53,6 +55,9 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
         programs = make_programs(config, inputs, weights)
+    noted = Noted(None, {})
+    if isinstance(config, CodeConfig):
+        noted = noted_of(place, experiment, trial, report.epoch)
     bundle = Bundle(
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
@@ -63,9 +68,21 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         split=trials.start.split,
         params=trial.params,
         confirmation=_document(confirmation) if measured else None,
+        code=noted.code,
+        parts=noted.parts,
     )
-    write_bundle(target, bundle, weights)
+    tell_left_out(write_bundle(target, bundle, weights))
     return bundle
+
+
+def tell_left_out(taken: Taken | None) -> None:
+    """Warn of what the code used and its bundle does not hold."""
+    if taken is None or not taken.left_out:
+        return
+    held = list(taken.left_out.items())
+    (name, reason), rest = held[0], f" and {len(held) - 1} more" if held[1:] else ""
+    message = f"the bundle does not hold {printable(name)} ({reason}){rest}, which its code used"
+    warnings.warn(f"{message}; its README.md says what to do", stacklevel=2)
 
 
 def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -213,8 +214,9 @@ def train_and_compare(
             shown = "  ".join(f"{name} {number(metric)}" for name, metric in metrics)
             out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True, markup=False)
 
-    split = None if record is None else record.split
-    report, training = train_here(config, print_epoch, split)
+    split, folder = (None, None) if record is None else (record.split, record.folder)
+    with contextlib.nullcontext() if folder is None else contextlib.chdir(folder):
+        report, training = train_here(config, print_epoch, split)
     value = report.metrics[config.metric.name]
     if target is not None:
         save_training(config, report, training, target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,13 @@ from trainables.config import AnyConfig, CodeConfig, TrainConfig
 from trainables.data import InputSpec
 from trainables.models import empty_model, most_state_bytes
 from trainables.own_code import state_at
+
+
+class Noted(NamedTuple):
+    """``code``: what it took from its project, unchecked; ``parts``: of the state that it saved."""
+
+    code: Any
+    parts: dict[str, int]
 
 
 def weights_of(
@@ -66,6 +73,17 @@ def weights_of(
     raise InputError(": ".join([message, "; ".join(map(str, damaged))]) if damaged else message)
 
 
+def noted_of(folder: RunFolder, experiment: Experiment, trial: Trial, epoch: int) -> Noted:
+    """What the checkpoint of a user's own code notes beside its weights."""
+    place = folder.checkpoints(experiment.storage)
+    for state in Checkpoints(place, trial.number).load_all():
+        try:
+            return Noted(state.get("code"), parts_of(state_at(state["training"], epoch)))
+        except (LookupError, TypeError, ValueError, AttributeError):  # no state of a training
+            continue
+    return Noted(None, {})
+
+
 def _weights_in(
     state: dict[str, Any], is_own_code: bool, epoch: int
 ) -> Mapping[str, torch.Tensor] | None:
@@ -88,6 +106,22 @@ def _fits(weights: Mapping[str, torch.Tensor], model: nn.Module) -> bool:
         return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
     return layout(weights) == layout(model.state_dict())
+
+
+def parts_of(state: Any) -> dict[str, int]:
+    """The parts of a saved state that hold tensors, with how many; "" stands for the state itself.
+
+    ``{"model": model.state_dict(), "optimizer": …}`` has parts, ``model.state_dict()`` has none.
+    """
+    if isinstance(state, torch.Tensor):
+        return {"": 1}
+    if not isinstance(state, Mapping):
+        return {"": len(tensors_in(state))} if tensors_in(state) else {}
+    counts = {
+        "" if isinstance(value, torch.Tensor) else str(key): len(tensors_in(value))
+        for key, value in state.items()
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def tensors_in(state: Any, path: str = "") -> dict[str, torch.Tensor]:

@@ -113,7 +113,7 @@ def test_the_users_code_is_imported_in_one_place() -> None:
         for function, _ in calls(path)
         if function.rpartition(".")[2] in words
     }
-    assert found == {"spaces/code.py"}
+    assert found == {"spaces/project.py"}
 
 
 @pytest.mark.parametrize("pickler", ["pickle", "torch", "old torch"])

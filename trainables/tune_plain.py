@@ -5,28 +5,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
-import io
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import ray
 import torch
 from ray import tune
 
-from spaces.code import absolute_reference
+from spaces.code import files_taken
+from spaces.project import restore_path
 from trainables.checkpoints import MOST_BYTES, Checkpoints, StorageError
 from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.models import most_state_bytes
 from trainables.own_code import CodeTraining
 from trainables.own_folder import OwnFolder
+from trainables.streams import Printing
 from trainables.training import EpochReport, Training
-
-_STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ class Assignment:
     ``config``: plain data of the resolved settings. ``reported``: epochs that the journal has as
     the worker begins, or begins again. ``checkpoints``: folder or URI under which the trials'
     checkpoints lie. ``origin``: another such place, the trial there from which to begin while there
-    is none of its own, and what that one reported.
-    ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
-    ``files``: the run's folder, and below it that of this trial for files of its own, and of the
-    trial in ``origin``.
+    is none of its own, and what that one reported. ``project``: the folder of the user's own code,
+    on the driver's machine. ``log_file``: where what the code prints goes, if that folder is there
+    on the worker's machine. ``files``: the run's folder, and below it that of this trial for files
+    of its own, and of the trial in ``origin``.
     """
 
     trial: int
@@ -56,6 +55,7 @@ class Assignment:
     reported: int
     checkpoints: str
     origin: Origin | None
+    project: str | None
     log_file: str
     files: tuple[str, str, str | None]
     epoch_timeout_seconds: float | None
@@ -79,19 +79,6 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-class _Log(io.TextIOWrapper):
-    """A log that loses lines where its disk is full, for a training is worth more than its log."""
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            super().write(text)
-        return len(text)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            super().close()
-
-
 class PlainWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
@@ -104,8 +91,10 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             config: ``{"assignment": …}``.
             data: the dataset, from Ray's object store; None for the user's own code.
         """
+        restore_path()
         self._data = data
         self._remove_empty_folder()
+        self._printing = Printing()
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -123,18 +112,17 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
         if self._training is not None:
-            with (
-                self._open_log() as log,
-                contextlib.redirect_stdout(log),
-                contextlib.suppress(Exception),
-            ):
+            with contextlib.suppress(Exception):
                 self._training.close()
         self._training = None
+        self._printing.close()
 
     def _take(self, config: dict[str, Any]) -> None:
         self._assignment: Assignment = config["assignment"]
+        self._printing.open(self._assignment.log_file)
         self._unsent: deque[EpochReport] = deque()
         self._notes: list[str] = []
+        self._code: dict[str, Any] | None = None
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way.
@@ -143,9 +131,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         a disk is let out, so that Tune starts the trial again in a fresh process.
         """
         report = checkpoint = error = fault = None
-        log = self._open_log()
         try:
-            with self._watched(log):
+            with self._watched():
                 report, checkpoint = self._next_report()
         except StorageError as no_storage:
             fault = str(no_storage)
@@ -153,31 +140,21 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             if is_short_of_room(exception):
                 raise
             error = traceback.format_exc()
-        printed = log.getvalue() if isinstance(log, io.StringIO) else ""
-        log.close()
         notes, self._notes = tuple(self._notes), []
+        printed = self._printing.take()
         return {"outcome": Outcome(report, checkpoint, printed, error, fault, notes)}
 
     @contextlib.contextmanager
-    def _watched(self, log: TextIO) -> Iterator[None]:
-        """What is printed goes to the log; an epoch that takes too long ends the process."""
+    def _watched(self) -> Iterator[None]:
+        """An epoch that takes too long ends the process."""
         timeout = self._assignment.epoch_timeout_seconds
         if timeout is not None:
-            file = _STDERR if isinstance(log, io.StringIO) else log.fileno()
+            file = self._printing.traces_to
             faulthandler.dump_traceback_later(timeout, exit=True, file=file)
         try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                yield
+            yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-    def _open_log(self) -> TextIO:
-        """The trial's log, line by line; or a buffer where it can't be written from here."""
-        try:
-            file = open(self._assignment.log_file, "ab")  # noqa: SIM115 (closed by the wrapper)
-            return _Log(file, "utf-8", "backslashreplace", line_buffering=True)
-        except OSError:
-            return io.StringIO()
 
     def _next_report(self) -> tuple[EpochReport | None, str | None]:
         """The next report, or None at the end, and the path of its checkpoint."""
@@ -194,13 +171,17 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             return report, None  # the search refuses it, and no checkpoint shall bring it back
         # the driver has every earlier report, or it would not have asked for this epoch
         state = {"training": self._training.state_dict(), "reports": [asdict(report)]}
+        if isinstance(self._training, CodeTraining):
+            self._code = files_taken(self._training.config.trainable, self._code)
+            state["code"] = self._code
         return report, self._checkpoints.save(report.epoch, state)
 
     def _start(self) -> None:
         """Set the process up for this trial and go on from its newest checkpoint, if any."""
         config = parse_config(self._assignment.config)
         if isinstance(config, CodeConfig):
-            config = config.model_copy(update={"trainable": code_here(config.trainable)})
+            here = code_here(config.trainable, self._assignment.project)
+            config = config.model_copy(update={"trainable": here})
         torch.set_num_threads(config.threads)
         run, name, begun = self._assignment.files
         folder = OwnFolder(Path(run), name, begun)
@@ -233,6 +214,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             unsent = range(self._assignment.reported + 1, epoch + 1)
             if by_epoch.keys() >= set(unsent):
                 self._training.load_state_dict(state["training"])
+                self._code = state.get("code")
                 self._unsent.extend(by_epoch[epoch] for epoch in unsent)
                 return True
         return False
@@ -272,15 +254,18 @@ def make_training(
     return Training(config, data, device)
 
 
-def code_here(reference: str) -> str:
+def code_here(reference: str, project: str | None) -> str:
     """Where the user's code lies in this process: Ray ships it to the workers of a cluster.
 
     Args:
         reference: ``/path/on/the/driver.py:function``.
+        project: the folder of it that was shipped.
     """
-    if not (ray.is_initialized() and ray.get_runtime_context().runtime_env.get("working_dir")):
+    is_shipped = ray.is_initialized() and ray.get_runtime_context().runtime_env.get("working_dir")
+    if project is None or not is_shipped:
         return reference
-    return absolute_reference(Path(reference).name, Path.cwd())
+    place, _, function = reference.rpartition(":")
+    return f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
 
 
 def is_short_of_room(error: BaseException) -> bool:

@@ -110,7 +110,7 @@ def test_own_code_is_trained_in_this_process_and_taken_home(
     bundle = tmp_path / "bundle"
     assert main(["train", str(tmp_path / "own.yaml"), "-o", str(bundle), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["value"] == 0.25
-    assert (bundle / "own.py").exists()
+    assert (bundle / "code" / "own.py").exists()
     (tmp_path / "own.py").unlink()
     assert main(["train", str(bundle), "--json"]) == 0
 

@@ -229,7 +229,7 @@ def test_doctor_tells_code_that_the_nodes_cannot_import(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(
-        "import sys\nif 'default_worker' in ' '.join(sys.argv): import not_there\n"
+        "import os\nif 'RAY_RAYLET_PID' in os.environ: import not_there\n"
         "def train(config, context):\n    yield {'score': 1.0}\n"
     )
     file = tmp_path / "own.yaml"

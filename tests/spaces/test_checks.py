@@ -127,7 +127,7 @@ def mistakes(**sections: Any) -> list[str]:
         ({**OWN, "trainable": "nowhere.py:train"}, "trainable: there is no file nowhere.py"),
         (
             {**OWN, "trainable": "train"},
-            "trainable: must look like my_code.py:function, got 'train'",
+            "trainable: must look like my_code.py:function or package.module:function, got 'train'",
         ),
         ({**OWN, "model": {}}, "model: is not for your own code; put fixed values under train"),
         (
