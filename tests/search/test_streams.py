@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -11,23 +11,18 @@ from search.cli import main
 from search.streams import accept_every_sign
 
 
-@pytest.fixture
-def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a standard output that has ASCII only is written."""
-    file = tmp_path / "printed"
-    monkeypatch.setattr(sys, "stdout", file.open("w", encoding="ascii", buffering=1))
-    return file
+def test_a_terminal_of_ascii_gets_plain_signs(tmp_path: Path) -> None:
+    with (tmp_path / "printed").open("w", encoding="ascii") as file, redirect_stdout(file):
+        assert main(["show", "quickstart"]) == 0
+    assert "0.0001 ... 1 (log)" in (tmp_path / "printed").read_text()
 
 
-def test_a_terminal_of_ascii_gets_plain_signs(printed: Path) -> None:
-    assert main(["show", "quickstart"]) == 0
-    assert "0.0001 ... 1 (log)" in printed.read_text()
-
-
-def test_other_signs_and_broken_texts_are_written_as_escapes(printed: Path) -> None:
-    accept_every_sign()
-    print("a → b ± café \udc80 数")
-    assert printed.read_text() == "a -> b +/- caf\\xe9 \\udc80 \\u6570\n"
+def test_other_signs_and_broken_texts_are_written_as_escapes(tmp_path: Path) -> None:
+    with (tmp_path / "printed").open("w", encoding="ascii") as file, redirect_stdout(file):
+        accept_every_sign()
+        print("a → b ± café \udc80 数")
+    plain = "a -> b +/- caf\\xe9 \\udc80 \\u6570\n"
+    assert (tmp_path / "printed").read_text() == plain
 
 
 def test_a_name_in_another_encoding_is_told_on_any_terminal(
