@@ -14,6 +14,7 @@ from analysis.events import Decision
 from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.cluster import Slots
+from search.silence import Silences
 from search.trainings import Trainings
 from spaces.problems import InputError, RunError
 from trainables.checkpoints import Checkpoints
@@ -51,6 +52,8 @@ class Link:
         self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
         self.fault: Exception | None = None
         self.is_waiting = False
+        self.silences = Silences()
+        self._places: dict[int, str] = {}  # the process of a trial, as its last report named it
         self.checkpoints = folder.checkpoints(trainings.experiment.storage)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
@@ -86,6 +89,25 @@ class Link:
             log_file=str(self.folder.log_file(trial.number).resolve()),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
+
+    def heard(self, number: int, result: dict[str, Any]) -> None:
+        """Note that a trial's process is alive, and which it is."""
+        self.silences.hear(number)
+        self._places[number] = f"pid {result.get('pid')} on {result.get('hostname')}"
+
+    def tell_silent(self, now: float) -> None:
+        """Say which trials have not reported for several times as long as usual.
+
+        Args:
+            now: seconds, of a clock that only goes forward.
+        """
+        for trial, seconds, usual in self.silences.look(now):
+            place = f" ({self._places[trial]})" if trial in self._places else ""
+            self.view.note(
+                f"{self.trainings.noun} {trial} has not reported for {seconds:.0f} s, its longest "
+                f"epoch took {usual:.1f} s: its process{place} may hang. Once it is killed, it "
+                "starts again from its checkpoint; epoch_timeout_seconds does so by itself"
+            )
 
     def take(self, number: int, outcome: Outcome) -> str:
         """Hand an outcome to the coordinator; returns Tune's word for the decision."""
@@ -126,6 +148,7 @@ class Link:
         that one is handed out anew.
         """
         number, error = number_of(trial), _last_error(trial)
+        self.silences.forget(number)
         if self.is_stopping:  # processes that end now died of no fault of theirs
             return
         if starts_again:

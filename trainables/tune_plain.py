@@ -23,6 +23,7 @@ from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
 from trainables.own_code import CodeTraining
 from trainables.training import EpochReport, Training
+from trainables.watchdog import Watchdog
 
 _STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
 
@@ -79,6 +80,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
     _training: Training | CodeTraining | None = None
+    _watchdog: Watchdog | None = None
 
     def setup(self, config: dict[str, Any], data: Data | None = None) -> None:
         """Take the first trial.
@@ -140,11 +142,15 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if timeout is not None:
             file = _STDERR if isinstance(log, io.StringIO) else log.fileno()
             faulthandler.dump_traceback_later(timeout, exit=True, file=file)
+            self._watchdog = self._watchdog or Watchdog()
+            self._watchdog.begin(timeout, self._assignment.log_file)
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 yield
         finally:
             faulthandler.cancel_dump_traceback_later()
+            if self._watchdog is not None:
+                self._watchdog.end()
 
     def _open_log(self) -> TextIO:
         """The trial's log, line by line; or a buffer where it can't be written from here."""
