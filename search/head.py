@@ -1,4 +1,4 @@
-"""The processes of Ray that a driver can't go on without, watched: by themselves they end it mutely.
+"""The processes of Ray that a driver needs, watched: when they die, Ray ends it without a word.
 
 Ray ends the driver 60 s after its head process died, and 15 s after the driver's own node did, from
 a thread of its own and without a word that would help. So their ports are tried every second.

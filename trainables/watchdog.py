@@ -1,4 +1,4 @@
-"""A process beside this one that ends it when it can't end itself: stopped, or stuck in the kernel."""
+"""A process beside this one that ends it when it can't end itself: stopped, or stuck in a call."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Watchdog:
     """
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 (a program of ours)
             [sys.executable, "-I", "-S", "-c", _PROGRAM, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
