@@ -28,6 +28,7 @@ from search.options import (
     opened_run,
     print_json,
 )
+from search.streams import accept_every_sign
 from spaces.files import load_experiment, studies
 from spaces.problems import InputError, RunError
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 the run failed, 2 a mistake of the user, 130 interrupted.
     """
+    accept_every_sign()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.showwarning = _show_warning
     try:

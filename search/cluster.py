@@ -15,6 +15,7 @@ from typing import Any
 import ray
 
 from search.environment import prepare_environment
+from search.surroundings import keep_token_in_memory, start_faults, told
 from spaces.experiment import Experiment, Resources
 from spaces.imports import parse_reference
 from spaces.problems import InputError, Problem
@@ -35,7 +36,7 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
         Whether Ray was started by this call and should be shut down after use.
 
     Raises:
-        InputError: when there is no cluster at the address.
+        InputError: when there is no cluster at the address, or Ray can't be started here.
     """
     if address is not None and address.startswith("ray://"):
         raise InputError(
@@ -51,6 +52,10 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
         return False
+    if faults := start_faults(address):
+        raise InputError(faults)
+    if address is None:
+        keep_token_in_memory()
     local = {"include_dashboard": False} if address is None else {}
     runtime_env: dict[str, Any] = {
         "env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"},
@@ -66,11 +71,9 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
             logging_level=logging.INFO if verbose else logging.CRITICAL,
             **local,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        if address is None:
-            raise InputError(f"Ray can't be started here: {reason}") from None
-        raise InputError(f"no Ray cluster answers at {address}: {reason}", "--address") from None
+    except Exception as error:  # Ray raises all kinds, plain exceptions too
+        ray.shutdown()
+        raise told(error, address, code) from None
     return True
 
 

@@ -17,6 +17,7 @@ from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.cluster import Slots, code_folder
 from search.first_failures import FirstFailures
+from search.silence import Silences
 from search.trainings import NOTHING_REPORTED, Trainings
 from spaces.links import unlinked
 from spaces.problems import InputError, RunError, printable
@@ -57,6 +58,8 @@ class Link:
         self.is_waiting = False
         self._first_failures = FirstFailures(trainings)
         self._failures: Counter[str] = Counter()  # by what they say
+        self.silences = Silences()
+        self._places: dict[int, str] = {}  # the process of a trial, as its last report named it
         self.checkpoints = folder.checkpoints(trainings.experiment.storage)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
@@ -122,6 +125,25 @@ class Link:
         begun = None if origin is None else RunFolder(self.folder.path).files_of(origin.trial)
         return str(self.folder.path.resolve()), self.folder.files_of(number), begun
 
+    def heard(self, number: int, result: dict[str, Any]) -> None:
+        """Note that a trial's process is alive, and which it is."""
+        self.silences.hear(number)
+        self._places[number] = f"pid {result.get('pid')} on {result.get('hostname')}"
+
+    def tell_silent(self, now: float) -> None:
+        """Say which trials have not reported for several times as long as usual.
+
+        Args:
+            now: seconds, of a clock that only goes forward.
+        """
+        for trial, seconds, usual in self.silences.look(now):
+            place = f" ({self._places[trial]})" if trial in self._places else ""
+            self.view.note(
+                f"{self.trainings.noun} {trial} has not reported for {seconds:.0f} s, its longest "
+                f"epoch took {usual:.1f} s: its process{place} may hang. Once it is killed, it "
+                "starts again from its checkpoint; epoch_timeout_seconds does so by itself"
+            )
+
     def take(self, number: int, outcome: Outcome) -> str:
         """Hand an outcome to the coordinator; returns Tune's word for the decision."""
         if outcome.printed:
@@ -170,6 +192,7 @@ class Link:
         that one is handed out anew.
         """
         number, error = number_of(trial), _last_error(trial)
+        self.silences.forget(number)
         if self.is_stopping:  # processes that end now died of no fault of theirs
             return
         if starts_again:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ class _Searcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._link.placed.pop(trial_id, None)
+        number = self._link.placed.pop(trial_id, None)
+        if number is not None:
+            self._link.silences.forget(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is what a run is brought back from."""
@@ -71,6 +74,7 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         if self._link.fault is None:
             with self._link.keeping_fault():
+                self._link.heard(number_of(trial), result)
                 return self._link.take(number_of(trial), result["outcome"])
         return STOP
 
@@ -96,10 +100,12 @@ class _Callback(tune.Callback):  # type: ignore[misc]
             asked = f"{slots.cpus:g} CPUs and {slots.gpus:g} GPUs"
             link.view.note(f"waiting: no node of the cluster has the {asked} that a trial needs")
         link.is_waiting = slots.count() == 0
+        link.tell_silent(time.monotonic())
         link.view.update()
 
     def on_trial_start(self, trial: TuneTrial, **info: Any) -> None:
         left = self._link.trainings.attempts_left(number_of(trial))
+        self._link.silences.begin(number_of(trial))
         trial.max_failures = trial.num_failures + max(0, left)  # Tune knows of this session's only
 
     def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from spaces.problems import InputError
 from spaces.sections import Section
 from spaces.settings import Dataset, PixelScale, Size
+from trainables.image_folder import validation_folder
 from trainables.sources import Array, Split, data_root, known_classes, known_shape, read
 
 
@@ -98,7 +99,7 @@ def load_data(settings: Dataset, split_seed: int) -> Data:
     """
     whole, names = read(settings, "train")
     validation = None
-    if settings.name == "image_folder" and (data_root(settings) / "val").is_dir():
+    if settings.name == "image_folder" and validation_folder(data_root(settings)) is not None:
         validation, _ = read(settings, "val")
     rows = np.arange(len(whole))
     if settings.subset is not None and settings.subset < len(whole):

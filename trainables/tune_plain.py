@@ -26,6 +26,7 @@ from trainables.own_code import CodeTraining
 from trainables.own_folder import OwnFolder
 from trainables.streams import Printing
 from trainables.training import EpochReport, Training
+from trainables.watchdog import Watchdog
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
     _training: Training | CodeTraining | None = None
+    _watchdog: Watchdog | None = None
 
     def setup(self, config: dict[str, Any], data: Data | None = None) -> None:
         """Take the first trial.
@@ -151,10 +153,14 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if timeout is not None:
             file = self._printing.traces_to
             faulthandler.dump_traceback_later(timeout, exit=True, file=file)
+            self._watchdog = self._watchdog or Watchdog()
+            self._watchdog.begin(timeout, self._assignment.log_file)
         try:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
+            if self._watchdog is not None:
+                self._watchdog.end()
 
     def _next_report(self) -> tuple[EpochReport | None, str | None]:
         """The next report, or None at the end, and the path of its checkpoint."""
