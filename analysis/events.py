@@ -24,6 +24,7 @@ from pydantic_core.core_schema import (
 )
 
 from spaces.parameters import Params
+from spaces.recorded import Distributions, check_drawn
 
 State: TypeAlias = Literal["running", "completed", "stopped", "diverged", "failed"]
 STATES: tuple[State, ...] = ("running", "completed", "stopped", "diverged", "failed")
@@ -85,14 +86,25 @@ class Started(BaseEvent):
 
 
 class Created(BaseEvent):
-    """A configuration is about to be tried."""
+    """A configuration is about to be tried.
+
+    ``distributions``: what a space that is a function drew each of its parameters from, in
+    Optuna's own JSON (None for other spaces, for reruns, and in runs of earlier versions).
+    """
 
     event: Literal["created"] = "created"
     trial: TrialNumber
     params: Params
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    distributions: Distributions | None = None
 
     model_config = ConfigDict(allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Created:
+        if self.distributions is not None:
+            check_drawn(self.params, self.distributions)
+        return self
 
 
 class Report(BaseEvent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from analysis.events import Created, Event, Rerun
+from analysis.events import Created, Event
 from analysis.journal import replay
 from analysis.optuna_log import OptunaLog
 from analysis.reruns import Reruns
@@ -39,9 +39,9 @@ def open_projections(folder: RunFolder, experiment: Experiment) -> list[Projecti
     trials, reruns = Trials(), Reruns()
 
     def check(event: Event) -> None:
-        what = event.what if isinstance(event, Rerun) else event
-        if isinstance(what, Created):
-            experiment.search_space.check(what.trial, what.params)
+        if isinstance(event, Created):  # a rerun has the params of its trial
+            is_recorded = event.distributions is not None
+            experiment.search_space.check(event.trial, event.params, is_recorded)
 
     takers = (trials.apply, check, reruns.apply, _written_on(projections, trials))
     replay(folder.journal_file, *takers)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.events import Event, Started
+from analysis.events import Created, Event, Started
 from analysis.journal import each_event, replay
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
 from spaces.problems import InputError
+from spaces.recorded import RecordedSpace
 from spaces.sections import parse_section
 
 
@@ -81,13 +82,18 @@ def open_run(path: Path, *takers: Callable[[Event], None]) -> tuple[RunFolder, E
     """
     folder = RunFolder(path)
     experiment = experiment_of(folder)
-    trials = Trials()
-    replay(folder.journal_file, trials.apply, *takers)
+    trials, space = Trials(), experiment.search_space
+
+    def note(event: Event) -> None:
+        if isinstance(event, Created) and isinstance(space, RecordedSpace):
+            space.note(event.params, event.distributions)
+
+    replay(folder.journal_file, trials.apply, note, *takers)
     return folder, experiment, trials
 
 
 def experiment_of(folder: RunFolder) -> Experiment:
-    """The experiment of a run, as the first line of its journal has it.
+    """The experiment of a run, as the first line of its journal has it; imports no code.
 
     Raises:
         InputError: when the folder holds no run, or the line is no beginning of one.
@@ -98,7 +104,7 @@ def experiment_of(folder: RunFolder) -> Experiment:
     first = next(each_event(file), None)
     if not isinstance(first, Started):
         raise InputError("does not begin with the experiment", source=str(file))
-    return parse_section(Experiment, first.spec, ("experiment", "spec"))
+    return parse_section(Experiment, first.spec, ("experiment", "spec")).only_read()
 
 
 def newest_run(root: Path) -> Path:

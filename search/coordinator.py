@@ -107,7 +107,8 @@ class Coordinator(Trainings):
         if params is None:
             self._is_exhausted = True
             return None
-        self._write(Created(trial=number, params=params, seed=self.rules.seed(number)))
+        drawn_from, seed = self._sampler.drawn_from(number), self.rules.seed(number)
+        self._write(Created(trial=number, params=params, seed=seed, distributions=drawn_from))
         return self.trials.by_number[number]
 
     def close(self, reason: str | None = None) -> None:
@@ -144,7 +145,7 @@ class Coordinator(Trainings):
         """Take an event of the journal in, as if it were happening now."""
         self.rules.replay(event)
         if isinstance(event, Created):
-            self._sampler.restore(event.trial, event.params)
+            self._sampler.restore(event.trial, event.params, event.distributions)
         elif isinstance(event, Finished):
             trial = self.trials.by_number[event.trial]
             self._sampler.tell(trial, self.trials.worst(self.experiment.metric))

@@ -82,7 +82,8 @@ class Rules:
             self.trials.expect(event)
             decision = self.judge(event.trial, event.epoch, event.metrics)
         elif isinstance(event, Created):
-            self.experiment.search_space.check(event.trial, event.params)
+            is_recorded = event.distributions is not None
+            self.experiment.search_space.check(event.trial, event.params, is_recorded)
         self.apply(event)
         return decision
 
