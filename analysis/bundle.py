@@ -31,7 +31,7 @@ class Bundle:
     ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name. ``split``: by which
     data it was trained: samples and SHA-256 of either split. ``params``: what the search chose.
     ``confirmation``: what ``shoal confirm`` found, and between which scores a further training is
-    ``expected``.
+    ``expected``. ``changes``: of what the run depends on, while it went on and since.
     """
 
     config: dict[str, Any]
@@ -43,6 +43,7 @@ class Bundle:
     split: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
     confirmation: dict[str, Any] | None = None
+    changes: dict[str, Any] | None = None
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> None:
@@ -68,6 +69,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
         "inputs.json": bundle.inputs,
         "split.json": bundle.split,
         "confirmation.json": bundle.confirmation,
+        "changes.json": bundle.changes,
     }
     for name, document in documents.items():
         if document is not None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetPydanticSchema,
@@ -23,6 +22,7 @@ from pydantic_core.core_schema import (
     union_schema,
 )
 
+from analysis.surroundings import Difference, Surroundings, Text
 from spaces.parameters import Params
 from spaces.recorded import Distributions, check_drawn
 
@@ -53,14 +53,6 @@ TrialNumber: TypeAlias = Annotated[int, Field(ge=0)]
 Epoch: TypeAlias = Annotated[int, Field(ge=0)]
 
 
-def _writable(text: Any) -> Any:
-    """The names of files may hold what no UTF-8 text can; it is written as an escape."""
-    return text.encode(errors="backslashreplace").decode() if isinstance(text, str) else text
-
-
-Text: TypeAlias = Annotated[str, BeforeValidator(_writable)]
-
-
 class BaseEvent(BaseModel):
     """``time``: seconds since 1970, by the clock of the machine that searches."""
 
@@ -73,8 +65,9 @@ class Started(BaseEvent):
     """A run begins.
 
     ``spec``: the whole experiment, as ``experiment.yaml`` holds it. ``inputs``: what built-in
-    models of it take and give, for bundles; ``split``: the fingerprints of their data (runs of
-    earlier versions have neither).
+    models of it take and give, for bundles; ``split``: the fingerprints of their data; ``code``:
+    those of the user's own; ``directory``: where it was started (runs of earlier versions have
+    none of these).
     """
 
     event: Literal["experiment"] = "experiment"
@@ -83,6 +76,19 @@ class Started(BaseEvent):
     host: str
     inputs: dict[str, Any] | None = None
     split: dict[str, Any] | None = None
+    code: dict[Text, str] | None = None
+    directory: Text | None = None
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What its results depend on beside the experiment."""
+        return Surroundings(
+            versions=self.versions,
+            host=self.host,
+            inputs=self.inputs,
+            split=self.split,
+            code=self.code,
+        )
 
 
 class Created(BaseEvent):
@@ -153,6 +159,29 @@ class Resumed(BaseEvent):
 
     event: Literal["resumed"] = "resumed"
     budget: dict[str, int | float] = {}
+
+
+class Changed(BaseEvent):
+    """What the run depends on is not as it was: ``now`` holds from here on.
+
+    ``differences``: from how it was when the run began; none where all is again as it was then.
+    """
+
+    event: Literal["changed"] = "changed"
+    differences: list[Difference]
+    now: Surroundings
+
+
+class Moved(BaseEvent):
+    """The user's own code lies elsewhere from now on, as ``file.py:function``; None: as before.
+
+    ``directory``: in which it runs.
+    """
+
+    event: Literal["moved"] = "moved"
+    trainable: Text | None = None
+    space: Text | None = None
+    directory: Text | None = None
 
 
 class Ended(BaseEvent):
@@ -250,6 +279,8 @@ Event: TypeAlias = (
     | Attempt
     | Finished
     | Resumed
+    | Changed
+    | Moved
     | Ended
     | Rerun
     | Confirmed

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.events import Created, Event, Started
+from pydantic import ValidationError
+
+from analysis.events import EVENT, Created, Event, Moved, Started
 from analysis.journal import each_event, replay
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
@@ -93,7 +96,41 @@ def open_run(path: Path, *takers: Callable[[Event], None]) -> tuple[RunFolder, E
 
 
 def experiment_of(folder: RunFolder) -> Experiment:
-    """The experiment of a run, as the first line of its journal has it; imports no code.
+    """The experiment of a run, as its journal has it; imports no code.
+
+    Raises:
+        InputError: when the folder holds no run, or its first line is no beginning of one.
+    """
+    start = start_of(folder)
+    experiment = parse_section(Experiment, start.spec, ("experiment", "spec"))
+    moved = moved_code(folder)
+    return (experiment if moved is None else with_moved_code(experiment, moved)).only_read()
+
+
+def with_moved_code(experiment: Experiment, moved: Moved) -> Experiment:
+    """The same experiment, whose code lies elsewhere."""
+    held = {"trainable": moved.trainable, "space": moved.space}
+    changed = {name: reference for name, reference in held.items() if reference is not None}
+    return experiment.model_copy(update=changed)
+
+
+def moved_code(folder: RunFolder) -> Moved | None:
+    """Where the user's code lies now, if it was moved; None: where it was.
+
+    Only lines that may say so are parsed, for that takes seconds in a long run.
+    """
+    found = None
+    with folder.journal_file.open("rb") as file:
+        for line in file:
+            if b'"moved"' in line:
+                with suppress(ValidationError):  # whoever reads all events names it
+                    event = EVENT.validate_json(line)
+                    found = event if isinstance(event, Moved) else found
+    return found
+
+
+def start_of(folder: RunFolder) -> Started:
+    """The first line of a run's journal.
 
     Raises:
         InputError: when the folder holds no run, or the line is no beginning of one.
@@ -104,7 +141,7 @@ def experiment_of(folder: RunFolder) -> Experiment:
     first = next(each_event(file), None)
     if not isinstance(first, Started):
         raise InputError("does not begin with the experiment", source=str(file))
-    return parse_section(Experiment, first.spec, ("experiment", "spec")).only_read()
+    return first
 
 
 def newest_run(root: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from analysis.events import Created, Ended, Event, Finished, Resumed, Started, State
+from analysis.events import Changed, Created, Ended, Event, Finished, Moved, Resumed, Started, State
 from analysis.journal import Journal, replay
 from analysis.trials import Trial
 from search.budget import SOFT, extended, most_trials
@@ -96,7 +96,7 @@ class Coordinator(Trainings):
         Returns None when there is none for now, because the budget is spent or the search is being
         interrupted; ``is_over`` says whether there will be none any more.
         """
-        if self.must_stop_now:
+        if self.must_stop_now or self.first_failures.are_enough:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
@@ -110,6 +110,10 @@ class Coordinator(Trainings):
         drawn_from, seed = self._sampler.drawn_from(number), self.rules.seed(number)
         self._write(Created(trial=number, params=params, seed=seed, distributions=drawn_from))
         return self.trials.by_number[number]
+
+    def note(self, event: Changed | Moved) -> None:
+        """Write down what has changed."""
+        self._write(event)
 
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,7 @@ class Link:
             checkpoints=self.checkpoints,
             origin=None if origin is None else (searched, origin),
             log_file=str(self.folder.log_file(trial.number).resolve()),
+            directory=None if experiment.trainable is None else os.getcwd(),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
 
@@ -110,7 +112,7 @@ class Link:
             InputError: when no trial has reported that metric yet, so that none ever will.
         """
         if checkpoint is not None:
-            self.trainings.checkpoint(number, report.epoch, checkpoint)
+            self._tell_failures(self.trainings.checkpoint(number, report.epoch, checkpoint))
         try:
             return self.trainings.report(number, report.epoch, report.metrics, report.steps)
         except InputError as error:
@@ -135,14 +137,19 @@ class Link:
         elif self.deaths.get(trial.trial_id) == error:
             self.trainings.hand_back(number)
         else:
-            self.fail(number, _reason(error))
+            self.trainings.end(number, "failed", _reason(error))
+            self._tell_failures({number: _reason(error)})
 
     def fail(self, number: int, reason: str) -> None:
-        """Note that a trial failed, and say so."""
-        self.trainings.end(number, "failed", reason)
-        Checkpoints(self.checkpoints, number).keep_last(1)
+        """Note that a trial's code failed, and say so; the session's first may be held back."""
         self._log(number, f"{reason.rstrip()}\n")
-        self.view.note(f"{self.trainings.noun} {number} failed: {reason.strip().splitlines()[-1]}")
+        self._tell_failures(self.trainings.fail(number, reason))
+
+    def _tell_failures(self, failed: dict[int, str]) -> None:
+        for number, reason in failed.items():
+            Checkpoints(self.checkpoints, number).keep_last(1)
+            last = reason.strip().splitlines()[-1]
+            self.view.note(f"{self.trainings.noun} {number} failed: {last}")
 
     def _log(self, number: int, text: str) -> None:
         self.folder.logs.mkdir(exist_ok=True)

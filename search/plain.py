@@ -163,3 +163,5 @@ def run_plain(
         ).fit()
     if link.fault is not None:
         raise link.fault
+    if not trainings.is_interrupted:
+        trainings.first_failures.check(trainings.noun)

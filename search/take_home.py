@@ -16,6 +16,7 @@ from analysis.reruns import Reruns
 from analysis.run import RunFolder
 from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
+from search.provenance import changes_of, compare_here, trained_in
 from search.weights import weights_of
 from spaces.experiment import Experiment
 from spaces.problems import InputError
@@ -24,7 +25,9 @@ from trainables.config import AnyConfig, TrainConfig, resolve
 from trainables.data import InputSpec, input_spec
 
 
-def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
+def export_best(
+    run: Path, target: Path, with_programs: bool = True, strict: bool = False
+) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
     The weights are those of the first training that measured the winner: the best of them would be
@@ -35,6 +38,8 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         target: a new or empty folder.
         with_programs: whether a built-in model is exported as ``model.pt2`` (and
             ``model.onnx``, where that extra is installed), too.
+        strict: whether it is refused, instead of told, that data, code or versions are not those
+            of the training any more.
 
     Raises:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
@@ -49,20 +54,24 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
     place = folder.of_reruns if measured else folder
     trial, report, config, weights = _first_kept(experiment, place, trained)
-    inputs = inputs_of(config, trials.start.inputs)
+    worlds = trained_in(reruns.trials if measured else trials, trial, report.epoch)
+    world = worlds[-1]
+    since = compare_here(experiment, trials.start, world, strict)
+    inputs = inputs_of(config, world.inputs)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
         programs = make_programs(config, inputs, weights)
     bundle = Bundle(
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
-        versions=trials.start.versions,
+        versions=world.versions,
         origin=_origin(experiment, trials, trial, confirmation, bool(measured)),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
-        split=trials.start.split,
+        split=world.split if all(other.split == world.split for other in worlds) else None,
         params=trial.params,
         confirmation=_document(confirmation) if measured else None,
+        changes=changes_of(trials.changes, worlds, since),
     )
     write_bundle(target, bundle, weights)
     return bundle

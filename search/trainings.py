@@ -8,15 +8,18 @@ from typing import NamedTuple
 
 from analysis.events import (
     Attempt,
+    Changed,
     CheckpointSaved,
     Decision,
     Finished,
+    Moved,
     Report,
     State,
     Training,
 )
 from analysis.projection import Projection
 from analysis.trials import Trial, Trials
+from search.first_failures import FirstFailures
 from search.rules import Rules
 from spaces.experiment import Experiment
 from spaces.parameters import Params
@@ -45,6 +48,7 @@ class Trainings(ABC):
         self.experiment = experiment
         self.rules = rules
         self.is_interrupted = False
+        self.first_failures = FirstFailures(is_over=True)  # a session that goes on sets another
         self.projections: Sequence[Projection] = ()  # are given every event from now on
         self._unfinished: list[Trial] = []
 
@@ -75,6 +79,10 @@ class Trainings(ABC):
     @abstractmethod
     def next_trial(self) -> Trial | None:
         """The next one to train; None when there is none for now, or will be none any more."""
+
+    @abstractmethod
+    def note(self, event: Changed | Moved) -> None:
+        """Write down that what the run depends on has changed."""
 
     @abstractmethod
     def _write(self, event: Training) -> None:
@@ -120,9 +128,15 @@ class Trainings(ABC):
             self._finish(trial, self.rules.ending[number], None)
         return decision
 
-    def checkpoint(self, number: int, epoch: int, path: str) -> None:
-        """Note that a training can go on from a checkpoint."""
+    def checkpoint(self, number: int, epoch: int, path: str) -> dict[int, str]:
+        """Note that a training can go on from a checkpoint, which shows that its code works.
+
+        Returns:
+            The trainings that are recorded as failed only now, by number, with their reasons.
+        """
+        released = self._fail_all(self.first_failures.release())
         self._write(CheckpointSaved(trial=number, epoch=epoch, path=path))
+        return released
 
     def attempt(self, number: int, reason: str) -> None:
         """Note that a training's process died and is started again."""
@@ -136,6 +150,21 @@ class Trainings(ABC):
         """Take back one that could not be started; ``next_trial`` hands it out again."""
         self._unfinished.insert(0, self.trials.by_number[number])
 
+    def fail(self, number: int, reason: str) -> dict[int, str]:
+        """Note that a training's code failed, unless that is held back for now.
+
+        Returns:
+            The trainings that are recorded as failed now, by number, with their reasons.
+        """
+        if self.first_failures.hold(number, reason):
+            return {}
+        return self._fail_all({**self.first_failures.release(), number: reason})
+
+    def _fail_all(self, failed: dict[int, str]) -> dict[int, str]:
+        for number, reason in failed.items():
+            self.end(number, "failed", reason)
+        return failed
+
     def end(self, number: int, state: State, reason: str | None = None) -> None:
         """Note that a training ended in a way that no report tells."""
         trial = self.trials.by_number[number]
@@ -147,7 +176,7 @@ class Trainings(ABC):
         if self.trials.by_number[number].reports:
             self.end(number, "completed")
         else:
-            self.end(number, "failed", "the code ended before it reported an epoch")
+            self.fail(number, "the code ended before it reported an epoch")
 
     def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
         assert state != "running"

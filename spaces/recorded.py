@@ -35,9 +35,22 @@ def check_recordable(distributions: Mapping[str, BaseDistribution]) -> None:
         if isinstance(distribution, CategoricalDistribution):
             try:
                 for choice in distribution.choices:
-                    check_plain(choice, levels=1)
+                    _check(choice)
             except ValueError as error:
                 raise ValueError(f"the choices of {name}: {error}") from None
+
+
+def _check(value: Any) -> None:
+    """See that a value is one that journals hold and Optuna can compare.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    check_plain(value, levels=1)
+    try:
+        float(value if isinstance(value, int) else 0)
+    except OverflowError:
+        raise ValueError(f"is too large a number: {shown(value)}") from None
 
 
 def _parse(value: Any) -> dict[str, BaseDistribution]:
@@ -60,14 +73,14 @@ def _distribution(held: Any) -> BaseDistribution:
     if not isinstance(parts, list):
         raise ValueError(f"must have a list of choices, got {shown(held)}")
     for part in parts:
-        check_plain(part, levels=1)
+        _check(part)
         if not is_choice and not isinstance(part, int | float | None):
             raise ValueError(f"must have numbers, got {shown(part)}")
     try:
         found = json_to_distribution(json.dumps(held))
-        if isinstance(found, FloatDistribution | IntDistribution):
-            if not math.isfinite(found.high - found.low):
-                raise ValueError("high - low must be finite")
+        if not isinstance(found, CategoricalDistribution):
+            assert isinstance(found, FloatDistribution | IntDistribution)
+            _check(float(found.high - found.low))
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"is no distribution of Optuna: {error}") from None
     return found
@@ -108,10 +121,15 @@ class RecordedSpace(SearchSpace):
         """Take a configuration in, with what it was drawn from (None: an old journal).
 
         Raises:
-            InputError: when a parameter was a choice before and is a range now, or so.
+            InputError: when a parameter was a choice before and is a range now, or so; or when a
+                value is too large a number.
         """
         for name, value in params.items():
             if distributions is None:
+                try:
+                    _check(value)
+                except ValueError as error:
+                    raise InputError(f"{name} {error}") from None
                 self._seen.setdefault(name, {})[value] = None
             else:
                 before = self._recorded.get(name, distributions[name])
@@ -143,9 +161,10 @@ def _joined(name: str, a: BaseDistribution, b: BaseDistribution) -> BaseDistribu
         return a
     if isinstance(a, CategoricalDistribution) and isinstance(b, CategoricalDistribution):
         return CategoricalDistribution(tuple(dict.fromkeys([*a.choices, *b.choices])))
-    for kind in (FloatDistribution, IntDistribution):
-        if isinstance(a, kind) and isinstance(b, kind):
-            return kind(min(a.low, b.low), max(a.high, b.high), log=a.log and b.log)
+    if isinstance(a, IntDistribution) and isinstance(b, IntDistribution):
+        return IntDistribution(min(a.low, b.low), max(a.high, b.high), log=a.log and b.log)
+    if isinstance(a, FloatDistribution) and isinstance(b, FloatDistribution):
+        return FloatDistribution(min(a.low, b.low), max(a.high, b.high), log=a.log and b.log)
     raise InputError(f"{name} is drawn from {b}, before it was {a}")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import faulthandler
 import io
+import os
 import traceback
 from collections import deque
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ class Assignment:
     has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``origin``: another
     such place, and the trial there from which to begin while there is none of its own.
     ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
+    ``directory``: where the user's own code runs, unless it was shipped to a cluster.
     """
 
     trial: int
@@ -44,6 +46,7 @@ class Assignment:
     origin: tuple[str, int] | None
     log_file: str
     epoch_timeout_seconds: float | None
+    directory: str | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         config = parse_config(self._assignment.config)
         if isinstance(config, CodeConfig):
             config = config.model_copy(update={"trainable": code_here(config.trainable)})
+            _enter(self._assignment.directory)
         torch.set_num_threads(config.threads)
         self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
         self._checkpoints.check_root()
@@ -217,6 +221,13 @@ def code_here(reference: str) -> str:
     if not ray.get_runtime_context().runtime_env.get("working_dir"):
         return reference
     return absolute_reference(Path(reference).name, Path.cwd())
+
+
+def _enter(directory: str | None) -> None:
+    """Work where the search began; code that was shipped works in its own copy of its folder."""
+    if directory is not None and not ray.get_runtime_context().runtime_env.get("working_dir"):
+        with contextlib.suppress(OSError):  # another machine; the driver's own was told
+            os.chdir(directory)
 
 
 def is_short_of_room(error: BaseException) -> bool:
