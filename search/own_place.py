@@ -139,7 +139,7 @@ def _moved(experiment: Experiment, code: Path, directory: str | None) -> Moved:
     files = code_files(experiment)
     if not files:
         raise InputError("the run has no code of your own; it trains built-in models", "--code")
-    new = Path(os.path.abspath(code.expanduser()))
+    new = Path(os.path.abspath(os.path.expanduser(code)))
     if os.path.isfile(new) and new.suffix == ".py":
         first = next(iter(files.values()))
         found = {place: str(new) for place, file in files.items() if file == first}
