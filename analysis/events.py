@@ -22,7 +22,7 @@ from pydantic_core.core_schema import (
     union_schema,
 )
 
-from analysis.surroundings import Difference, Surroundings, Text
+from analysis.surroundings import Difference, Fingerprint, Surroundings, Text
 from spaces.parameters import Params
 from spaces.recorded import Distributions, check_drawn
 
@@ -75,7 +75,7 @@ class Started(BaseEvent):
     versions: dict[str, str]
     host: str
     inputs: dict[str, Any] | None = None
-    split: dict[str, Any] | None = None
+    split: dict[str, Fingerprint] | None = None
     code: dict[Text, str] | None = None
     directory: Text | None = None
 

@@ -101,17 +101,25 @@ def experiment_of(folder: RunFolder) -> Experiment:
     Raises:
         InputError: when the folder holds no run, or its first line is no beginning of one.
     """
-    start = start_of(folder)
-    experiment = parse_section(Experiment, start.spec, ("experiment", "spec"))
-    moved = moved_code(folder)
-    return (experiment if moved is None else with_moved_code(experiment, moved)).only_read()
+    experiment = parse_section(Experiment, start_of(folder).spec, ("experiment", "spec"))
+    if own_code(experiment) and (moved := moved_code(folder)) is not None:
+        experiment = with_moved_code(experiment, moved)
+    return experiment.only_read()
+
+
+def own_code(experiment: Experiment) -> dict[str, str]:
+    """The user's functions that an experiment names, ``file.py:function``, by where it does."""
+    named = {"trainable": experiment.trainable, "space": experiment.space}
+    return {place: held for place, held in named.items() if isinstance(held, str)}
 
 
 def with_moved_code(experiment: Experiment, moved: Moved) -> Experiment:
     """The same experiment, whose code lies elsewhere."""
     held = {"trainable": moved.trainable, "space": moved.space}
-    changed = {name: reference for name, reference in held.items() if reference is not None}
-    return experiment.model_copy(update=changed)
+    names = own_code(experiment)
+    return experiment.model_copy(
+        update={place: held[place] for place in names if held[place] is not None}
+    )
 
 
 def moved_code(folder: RunFolder) -> Moved | None:

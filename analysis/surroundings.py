@@ -21,6 +21,15 @@ def _writable(text: Any) -> Any:
 Text: TypeAlias = Annotated[str, BeforeValidator(_writable)]
 
 
+class Fingerprint(BaseModel):
+    """Of a split of the data: how many samples it has, and the SHA-256 of all of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    samples: int
+    sha256: str
+
+
 class Surroundings(BaseModel):
     """What a result depends on beside the experiment.
 
@@ -34,8 +43,13 @@ class Surroundings(BaseModel):
     versions: dict[str, str] = {}
     host: str = ""
     inputs: dict[str, Any] | None = None
-    split: dict[str, Any] | None = None
+    split: dict[str, Fingerprint] | None = None
     code: dict[Text, str] | None = None
+
+    @property
+    def plain_split(self) -> dict[str, Any] | None:
+        """The fingerprints of the data, as plain data."""
+        return None if self.split is None else {k: v.model_dump() for k, v in self.split.items()}
 
 
 class Difference(BaseModel):
@@ -59,16 +73,16 @@ def differences(was: Surroundings, now: Surroundings) -> list[Difference]:
     return [*_data(was.split, now.split), *_code(was.code, now.code), *_rest(was, now)]
 
 
-def _data(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Iterator[Difference]:
+def _data(
+    was: Mapping[str, Fingerprint] | None, now: Mapping[str, Fingerprint] | None
+) -> Iterator[Difference]:
     for part, held in (was or {}).items():
         if now is not None and now.get(part) != held:
             yield _difference(f"{part} data", _samples(held), _samples(now.get(part)))
 
 
-def _samples(held: Any) -> str:
-    if isinstance(held, dict) and isinstance(held.get("samples"), int):
-        return f"{held['samples']:,} samples (SHA-256 {str(held.get('sha256'))[:12]}…)"
-    return "none" if held is None else str(held)
+def _samples(held: Fingerprint | None) -> str:
+    return "none" if held is None else f"{held.samples:,} samples (SHA-256 {held.sha256[:12]}…)"
 
 
 def _code(was: Mapping[str, str] | None, now: Mapping[str, str] | None) -> Iterator[Difference]:

@@ -6,13 +6,13 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from analysis.events import Moved, Started
-from analysis.run import RunFolder, experiment_of, moved_code, start_of, with_moved_code
+from analysis.run import RunFolder, experiment_of, moved_code, own_code, start_of, with_moved_code
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.problems import InputError, Problem, printable
@@ -67,7 +67,7 @@ def reentered(folder: RunFolder, code: Path | None = None) -> Iterator[Reentered
         experiment = with_moved_code(experiment, moved)
         directory = moved.directory or directory
         moved = None if last is not None and _places(moved) == _places(last) else moved
-    files = code_files(experiment)
+    files = _files(own_code(experiment))
     for place, file in files.items():
         if file.endswith(".py") and not os.path.isfile(file):
             message = f"there is no file {file}; if it has moved: --code, its new file or folder"
@@ -79,13 +79,6 @@ def reentered(folder: RunFolder, code: Path | None = None) -> Iterator[Reentered
             where = "" if here is None else f", in {here}"
             name_code(files.values(), where + _strangeness(path, start))
         yield Reentered(folder, start, parse_experiment(experiment.plain()), moved)
-
-
-def code_files(experiment: Experiment) -> dict[str, str]:
-    """The files of the user's own code that an experiment names, by where it names them."""
-    space = experiment.space if isinstance(experiment.space, str) else None
-    named = {"trainable": experiment.trainable, "space": space}
-    return {place: held.rpartition(":")[0] for place, held in named.items() if held is not None}
 
 
 def name_code(files: Iterable[str], more: str = "") -> None:
@@ -136,31 +129,36 @@ def _moved(experiment: Experiment, code: Path, directory: str | None) -> Moved:
     Raises:
         InputError: when the run has no code of the user's, or it is not there.
     """
-    files = code_files(experiment)
+    names = own_code(experiment)
+    files = _files(names)
     if not files:
         raise InputError("the run has no code of your own; it trains built-in models", "--code")
-    new = Path(os.path.abspath(os.path.expanduser(code)))
-    if os.path.isfile(new) and new.suffix == ".py":
-        first = next(iter(files.values()))
-        found = {place: str(new) for place, file in files.items() if file == first}
-        for place in files.keys() - found.keys():
-            beside = new.parent / Path(files[place]).name
-            found[place] = str(beside) if beside.is_file() else files[place]
-    elif os.path.isdir(new):
-        found = {place: _within(new, Path(file)) for place, file in files.items()}
-    else:
-        raise InputError(f"must be a .py file or a folder, and {code} is neither", "--code")
-    old, now = (Path(next(iter(held.values()))).parent for held in (files, found))
+    found = _new_files(files, Path(os.path.abspath(os.path.expanduser(code))))
+    first = next(iter(files))
     if directory is not None and not os.path.isdir(directory):  # the project moved as a whole
-        guess = os.path.normpath(now / os.path.relpath(directory, old))
+        way = os.path.relpath(directory, Path(files[first]).parent)
+        guess = os.path.normpath(Path(found[first]).parent / way)
         directory = guess if os.path.isdir(guess) else directory
-    names = {"trainable": experiment.trainable, "space": experiment.space}
-    return Moved(
-        directory=directory,
-        **{
-            place: f"{file}:{str(names[place]).rpartition(':')[2]}" for place, file in found.items()
-        },
-    )
+    moved = {place: f"{found[place]}:{names[place].rpartition(':')[2]}" for place in names}
+    return Moved(directory=directory, **moved)
+
+
+def _new_files(files: Mapping[str, str], new: Path) -> dict[str, str]:
+    """The file for each of the old ones, where ``new`` is one of them or a folder of them."""
+    if os.path.isdir(new):
+        return {place: _within(new, Path(file)) for place, file in files.items()}
+    if new.suffix != ".py" or not os.path.isfile(new):
+        raise InputError(f"must be a .py file or a folder, and {new} is neither", "--code")
+    first = next(iter(files.values()))
+    found = {}
+    for place, file in files.items():
+        beside = new if file == first else new.parent / Path(file).name
+        found[place] = str(beside) if os.path.isfile(beside) else file
+    return found
+
+
+def _files(names: Mapping[str, str]) -> dict[str, str]:
+    return {place: held.rpartition(":")[0] for place, held in names.items()}
 
 
 def _within(folder: Path, file: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.events import Changed, Moved, Started
+from analysis.run import own_code
 from analysis.surroundings import Difference, Surroundings, are_serious, differences
 from analysis.trials import Trial, Trials
 from search.own_place import inside
@@ -26,14 +27,13 @@ def surroundings_of(experiment: Experiment, data: Data | None) -> Surroundings:
         experiment: what is searched; code of the user's own is read, not run.
         data: what is trained on; None: not known, as with own code.
     """
-    space = experiment.space if isinstance(experiment.space, str) else None
-    has_code = experiment.trainable is not None or space is not None
+    code = own_code(experiment).values()
     return Surroundings(
         versions=versions(),
         host=platform.node(),
         inputs=None if data is None else data.spec.model_dump(mode="json"),
         split=None if data is None else data.fingerprint,
-        code=code_fingerprint(experiment.trainable, space) if has_code else None,
+        code=code_fingerprint(*code) if code else None,
     )
 
 

@@ -128,6 +128,12 @@ class Rerunner(Trainings):
         job = self.reruns.jobs[number]
         return job.trial if job.purpose == "audit" else None
 
+    def has_failed_before(self, number: int) -> bool:
+        """Whether a rerun is one that failed, tried once more by the next confirmation."""
+        job, trials = self.reruns.jobs[number], self.trials.by_number
+        earlier = (n for n, held in self.reruns.jobs.items() if held == job and n != number)
+        return any(trials[n].state == "failed" for n in earlier)
+
     def _write(self, event: Training, job: Job | None = None) -> None:
         job = self.reruns.jobs[event.trial] if job is None else job
         wrapped = Rerun(

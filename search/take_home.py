@@ -68,7 +68,7 @@ def export_best(
         origin=_origin(experiment, trials, trial, confirmation, bool(measured)),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
-        split=world.split if all(other.split == world.split for other in worlds) else None,
+        split=world.plain_split if all(w.split == world.split for w in worlds) else None,
         params=trial.params,
         confirmation=_document(confirmation) if measured else None,
         changes=changes_of(trials.changes, worlds, since),

@@ -88,6 +88,10 @@ class Trainings(ABC):
     def _write(self, event: Training) -> None:
         """Write an event to the journal, then take it in."""
 
+    def has_failed_before(self, number: int) -> bool:
+        """Whether a training is one that failed, tried once more."""
+        return False
+
     def origin(self, number: int) -> int | None:
         """The trial from whose checkpoint a training begins, if it does not begin anew."""
         return None
@@ -156,6 +160,8 @@ class Trainings(ABC):
         Returns:
             The trainings that are recorded as failed now, by number, with their reasons.
         """
+        if self.has_failed_before(number):
+            return self._fail_all({number: reason})
         if self.first_failures.hold(number, reason):
             return {}
         return self._fail_all({**self.first_failures.release(), number: reason})

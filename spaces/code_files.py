@@ -11,24 +11,23 @@ from pathlib import Path
 MOST_FILES = 2000
 
 
-def code_fingerprint(*references: str | None) -> dict[str, str]:
+def code_fingerprint(*references: str) -> dict[str, str]:
     """The SHA-256 of every file of the user's code, by its path below the project's folder.
 
     The files are read, never run: an import counts where a statement names it, also inside a
     function; what code imports by a name that it makes up is not seen.
 
     Args:
-        references: each ``folder/my_code.py:function``, or None.
+        references: each ``folder/my_code.py:function``.
     """
     found: dict[str, str] = {}
     seen: set[Path] = set()
     for reference in references:
-        file = None if reference is None else Path(reference.rpartition(":")[0])
-        for path in () if file is None else own_files(file):
+        file = Path(reference.rpartition(":")[0])
+        for path in own_files(file):
             if path in seen:
                 continue
             seen.add(path)
-            assert file is not None
             name = path.relative_to(project_of(file)).as_posix()
             found[f"{name} (space)" if name in found else name] = _digest(path)
     return found

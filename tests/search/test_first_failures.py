@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from analysis.events import Finished
-from analysis.journal import read_journal
+from analysis.journal import Journal, read_journal
+from search.candidates import race_of, verdict
 from search.coordinator import Coordinator
 from search.first_failures import FirstFailures
+from search.rerunning import Rerunner
+from spaces.experiment import Confirm
 from spaces.problems import RunError
 from tests import made
 
@@ -115,3 +119,22 @@ def test_failures_are_recorded_at_once(tmp_path: Path, is_new: bool) -> None:
     assert list(coordinator.fail(trial.number, gone(trial.number))) == [trial.number]
     coordinator.first_failures.check("trial")
     assert failed_in(tmp_path) == [trial.number]
+
+
+def test_a_rerun_that_had_failed_before_is_recorded_at_once(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    made.run_all(coordinator)
+    coordinator.close()
+    experiment, trials = coordinator.experiment, coordinator.trials
+    race = race_of(experiment, trials, Confirm(top=2, seeds=2))
+    with closing(Journal(tmp_path / "journal.jsonl")) as journal:
+        first = Rerunner(experiment, trials, journal, race)
+        while (rerun := first.next_trial()) is not None:
+            first.fail(rerun.number, gone(rerun.number))
+        journal.append(verdict(experiment, race, first.state()[1], trials))
+        again = Rerunner(experiment, trials, journal, race)
+        again.first_failures = FirstFailures(is_over=False)
+        rerun = again.next_trial()
+        assert rerun is not None
+        assert list(again.fail(rerun.number, gone(rerun.number))) == [rerun.number]
+        again.first_failures.check("rerun")

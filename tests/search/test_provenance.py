@@ -18,7 +18,7 @@ from PIL import Image
 from analysis.events import Changed, Started
 from analysis.journal import Journal, read_journal
 from analysis.run import RunFolder, open_run
-from analysis.surroundings import Surroundings, differences
+from analysis.surroundings import Fingerprint, Surroundings, differences
 from search.cli import main
 from search.coordinator import Coordinator
 from search.own_place import reentered
@@ -36,7 +36,7 @@ from trainables.models import empty_model
 NOW = Surroundings(
     versions={"torch": "2.15.0", "numpy": "2.0"},
     host="here",
-    split={"training": {"samples": 10, "sha256": "ab" * 32}},
+    split={"training": Fingerprint(samples=10, sha256="ab" * 32)},
     code={"own.py": "1" * 64, "nets.py": "2" * 64},
 )
 
@@ -49,14 +49,14 @@ NOW = Surroundings(
         ({"versions": {"torch": "2.14.0"}}, ["torch: was 2.14.0, now 2.15.0"]),
         ({"versions": {"ray": "2.60"}}, ["ray: was 2.60, now not installed"]),
         (
-            {"split": {"training": {"samples": 12345, "sha256": "cd" * 32}}},
+            {"split": {"training": Fingerprint(samples=12345, sha256="cd" * 32)}},
             [
                 "training data: was 12,345 samples (SHA-256 cdcdcdcdcdcd…), "
                 "now 10 samples (SHA-256 abababababab…)"
             ],
         ),
         ({"split": None, "code": None}, []),
-        ({"split": {"training": [1], "x": "\x1b[2J"}}, ["training data: ", "x data: was \\x1b[2J"]),
+        ({"host": "\x1b[2J"}, ["host: was \\x1b[2J, now here"]),
         (
             {"code": {"own.py": "1" * 64, "old.py": "3" * 64}},
             [
@@ -179,7 +179,7 @@ def test_a_change_is_noted_once_with_what_was_and_is(changed: Run) -> None:
     assert [held.what for held in noted.differences] == ["training data", "validation data"]
     assert noted.differences[0].was.startswith("16 samples (SHA-256")
     assert noted.differences[0].now.startswith("13 samples (SHA-256")
-    assert noted.now.split == changed.load().fingerprint != changed.first
+    assert noted.now.plain_split == changed.load().fingerprint != changed.first
 
 
 def test_a_bundle_has_the_split_and_inputs_of_its_own_model(
@@ -251,6 +251,25 @@ def test_the_report_shows_a_change_in_every_format(changed: Run, tmp_path: Path)
         assert "16 samples" in text
         if kind != "json":
             assert "Changed while the run went on: training data, validation data" in text
+
+
+def test_a_built_in_model_is_exported_without_asking_the_function_that_is_its_space(
+    tmp_path: Path,
+) -> None:
+    file, run = tmp_path / "space.py", RunFolder(tmp_path)
+    file.write_text("def space(trial):\n    trial.suggest_float('lr', 1e-3, 0.1)\n")
+    coordinator = made.coordinator(tmp_path, space=f"{file}:space", budget={"trials": 3})
+    made.run_all(coordinator)
+    coordinator.close()
+    best = coordinator.trials.best(coordinator.experiment.metric)
+    data = load_data(coordinator.experiment.dataset, 0)
+    save_weights(coordinator.experiment, run, best, data)
+    kept = file.read_text()
+    file.write_text("raise RuntimeError('imported')\n")
+    export_best(tmp_path, tmp_path / "bundle", with_programs=False)
+    file.write_text(kept)  # which makes the same proposals again, after this test
+    document = json.loads((tmp_path / "bundle" / "changes.json").read_text())
+    assert "host" in [held["what"] for held in document["since_it_was_trained"]]
 
 
 def test_data_that_is_not_there_is_told_and_not_downloaded(

@@ -45,7 +45,7 @@ def test_a_file_in_a_package_is_seen_from_above_the_package(tmp_path: Path) -> N
 
 def test_a_change_in_any_of_them_changes_the_fingerprint(tmp_path: Path) -> None:
     reference = f"{project(tmp_path)}/own.py:train"
-    before = code_fingerprint(reference, None, reference)
+    before = code_fingerprint(reference, reference)
     (tmp_path / "helpers" / "shared.py").write_text("import own  # changed\n")
     (tmp_path / "unused.py").write_text("")
     after = code_fingerprint(reference)
@@ -62,4 +62,4 @@ def test_code_that_is_torn_or_gone_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "evil.py").write_bytes(b"x = '\0'\n" + b"(" * 5000)
     assert names(tmp_path, "evil.py") == {"evil.py"}
     assert code_fingerprint(f"{tmp_path}/gone.py:train", "nothing", "") == {}
-    assert code_fingerprint(f"{tmp_path}/helpers:train", None) == {}
+    assert code_fingerprint(f"{tmp_path}/helpers:train") == {}
