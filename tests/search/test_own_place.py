@@ -146,8 +146,8 @@ def test_code_that_moved_alone_still_runs_where_the_search_began(
 @pytest.mark.parametrize(
     ("place", "told"),
     [
-        ("nowhere", "--code: must be a .py file or a folder, and nowhere is neither"),
-        ("text.txt", "--code: must be a .py file or a folder, and text.txt is neither"),
+        ("nowhere", "/b/nowhere is neither"),
+        ("text.txt", "--code: must be a .py file or a folder, and /"),
         ("empty", "--code: there is no own.py in "),
         ("", "--code: there is no own.py in "),
         ("other.py", "other.py has no function 'train'"),
