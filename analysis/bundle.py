@@ -32,7 +32,7 @@ class Bundle:
     ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name. ``split``: by which
     data it was trained: samples and SHA-256 of either split. ``params``: what the search chose.
     ``confirmation``: what ``shoal confirm`` found, and between which scores a further training is
-    ``expected``.
+    ``expected``. ``changes``: of what the run depends on, while it went on and since.
     """
 
     config: dict[str, Any]
@@ -46,6 +46,7 @@ class Bundle:
     confirmation: dict[str, Any] | None = None
     code: Any = None
     parts: Mapping[str, int] = field(default_factory=dict)
+    changes: dict[str, Any] | None = None
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> Taken | None:
@@ -73,6 +74,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
         "split.json": bundle.split,
         "confirmation.json": bundle.confirmation,
         "code.json": None if taken is None else taken.plain(),
+        "changes.json": bundle.changes,
     }
     for name, document in documents.items():
         if document is not None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from analysis.numbers import DIGITS, number
 from analysis.scale import Scale, scale_of
 from analysis.tables import show_value
+from spaces.problems import printable
 
 if TYPE_CHECKING:
     from analysis.bundle import Bundle
@@ -36,6 +39,7 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
             f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
             *(f"| {name} | {show_value(score, DIGITS)} |" for name, score in shown.items()),
             *_data(bundle),
+            *_changes(bundle.changes),
             "\n## Files\n\n| file | what it holds |\n|---|---|",
             *_files(bundle, numbers),
             *_code(taken),
@@ -130,6 +134,25 @@ def _data(bundle: Bundle) -> list[str]:
     return ["\n## Data\n", *(f"- {line}" for line in lines)] if lines else []
 
 
+def _changes(changes: Mapping[str, Any] | None) -> list[str]:
+    """What the run depends on that was not the same all the time, or is not any more."""
+    if changes is None:
+        return []
+    lines = ["\n## What has changed\n"]
+    if len({json.dumps(world["split"], sort_keys=True) for world in changes["trained_with"]}) > 1:
+        lines.append("**These weights were trained on different data in turn.**\n")
+    for change in changes["while_the_run_went_on"]:
+        when = datetime.fromtimestamp(change["time"], UTC)
+        told = "; ".join(map(_difference, change["differences"])) or "all as when the run began"
+        lines.append(f"- {when:%Y-%m-%d %H:%M} UTC, from then on: {told}")
+    lines += [f"- since the training: {_difference(d)}" for d in changes["since_it_was_trained"]]
+    return lines
+
+
+def _difference(held: Mapping[str, str]) -> str:
+    return printable(f"{held['what']} was {held['was']}, then {held['now']}")
+
+
 def _files(bundle: Bundle, numbers: int) -> list[str]:
     files = [
         "| `config.yaml` | all settings of the training, its seed and thread count too |",
@@ -141,6 +164,8 @@ def _files(bundle: Bundle, numbers: int) -> list[str]:
         files.append("| `confirmation.json` | every figure of the confirmation |")
     if bundle.inputs is not None:
         files.append("| `inputs.json` | what the model takes: size, normalisation; its classes |")
+    if bundle.changes is not None:
+        files.append("| `changes.json` | what the run depends on that has changed |")
     if bundle.split is not None:
         files.append("| `split.json` | the fingerprints of the training and validation split |")
     files += [

@@ -67,12 +67,10 @@ class OptunaLog:
                 self._finish(trials.by_number[event.trial], trials.worst(self._metric))
 
     def _running_trial(self, event: Created) -> FrozenTrial:
-        fixed = optuna.trial.FixedTrial(event.params, number=event.trial)
-        self._space.suggest(fixed)  # type: ignore[arg-type]
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
-            params=fixed.params,
-            distributions=fixed.distributions,
+            params=event.params,
+            distributions=event.distributions or self._space.distributions_of(event.params),
             user_attrs={"seed": event.seed},
         )
         trial.datetime_start = datetime.fromtimestamp(event.time)

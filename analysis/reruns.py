@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from analysis.events import Confirmed, Created, Event, Job, Purpose, Rerun, Started, Tested
+from analysis.events import Changed, Confirmed, Created, Event, Job, Purpose, Rerun, Started, Tested
 from analysis.trials import Trial, Trials
 from spaces.experiment import Metric
 from spaces.problems import InputError
@@ -51,7 +51,7 @@ class Reruns:
         self.check(event)
         if isinstance(event, Rerun):
             self.trials.apply(event.what)
-        elif isinstance(event, Started):  # says which metric every report has
+        elif isinstance(event, Started | Changed):  # which metric reports have; what they rest on
             self.trials.apply(event)
         self.note(event)
 

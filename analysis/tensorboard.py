@@ -69,7 +69,7 @@ class TensorBoardFiles:
         match event:
             case Created():
                 writer = self._writers[run] = self._opened(run)
-                shown = {name: self._shown[name](value) for name, value in event.params.items()}
+                shown = {n: self._shown.get(n, _plain)(value) for n, value in event.params.items()}
                 start = summary_v2.hparams_pb(shown, trial_id=group, start_time_secs=event.time)
                 writer.add(event.time, start)
                 writer.flush()
@@ -172,6 +172,11 @@ def _shown_as(distribution: BaseDistribution) -> Callable[[Any], Any]:
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _plain(value: Any) -> Any:
+    """Of a parameter that a function had not drawn when it was asked for all of them."""
+    return "None" if value is None else value
 
 
 def _end_summary(event: Finished) -> Any:

@@ -23,7 +23,8 @@ def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Ta
     Columns: trial, state, epoch, value (the metric's, as it counts for the trial; null for diverged
     and failed ones), seed, attempts, started and ended (UTC), reason; ``params.<name>`` for each
     parameter, null where it does not apply; ``metrics.<name>`` at that epoch, null where a metric
-    is not finite.
+    is not finite. Where what the run depends on has changed, ``changes``: how many changes there
+    had been when the trial, or the epoch, was trained.
 
     Args:
         trials: of a run.
@@ -36,6 +37,8 @@ def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Ta
         for report in (trial.reports if by_epoch else [_last(trial)])
     ]
     found = dict.fromkeys(name for row in rows for name in row)
+    if not trials.changes:
+        found.pop("changes", None)
     names = sorted(
         found, key=lambda name: (name.startswith("metrics."), name.startswith("params."))
     )
@@ -59,6 +62,7 @@ def _row(trial: Trial, report: Reported | None, metric: Metric, by_epoch: bool) 
         "started": trial.started,
         "ended": trial.ended,
         "reason": trial.reason,
+        "changes": trial.changes_before(0 if report is None else report.epoch),
         **{f"params.{name}": held for name, held in trial.params.items()},
         **{f"metrics.{name}": held for name, held in metrics.items()},
     }

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from analysis.events import (
     STATES,
     Attempt,
+    Changed,
     CheckpointSaved,
     Confirmed,
     Created,
@@ -17,6 +18,7 @@ from analysis.events import (
     Ended,
     Event,
     Finished,
+    Moved,
     Report,
     Rerun,
     Resumed,
@@ -47,6 +49,7 @@ class Trial:
 
     ``attempts``: how often its process died and was started again. ``seconds``: how long it ran,
     without the pauses between sessions; ``seconds_before``: how long the search had gone on then.
+    ``trained_after``: (first epoch, so many changes had been noted), where there was any.
     """
 
     number: int
@@ -60,11 +63,16 @@ class Trial:
     attempts: int = 0
     seconds: float | None = None
     seconds_before: float = 0.0
+    trained_after: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
         """Epochs done so far."""
         return self.reports[-1].epoch if self.reports else 0
+
+    def changes_before(self, epoch: int) -> int:
+        """How many changes had been noted when it reported an epoch."""
+        return max((count for first, count in self.trained_after if first <= epoch), default=0)
 
     def scored(self, metric: Metric) -> Reported | None:
         """The report whose value counts: the last, or with ``scope: best`` the best one."""
@@ -96,6 +104,7 @@ class Trials:
         self.by_number: dict[int, Trial] = {}
         self.running: dict[int, Trial] = {}
         self.start: Started | None = None
+        self.changes: list[Changed] = []  # of what its results depend on
         self._metric_name: str | None = None
         self.ended: Ended | None = None
         self.epochs = 0
@@ -166,8 +175,10 @@ class Trials:
                 self.ended = event
             case Confirmed():
                 self.confirmed_after = len(self)
-        if not isinstance(event, Rerun | Confirmed | Tested):  # their time is none of the search's
-            self._last_time = max(self._last_time, event.time)
+            case Changed():
+                self.changes.append(event)
+        if not isinstance(event, Rerun | Confirmed | Tested | Changed | Moved):
+            self._last_time = max(self._last_time, event.time)  # those take no time of the search
 
     def _known(self, number: int) -> Trial:
         trial = self.by_number.get(number)
@@ -221,6 +232,9 @@ class Trials:
         trial.reports.append(reported)
         self._reported.append(reported)
         self.epochs += 1
+        changes = len(self.changes)
+        if changes and trial.changes_before(event.epoch) != changes:
+            trial.trained_after.append((event.epoch, changes))
 
     def _finish(self, event: Finished) -> None:
         trial = self.by_number[event.trial]

@@ -16,12 +16,14 @@ from search import insight, reporting, upkeep, verdicts
 from search.environment import prepare_environment
 from search.options import (
     Address,
+    Code,
     Json,
     KeepGoing,
     Output,
     Run,
     Set,
     Spec,
+    Strict,
     Top,
     Verbose,
     chosen_run,
@@ -114,21 +116,25 @@ def resume(
     run: Run = None,
     trials: Annotated[int | None, typer.Option(min=1, help="So many more trials.")] = None,
     hours: Annotated[float | None, typer.Option(min=1e-9, help="So many more hours.")] = None,
-    address: Address = None,
+    code: Code = None,
+    strict: Strict = False,
     keep_going: KeepGoing = False,
+    address: Address = None,
     verbose: Verbose = False,
 ) -> None:
     """Go on with a run that was interrupted, or extend a finished one."""
     prepare_environment(address)
     from analysis.run import RunFolder
     from search.confirm import is_left
+    from search.own_place import Terms
     from search.session import resume_search
 
+    terms = Terms(code, strict, keep_going)
     folder = RunFolder(chosen_run(run))
     if trials is None and hours is None and (settings := is_left(folder)) is not None:
-        verdicts.confirm_and_print(folder, settings, address, verbose)
+        verdicts.confirm_and_print(folder, settings, address, verbose, terms=terms)
         return
-    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose, keep_going)
+    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose, terms)
     _conclude(folder, coordinator, address, verbose)
 
 
@@ -199,13 +205,14 @@ def tensorboard(
 def export(
     output: Annotated[Path, typer.Option("-o", help="A new or empty folder for the bundle.")],
     run: Run = None,
+    strict: Strict = False,
 ) -> None:
     """Write the best configuration, with its weights, as a bundle."""
     from analysis.numbers import number
     from search.program import can_make_onnx
     from search.take_home import export_best
 
-    bundle = export_best(chosen_run(run), output)
+    bundle = export_best(chosen_run(run), output, strict=strict)
     _out.print(f"{output}: {bundle.metrics['metric']} {number(bundle.metrics['value'])}")
     if bundle.confirmation is not None:
         _out.print(bundle.confirmation["sentence"], soft_wrap=True)

@@ -12,6 +12,7 @@ from analysis.run import RunFolder, experiment_of
 from analysis.trials import Trials
 from search.candidates import best_configurations, race_of, verdict
 from search.held_out import has_test_split, read_test
+from search.own_place import USUAL, Terms
 from search.race import Race
 from search.rerunning import Reopened, reopened
 from spaces.experiment import Confirm, Experiment
@@ -19,7 +20,11 @@ from spaces.problems import InputError
 
 
 def confirm_run(
-    folder: RunFolder, settings: Confirm, address: str | None = None, verbose: bool = False
+    folder: RunFolder,
+    settings: Confirm,
+    address: str | None = None,
+    verbose: bool = False,
+    terms: Terms = USUAL,
 ) -> Confirmation | None:
     """Confirm the best configurations of a run, or go on with that where it was interrupted.
 
@@ -28,6 +33,7 @@ def confirm_run(
         settings: how many of the best, how many seeds, what it may cost.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
+        terms: what to do about code that moved, about what has changed, about failures.
 
     Returns:
         What was found; None when it was interrupted.
@@ -44,7 +50,7 @@ def confirm_run(
         return found
 
     again = confirm_command(folder, settings)
-    with reopened(folder, race, again, address, verbose) as (work, plan):
+    with reopened(folder, race, again, address, verbose, terms) as (work, plan):
         if not work.rerunner.is_finished:
             return None
         return _conclude(work, plan)

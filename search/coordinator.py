@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.events import Created, Ended, Event, Finished, Resumed, Started, State
+from analysis.events import Changed, Created, Ended, Event, Finished, Moved, Resumed, Started, State
 from analysis.journal import Journal, replay
 from analysis.numbers import number
 from analysis.trials import Trial
@@ -30,7 +30,6 @@ class Coordinator(Trainings):
         self._sampler = Sampler(experiment)
         self._journal = journal
         journal.check = self.rules.check
-        self.keeps_going = False
         self._is_exhausted = False
         self._end_reason: str | None = None
 
@@ -102,7 +101,7 @@ class Coordinator(Trainings):
         Returns None when there is none for now, because the budget is spent or the search is being
         interrupted; ``is_over`` says whether there will be none any more.
         """
-        if self.must_stop_now:
+        if self.must_stop_now or self.first_failures.are_enough:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
@@ -113,8 +112,13 @@ class Coordinator(Trainings):
         if params is None:
             self._is_exhausted = True
             return None
-        self._write(Created(trial=number, params=params, seed=self.rules.seed(number)))
+        drawn_from, seed = self._sampler.drawn_from(number), self.rules.seed(number)
+        self._write(Created(trial=number, params=params, seed=seed, distributions=drawn_from))
         return self.trials.by_number[number]
+
+    def note(self, event: Changed | Moved) -> None:
+        """Write down what has changed."""
+        self._write(event)
 
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""
@@ -150,7 +154,7 @@ class Coordinator(Trainings):
         """Take an event of the journal in, as if it were happening now."""
         self.rules.replay(event)
         if isinstance(event, Created):
-            self._sampler.restore(event.trial, event.params)
+            self._sampler.restore(event.trial, event.params, event.distributions)
         elif isinstance(event, Finished):
             trial = self.trials.by_number[event.trial]
             self._sampler.tell(trial, self.trials.worst(self.experiment.metric))

@@ -1,63 +1,69 @@
-"""The failures of a session before anything has worked: of the trials, or of what trains them?"""
+"""The failures with which a session begins: not recorded before anything has succeeded."""
 
 from __future__ import annotations
 
-import re
-
-from analysis.reasons import last_line
-from search.trainings import Trainings
 from spaces.problems import RunError
 
-ALIKE = 3  # trials that fail in the same way, and none has reported: so would all the others
-_NUMBER = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?", re.IGNORECASE)
+ENOUGH = 3  # failures, all for one reason, after which no further training is handed out
 
 
 class FirstFailures:
-    """Holds failures back until a trial has reported in this session, and ends what is hopeless.
+    """Holds back the first failures of a session.
 
-    A file that is missing fails every trial in turn. None of these is recorded then: they are
-    unfinished, and a resume begins them again once the file is there.
+    When all that is trained fails for the same reason, the fault lies in what surrounds the code,
+    such as a file that is not there, and not in the configurations. None of them is then recorded
+    as failed, so that each is trained again once that is mended.
 
     Args:
-        trainings: whose failures they are.
+        keep_going: record failures at once, and go on whatever fails.
     """
 
-    def __init__(self, trainings: Trainings) -> None:
-        self._trainings = trainings
-        self._held: dict[int, str] = {}
-        self._is_over = trainings.keeps_going
+    def __init__(self, keep_going: bool) -> None:
+        self.keep_going = keep_going
+        self.held: dict[int, str] = {}  # by number: the reason
+        self._is_over = keep_going
 
-    def take(self, number: int, reason: str) -> None:
-        """Record a failure, or hold it back.
+    @property
+    def are_enough(self) -> bool:
+        """Whether nothing shall be handed out until one of those that run has succeeded."""
+        return len(self.held) >= ENOUGH
+
+    def hold(self, number: int, reason: str) -> bool:
+        """Hold a failure back; returns False when it has another reason than those before."""
+        if self._is_over or any(_key(reason) != _key(other) for other in self.held.values()):
+            return False
+        self.held[number] = reason
+        return True
+
+    def release(self) -> dict[int, str]:
+        """End the holding back; returns what was held."""
+        self._is_over = True
+        held, self.held = self.held, {}
+        return held
+
+    def check(self, noun: str) -> None:
+        """See, when a session ends, that it did not consist of such failures alone.
+
+        Args:
+            noun: what a training is called.
 
         Raises:
-            RunError: when it is the baseline's, before its first report, or the last of so many
-                alike that the others would fail, too.
+            RunError: when it did.
         """
-        trial = self._trainings.trials.by_number[number]
-        if self._trainings.is_baseline(number) and not trial.reports:
-            self._end(f"trial {number}, the baseline, failed before its first report", reason)
-        if self._is_over:
-            self._trainings.end(number, "failed", reason)
-            return
-        self._held[number] = reason
-        alike = [held for held in self._held.values() if _kind(held) == _kind(reason)]
-        if len(alike) >= ALIKE:
-            self._end(f"the first {ALIKE} trials failed in the same way", reason)
-
-    def record(self) -> None:
-        """Record what is held: a trial has reported, or the searching ends in good order."""
-        self._is_over = True
-        for number, reason in self._held.items():
-            self._trainings.end(number, "failed", reason)
-        self._held.clear()
-
-    def _end(self, what: str, reason: str) -> None:
-        if not self._trainings.keeps_going:
-            way_out = "--keep-going searches on all the same"
-            raise RunError(f"{what}, so the search ends:\n{reason.rstrip()}\n{way_out}")
+        if self.held:
+            count, reason = len(self.held), next(iter(self.held.values()))
+            first = f"the first {count} {noun}s" if count > 1 else f"the first {noun}"
+            raise end_of_session(f"{first} of this session failed, and nothing succeeded", reason)
 
 
-def _kind(reason: str) -> str:
-    """What went wrong, without the numbers, which differ from trial to trial."""
-    return _NUMBER.sub("#", last_line(reason))
+def end_of_session(what: str, reason: str) -> RunError:
+    """Why a session ends at the first failures; they are not recorded."""
+    way_out = "none is recorded as failed (--keep-going records them, and goes on)"
+    return RunError(f"{what}; {way_out}:\n{reason.strip()}")
+
+
+def _key(reason: str) -> tuple[str, str]:
+    """What makes two reasons the same: the kind of error, and the line of code that raised it."""
+    lines = reason.strip().splitlines() or [""]
+    places = [line.strip() for line in lines if line.lstrip().startswith("File ")]
+    return (lines[-1].partition(":")[0], places[-1]) if places else (lines[-1], "")

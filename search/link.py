@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from analysis.reasons import last_line
 from analysis.run import RunFolder
 from analysis.trials import Trial
 from search.cluster import Slots, code_folder
-from search.first_failures import FirstFailures
 from search.silence import Silences
 from search.trainings import NOTHING_REPORTED, Trainings
 from spaces.links import unlinked
@@ -56,7 +56,6 @@ class Link:
         self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
         self.fault: Exception | None = None
         self.is_waiting = False
-        self._first_failures = FirstFailures(trainings)
         self._failures: Counter[str] = Counter()  # by what they say
         self.silences = Silences()
         self._places: dict[int, str] = {}  # the process of a trial, as its last report named it
@@ -95,6 +94,7 @@ class Link:
             project=str(folder) if (folder := code_folder(experiment)) is not None else None,
             log_file=str(self.folder.log_file(trial.number).resolve()),
             files=self._files(trial.number, origin),
+            directory=None if experiment.trainable is None else os.getcwd(),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
 
@@ -172,9 +172,9 @@ class Link:
             InputError: when no trial has reported that metric yet, so that none ever will.
         """
         if checkpoint is not None:
-            self.trainings.checkpoint(number, report.epoch, checkpoint)
+            self._tell_failures(self.trainings.checkpoint(number, report.epoch, checkpoint))
         try:
-            decision = self.trainings.report(
+            return self.trainings.report(
                 number, report.epoch, report.metrics, report.steps, report.is_last
             )
         except InputError as error:
@@ -182,8 +182,6 @@ class Link:
                 raise
             self.fail(number, str(error))
             return "stop"
-        self._first_failures.record()
-        return decision
 
     def take_death(self, trial: TuneTrial, starts_again: bool) -> None:
         """Note that a trial's process died, and whether Tune starts it again.
@@ -204,26 +202,29 @@ class Link:
         elif self.deaths.get(trial.trial_id) == error:
             self.trainings.hand_back(number)
         else:
-            self.fail(number, _reason(error))
+            self.trainings.end(number, "failed", _reason(error))
+            self._tell_failures({number: _reason(error)})
 
     def fail(self, number: int, reason: str) -> None:
-        """Note that a trial failed, and say so, but the same thing once only.
+        """Note that a trial's code failed, and say so; the session's first may be held back.
 
         Raises:
-            RunError: when there is no use in going on.
+            RunError: when it is the baseline's, before its first report.
         """
-        line = last_line(reason)
         self._log(number, f"{reason.rstrip()}\n")
-        self._failures[line] += 1
-        if self._failures[line] == 1:
-            self.view.note(printable(f"{self.trainings.noun} {number} failed: {line}"))
-        Checkpoints(self.checkpoints, number).keep_last(1)
-        self._first_failures.take(number, reason)
+        self._tell_failures(self.trainings.fail(number, reason))
+
+    def _tell_failures(self, failed: dict[int, str]) -> None:
+        """Say which trials are recorded as failed now, but the same thing once only."""
+        for number, reason in failed.items():
+            Checkpoints(self.checkpoints, number).keep_last(1)
+            line = last_line(reason)
+            self._failures[line] += 1
+            if self._failures[line] == 1:
+                self.view.note(printable(f"{self.trainings.noun} {number} failed: {line}"))
 
     def conclude(self) -> None:
-        """Once Tune has stopped: record failures that were held back, and count those alike."""
-        if self.fault is None and not self.trainings.is_interrupted:
-            self._first_failures.record()
+        """Once Tune has stopped: count the failures that were alike."""
         for line, count in self._failures.most_common():
             if count > 1:
                 self.view.note(printable(f"{count} {self.trainings.noun}s failed: {line}"))

@@ -27,11 +27,19 @@ Address = Annotated[
     str | None, typer.Option(help="Of a Ray cluster (auto or host:port); left out: this machine.")
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Let Ray's messages through.")]
+Output = Annotated[Path | None, typer.Option("-o", help="A new or empty folder for the bundle.")]
+Code = Annotated[
+    Path | None,
+    typer.Option(help="Your own code has moved: its new file, or the folder that it lies in now."),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse when data, code or versions have changed since then."),
+]
 KeepGoing = Annotated[
     bool,
-    typer.Option("--keep-going", help="Search on when the baseline or the first trials fail."),
+    typer.Option("--keep-going", help="Search on when the baseline, or all that begins, fails."),
 ]
-Output = Annotated[Path | None, typer.Option("-o", help="A new or empty folder for the bundle.")]
 Top = Annotated[int | None, typer.Option(min=1, help="So many of the best.")]
 
 

@@ -178,3 +178,5 @@ def run_plain(
     link.conclude()
     if link.fault is not None:
         raise link.fault
+    if not trainings.is_interrupted:
+        trainings.first_failures.check(trainings.noun)

@@ -96,7 +96,8 @@ class Rules:
         """
         self.trials.check(event)
         if isinstance(event, Created):
-            self.experiment.search_space.check(event.trial, event.params)
+            is_recorded = event.distributions is not None
+            self.experiment.search_space.check(event.trial, event.params, is_recorded)
 
     def apply(self, event: Event) -> None:
         """Take an event in.

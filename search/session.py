@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -11,15 +10,16 @@ from analysis.events import CheckpointSaved, Started
 from analysis.journal import Journal, each_event
 from analysis.lock import locked
 from analysis.projection import open_projections
-from analysis.run import RunFolder, experiment_of
+from analysis.run import RunFolder
 from search.cluster import Slots, on_cluster
 from search.coordinator import Coordinator
+from search.first_failures import FirstFailures
 from search.guards import faults_told, has_begun, interruptible, made, taken
+from search.own_place import USUAL, Terms, reentered
 from search.plain import run_plain
 from search.preparing import prepare
 from search.progress import Progress
-from search.versions import versions
-from spaces.checks import parse_experiment
+from search.provenance import compare, note, surroundings_of
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
 from spaces.problems import InputError, Problem, RunError, without_keys
@@ -88,15 +88,13 @@ def _started(
     _try_storage(experiment, folder)
     with closing(Journal(folder.journal_file)) as journal:
         coordinator = Coordinator(experiment, journal)
-        coordinator.keeps_going = keep_going
+        coordinator.first_failures = FirstFailures(keep_going)
         coordinator.start(
             Started(
                 spec=experiment.plain(),
-                versions=versions(),
-                host=platform.node(),
-                inputs=None if data is None else data.spec.model_dump(mode="json"),
-                split=None if data is None else data.fingerprint,
+                directory=str(Path.cwd()),
                 divergence="known_losses",
+                **dict(surroundings_of(experiment, data)),
             )
         )
         _search(coordinator, folder, slots, data)
@@ -109,7 +107,7 @@ def resume_search(
     hours: float = 0.0,
     address: str | None = None,
     verbose: bool = False,
-    keep_going: bool = False,
+    terms: Terms = USUAL,
 ) -> Coordinator:
     """Go on with a run where its journal ends, or extend a finished one.
 
@@ -119,7 +117,7 @@ def resume_search(
         hours: so many more than its budget has.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
-        keep_going: go on when the baseline, or the first trials one after the other, fail at once.
+        terms: what to do about code that moved, about what has changed, about failures.
 
     Returns:
         The coordinator, with all trials, after the journal is closed.
@@ -128,19 +126,22 @@ def resume_search(
         InputError: when the run is finished and nothing was added, or its files are damaged.
         RunError: when its disk or its storage failed, or what is trained does at once.
     """
-    experiment = parse_experiment(experiment_of(folder).plain())
-    data = prepare(experiment)
-    with (
-        faults_told(folder, _again(folder)),
-        locked(folder.path),
-        on_cluster(experiment, address, verbose) as slots,
-    ):
-        _check_name(experiment, folder, is_empty=_try_storage(experiment, folder))
-        with closing(Journal(folder.journal_file)) as journal:
-            coordinator = Coordinator(experiment, journal)
-            coordinator.resume(trials, hours)
-            coordinator.keeps_going = keep_going
-            _search(coordinator, folder, slots, data)
+    with reentered(folder, terms.code) as (folder, start, experiment, moved):
+        data = prepare(experiment)
+        now = surroundings_of(experiment, data)
+        changed = compare(start.surroundings, now, terms.strict)
+        with (
+            faults_told(folder, _again(folder)),
+            locked(folder.path),
+            on_cluster(experiment, address, verbose) as slots,
+        ):
+            _check_name(experiment, folder, is_empty=_try_storage(experiment, folder))
+            with closing(Journal(folder.journal_file)) as journal:
+                coordinator = Coordinator(experiment, journal)
+                coordinator.resume(trials, hours)
+                note(coordinator, coordinator.trials.changes, changed, now, moved)
+                coordinator.first_failures = FirstFailures(terms.keep_going)
+                _search(coordinator, folder, slots, data)
     return coordinator
 
 

@@ -15,9 +15,11 @@ from analysis.bundle import Bundle, check_target, write_bundle
 from analysis.confirmation import Confirmation, open_confirmed
 from analysis.reruns import Reruns
 from analysis.run import RunFolder
+from analysis.surroundings import Surroundings
 from analysis.taken import Taken
 from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
+from search.provenance import changes_of, compare_here, trained_in
 from search.weights import Noted, noted_of, weights_of
 from spaces.experiment import Experiment
 from spaces.problems import InputError, printable
@@ -26,7 +28,9 @@ from trainables.config import AnyConfig, CodeConfig, TrainConfig, resolve
 from trainables.data import InputSpec, input_spec
 
 
-def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
+def export_best(
+    run: Path, target: Path, with_programs: bool = True, strict: bool = False
+) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
     The weights are those of the first training that measured the winner: the best of them would be
@@ -37,6 +41,8 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         target: a new or empty folder.
         with_programs: whether a built-in model is exported as ``model.pt2`` (and
             ``model.onnx``, where that extra is installed), too.
+        strict: whether it is refused, instead of told, that data, code or versions are not those
+            of the training any more.
 
     Raises:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
@@ -50,8 +56,10 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     if not trained:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
     place = folder.of_reruns if measured else folder
-    recorded = trials.start.inputs
-    trial, report, config, inputs, weights = _first_kept(experiment, place, trained, recorded)
+    kept = _first_kept(experiment, place, trained, reruns.trials if measured else trials)
+    trial, report, config, inputs, weights, worlds = kept
+    world = worlds[-1]
+    since = compare_here(experiment, trials.start, world, strict)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
         programs = make_programs(config, inputs, weights)
@@ -61,15 +69,16 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     bundle = Bundle(
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
-        versions=trials.start.versions,
+        versions=world.versions,
         origin=_origin(experiment, trials, trial, confirmation, bool(measured)),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
-        split=trials.start.split,
+        split=world.plain_split if all(w.split == world.split for w in worlds) else None,
         params=trial.params,
         confirmation=_document(confirmation) if measured else None,
         code=noted.code,
         parts=noted.parts,
+        changes=changes_of(trials.changes, worlds, since),
     )
     tell_left_out(write_bundle(target, bundle, weights))
     return bundle
@@ -94,22 +103,26 @@ def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
 
 
 class _Kept(NamedTuple):
-    """A training whose weights are there, and the report of just these."""
+    """A training whose weights are there, and the report of just these.
+
+    ``worlds``: what it depended on, in the order of the changes while it was trained.
+    """
 
     trial: Trial
     report: Reported
     config: AnyConfig
     inputs: InputSpec | None
     weights: Mapping[str, torch.Tensor]
+    worlds: list[Surroundings]
 
 
 def _first_kept(
     experiment: Experiment,
     folder: RunFolder,
     trained: Sequence[Trial],
-    recorded: dict[str, Any] | None,
+    among: Trials,
 ) -> _Kept:
-    """The first whose checkpoint is there; ``recorded``: what its model takes and gives.
+    """The first whose checkpoint is there; ``among``: all trials, or reruns, of which they are.
 
     Raises:
         InputError: when none's is.
@@ -118,14 +131,15 @@ def _first_kept(
         report = trial.scored(experiment.metric)
         assert report is not None
         config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
-        inputs = inputs_of(config, recorded)
+        worlds = trained_in(among, trial, report.epoch)
+        inputs = inputs_of(config, worlds[-1].inputs)
         try:
             weights = weights_of(folder, experiment, trial, config, report.epoch, inputs)
         except InputError:
             if trial is trained[-1]:
                 raise
         else:
-            return _Kept(trial, report, config, inputs, weights)
+            return _Kept(trial, report, config, inputs, weights, worlds)
     raise AssertionError
 
 

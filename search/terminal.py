@@ -202,9 +202,13 @@ def train_and_compare(
     Returns:
         The document that ``--json`` prints.
     """
+    from search.own_place import name_code
     from search.retrain import read_config, save_training, train_here
+    from trainables.config import CodeConfig
 
     config, record = read_config(spec, changes)
+    if record is not None and isinstance(config, CodeConfig):
+        name_code([config.trainable.rpartition(":")[0]])
     if target is not None:
         check_target(target)
 

@@ -8,15 +8,18 @@ from typing import NamedTuple
 
 from analysis.events import (
     Attempt,
+    Changed,
     CheckpointSaved,
     Decision,
     Finished,
+    Moved,
     Report,
     State,
     Training,
 )
 from analysis.projection import Projection
 from analysis.trials import Trial, Trials
+from search.first_failures import FirstFailures, end_of_session
 from search.rules import Rules
 from spaces.experiment import Experiment
 from spaces.parameters import Params
@@ -48,7 +51,7 @@ class Trainings(ABC):
         self.experiment = experiment
         self.rules = rules
         self.is_interrupted = False
-        self.keeps_going = True  # even when all fail alike, from the first on
+        self.first_failures = FirstFailures(keep_going=True)  # a session sets another
         self.projections: Sequence[Projection] = ()  # are given every event from now on
         self._unfinished: list[Trial] = []
 
@@ -81,8 +84,16 @@ class Trainings(ABC):
         """The next one to train; None when there is none for now, or will be none any more."""
 
     @abstractmethod
+    def note(self, event: Changed | Moved) -> None:
+        """Write down that what the run depends on has changed."""
+
+    @abstractmethod
     def _write(self, event: Training) -> None:
         """Write an event to the journal, then take it in."""
+
+    def has_failed_before(self, number: int) -> bool:
+        """Whether a training is one that failed, tried once more."""
+        return False
 
     def origin(self, number: int) -> Trial | None:
         """The trial from whose checkpoint a training begins, if it does not begin anew."""
@@ -131,9 +142,15 @@ class Trainings(ABC):
             self._finish(trial, self.rules.ending[number], None)
         return decision
 
-    def checkpoint(self, number: int, epoch: int, path: str) -> None:
-        """Note that a training can go on from a checkpoint."""
+    def checkpoint(self, number: int, epoch: int, path: str) -> dict[int, str]:
+        """Note that a training can go on from a checkpoint, which shows that its code works.
+
+        Returns:
+            The trainings that are recorded as failed only now, by number, with their reasons.
+        """
+        released = self._fail_all(self.first_failures.release())
         self._write(CheckpointSaved(trial=number, epoch=epoch, path=path))
+        return released
 
     def attempt(self, number: int, reason: str) -> None:
         """Note that a training's process died and is started again."""
@@ -151,6 +168,31 @@ class Trainings(ABC):
         """Take back one that could not be started; ``next_trial`` hands it out again."""
         self._unfinished.insert(0, self.trials.by_number[number])
 
+    def fail(self, number: int, reason: str) -> dict[int, str]:
+        """Note that a training's code failed, unless that is held back for now.
+
+        Returns:
+            The trainings that are recorded as failed now, by number, with their reasons.
+
+        Raises:
+            RunError: when it is the baseline's, before its first report.
+        """
+        is_new = not self.trials.by_number[number].reports
+        if self.is_baseline(number) and is_new and not self.first_failures.keep_going:
+            raise end_of_session(
+                f"trial {number}, the baseline, failed before its first report", reason
+            )
+        if self.has_failed_before(number):
+            return self._fail_all({number: reason})
+        if self.first_failures.hold(number, reason):
+            return {}
+        return self._fail_all({**self.first_failures.release(), number: reason})
+
+    def _fail_all(self, failed: dict[int, str]) -> dict[int, str]:
+        for number, reason in failed.items():
+            self.end(number, "failed", reason)
+        return failed
+
     def end(self, number: int, state: State, reason: str | None = None) -> None:
         """Note that a training ended in a way that no report tells."""
         trial = self.trials.by_number[number]
@@ -162,7 +204,7 @@ class Trainings(ABC):
         if self.trials.by_number[number].reports:
             self.end(number, "completed")
         else:
-            self.end(number, "failed", NOTHING_REPORTED)
+            self.fail(number, NOTHING_REPORTED)
 
     def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
         assert state != "running"

@@ -9,7 +9,16 @@ import typer
 from rich.console import Console
 
 from search.environment import prepare_environment
-from search.options import Address, Json, Run, Set, chosen_run, opened_run, print_json
+from search.options import (
+    Address,
+    Json,
+    Run,
+    Set,
+    Strict,
+    chosen_run,
+    opened_run,
+    print_json,
+)
 
 app = typer.Typer(rich_markup_mode=None)
 _out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -34,15 +43,23 @@ def replay(
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Let the sampler propose anew, too.")
     ] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Make the decisions of a run again, from its journal, and compare."""
+    from contextlib import nullcontext
+
+    from search.own_place import reentered
+    from search.provenance import compare_here
     from search.replay import replay_run
 
-    folder, experiment, _ = opened_run(run)
-    replayed = replay_run(folder, experiment, proposals)
+    folder, experiment, trials = opened_run(run)
+    assert trials.start is not None
+    changed = compare_here(experiment, trials.start, trials.start.surroundings, strict)
+    with reentered(folder) if proposals else nullcontext() as code:
+        replayed = replay_run(folder if code is None else code.folder, experiment, proposals)
     if as_json:
-        print_json(dataclasses.asdict(replayed))
+        print_json({**dataclasses.asdict(replayed), "changed": [d.model_dump() for d in changed]})
     elif replayed.difference is None:
         _out.print(f"{folder.path}: all {replayed.decisions} decisions are the same")
     else:

@@ -13,6 +13,7 @@ from spaces.locations import key_problem
 from spaces.overlaps import drawn_overlaps, overlap_problems
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
 from spaces.problems import InputError, Problem, shown
+from spaces.recorded import check_recordable
 from spaces.sections import problems_of
 from spaces.space import condition_problems
 
@@ -208,6 +209,7 @@ def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
     """Draw configurations and see that each is valid as a whole; the first bad one is told."""
     try:
         drawn = experiment.search_space.samples(50, seed=experiment.seed)
+        check_recordable(experiment.search_space.distributions)
     except Exception as error:
         yield Problem("space", f"the function failed: {type(error).__name__}: {error}")
         return

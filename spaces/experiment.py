@@ -19,6 +19,7 @@ from spaces.code import load_function
 from spaces.directions import usual_mode
 from spaces.parameters import Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
+from spaces.recorded import RecordedSpace
 from spaces.sections import Section
 from spaces.settings import (
     MODELS,
@@ -226,6 +227,13 @@ class Experiment(Section):
         if isinstance(self.space, str):
             return SearchSpace(load_function(self.space))
         return SearchSpace(self.space)
+
+    def only_read(self) -> Experiment:
+        """The same for commands that only read a run: they never import a function as space."""
+        copy = self.model_copy()
+        if isinstance(self.space, str):
+            copy.search_space = RecordedSpace()
+        return copy
 
     def plain(self) -> dict[str, Any]:
         """The experiment as plain data, every default spelled out; a file may hold just this."""

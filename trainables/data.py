@@ -87,17 +87,18 @@ def _digest(split: Split) -> str:
     return digest.hexdigest()
 
 
-def load_data(settings: Dataset, split_seed: int) -> Data:
+def load_data(settings: Dataset, split_seed: int, download: bool = True) -> Data:
     """Read the training split, cut validation from it and fix the normalisation.
 
     Args:
         settings: which data.
         split_seed: drives the cut and the choice of a subset.
+        download: whether to fetch what is not there.
 
     Raises:
         InputError: when the data is not there, or does not fit the settings.
     """
-    whole, names = read(settings, "train")
+    whole, names = read(settings, "train", download)
     validation = None
     if settings.name == "image_folder" and validation_folder(data_root(settings)) is not None:
         validation, _ = read(settings, "val")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
+import os
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,8 @@ class Assignment:
     is none of its own, and what that one reported. ``project``: the folder of the user's own code,
     on the driver's machine. ``log_file``: where what the code prints goes, if that folder is there
     on the worker's machine. ``files``: the run's folder, and below it that of this trial for files
-    of its own, and of the trial in ``origin``.
+    of its own, and of the trial in ``origin``. ``directory``: where the user's own code runs,
+    unless it was shipped to a cluster.
     """
 
     trial: int
@@ -60,6 +62,7 @@ class Assignment:
     log_file: str
     files: tuple[str, str, str | None]
     epoch_timeout_seconds: float | None
+    directory: str | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(config, CodeConfig):
             here = code_here(config.trainable, self._assignment.project)
             config = config.model_copy(update={"trainable": here})
+            _enter(self._assignment.directory)
         torch.set_num_threads(config.threads)
         run, name, begun = self._assignment.files
         folder = OwnFolder(Path(run), name, begun)
@@ -272,6 +276,13 @@ def code_here(reference: str, project: str | None) -> str:
         return reference
     place, _, function = reference.rpartition(":")
     return f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
+
+
+def _enter(directory: str | None) -> None:
+    """Work where the search began; code that was shipped works in its own copy of its folder."""
+    if directory is not None and not ray.get_runtime_context().runtime_env.get("working_dir"):
+        with contextlib.suppress(OSError):  # another machine; the driver's own was told
+            os.chdir(directory)
 
 
 def is_short_of_room(error: BaseException) -> bool:
