@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import optuna
 import typer
-from rich.console import Console
 
 from search import insight, reporting, upkeep, verdicts
 from search.environment import prepare_environment
@@ -27,6 +26,7 @@ from search.options import (
     opened_run,
     print_json,
 )
+from search.screen import ERR, Screen, outlive_readers
 from spaces.files import load_experiment, studies
 from spaces.problems import InputError, RunError
 
@@ -45,7 +45,7 @@ app.add_typer(verdicts.app)
 app.add_typer(insight.app)
 app.add_typer(reporting.app)
 app.add_typer(upkeep.app)
-_out = Console(highlight=False, emoji=False)
+_out = Screen()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,25 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 the run failed, 2 a mistake of the user, 130 interrupted.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if arguments is None:
+        outlive_readers()
     warnings.showwarning = _show_warning
     try:
         app(args=arguments)
     except (InputError, RunError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        ERR.print(f"error: {error}")
         return 2 if isinstance(error, InputError) else 1
     except OSError as error:  # a disk is full, a folder may not be written
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        ERR.print(f"error: {error.filename or 'a file'}: {error.strerror or error}")
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:  # before there was anything to stop in good order
-        print("interrupted", file=sys.stderr)
+        ERR.print("interrupted")
         return 130
     return 0
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    ERR.print(f"warning: {message}")
 
 
 @app.command()
@@ -131,10 +133,12 @@ def _conclude(
 ) -> None:
     """Print what was found, and report it; confirm it, where the file asks for that."""
     from search.confirm import is_left
-    from search.terminal import print_outcome
+    from search.terminal import print_next_steps, print_outcome
 
+    code = print_outcome(folder.path, coordinator, _out)
     written = reporting.report_at_end(folder, coordinator)
-    code = print_outcome(folder.path, coordinator, _out, written)
+    if code == 0:
+        print_next_steps(folder.path, coordinator.experiment, _out, written)
     if code == 0 and (settings := is_left(folder)) is not None:
         verdicts.confirm_and_print(folder, settings, address, verbose)
     raise typer.Exit(code)
@@ -199,12 +203,14 @@ def export(
     from search.take_home import export_best
 
     bundle = export_best(chosen_run(run), output)
-    _out.print(f"{output}: {bundle.metrics['metric']} {bundle.metrics['value']:.4f}")
+    _out.print(
+        f"{output}: {bundle.metrics['metric']} {bundle.metrics['value']:.4f}", soft_wrap=True
+    )
     if bundle.confirmation is not None:
         _out.print(bundle.confirmation["sentence"], soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)
     if bundle.programs and not can_make_onnx():
-        _out.print("to have model.onnx, too: pip install 'shoal[onnx]'", markup=False)
+        _out.print("to have model.onnx, too: pip install 'shoal[onnx]'")
 
 
 @app.command()
@@ -249,7 +255,7 @@ def show(
     found = describe_experiment(experiment)
     if images is not None:
         count = draw_training_images(experiment, images)
-        print(f"{images}: {count} training images", file=sys.stderr)
+        ERR.print(f"{images}: {count} training images")
     print_json(found) if as_json else print_description(found, _out)
 
 

@@ -7,14 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from analysis.run import RunFolder
 from search.trainings import Trainings
-from spaces.problems import InputError, RunError
+from spaces.problems import InputError, RunError, printable
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
 
@@ -82,7 +82,8 @@ def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
 
 def _leave(again: str) -> None:
     """End the process where it is: the journal has every event, Ray's processes follow."""
-    if sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h")  # the live view hides the cursor
-    os.write(1, f"\ninterrupted; go on with: {again}\n".encode())
+    with suppress(OSError):  # nobody may be reading any more
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h")  # the live view hides the cursor
+        os.write(1, f"\ninterrupted; go on with: {printable(again)}\n".encode())
     os._exit(130)

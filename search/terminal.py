@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from analysis.bundle import check_target
 from analysis.run import RunFolder, best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
+from search.screen import ERR
 from spaces.experiment import Experiment
 from spaces.problems import printable
 
@@ -30,7 +31,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     out.print("configurations, drawn at random:")
     drawn = experiment.search_space.samples(10, experiment.seed)
     for shown_params in dict.fromkeys(map(show_params, drawn)):
-        out.print(f"  {shown_params}", soft_wrap=True, markup=False)
+        out.print(f"  {shown_params}", soft_wrap=True)
     most, usual = most_epochs(experiment), usual_epochs(experiment)
     cost = "no bound on epochs" if most is None else f"at most {most} epochs"
     if usual is not None and most is not None:
@@ -50,37 +51,41 @@ def print_plan(experiment: Experiment, out: Console) -> None:
         out.print(f"confirming the best: at most {more} epochs more", soft_wrap=True)
 
 
-def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | None = None) -> int:
-    """After a search: the best configurations and what to do next; returns the exit code."""
+def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
+    """After a search: the best configurations; returns the exit code."""
     trials, experiment = coordinator.trials, coordinator.experiment
-    shown_path = escape(str(path))
     if coordinator.is_interrupted:
-        out.print(f"interrupted; go on with: shoal resume {shown_path}", soft_wrap=True)
+        out.print(f"interrupted; go on with: shoal resume {path}", soft_wrap=True)
         return 130
     counts = trials.counts()
     if not len(trials):
-        print("error: the budget was spent before a trial began", file=sys.stderr)
+        ERR.print("error: the budget was spent before a trial began")
         return 1
     if counts["failed"] == len(trials):
         reason = (list(trials)[-1].reason or "").strip()
-        print(f"error: every trial failed; the last one:\n{reason}", file=sys.stderr)
+        ERR.print(f"error: every trial failed; the last one:\n{reason}")
         return 1
     rows = best_of(trials, experiment.metric, top=5)
     out.print(best_table(rows))
     _print_gain(trials, experiment, rows, out)
-    page = [] if report is None else [(escape(str(report)), "the report; open it in a browser")]
-    for command, purpose in (
-        *page,
-        (f"shoal confirm {shown_path}", "train the best again, under fresh seeds"),
-        (f"shoal tensorboard {shown_path}", "look at every trial"),
-        (f"shoal export {shown_path} -o bundle", "take the best home, with its weights"),
-        _next_step(experiment, shown_path),
-    ):
-        out.print(f"  {command:<58} [dim]{purpose}[/dim]", soft_wrap=True)
     return 0
 
 
-def _next_step(experiment: Experiment, path: str) -> tuple[str, str]:
+def print_next_steps(path: Path, experiment: Experiment, out: Console, report: Path | None) -> None:
+    """After a search that found something: its report, and the commands that go on from it."""
+    page = [] if report is None else [(str(report), "the report; open it in a browser")]
+    for command, purpose in (
+        *page,
+        (f"shoal confirm {path}", "train the best again, under fresh seeds"),
+        (f"shoal tensorboard {path}", "look at the best and the baseline"),
+        (f"shoal export {path} -o bundle", "take the best home, with its weights"),
+        _next_step(experiment, path),
+    ):
+        line = Text.assemble(f"  {printable(command):<58} ", (purpose, "dim"))
+        out.print(line, soft_wrap=True)
+
+
+def _next_step(experiment: Experiment, path: Path) -> tuple[str, str]:
     """A grid has nothing to search on for: its groups are compared."""
     if experiment.sampler.name != "grid":
         return f"shoal resume {path} --trials 20", "search on"
@@ -105,13 +110,13 @@ def _print_gain(
 
 def print_status(status: dict[str, Any], out: Console) -> None:
     """What ``shoal status`` prints."""
-    out.print(f"{status['run']}: {status['state']}", soft_wrap=True, markup=False)
+    out.print(f"{status['run']}: {status['state']}", soft_wrap=True)
     is_live = status["state"] == "running"
     names = {} if is_live else {"running": "unfinished"}
     counts = ", ".join(f"{n} {names.get(state, state)}" for state, n in status["trials"].items())
     out.print(f"trials: {counts}; {status['epochs']} epochs")
     if status["state"] == "interrupted":
-        out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True, markup=False)
+        out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True)
     if status["best"] is not None:
         out.print(best_table([status["best"]]))
 
@@ -121,11 +126,11 @@ def print_description(found: dict[str, Any], out: Console) -> None:
     experiment = found["experiment"]
     out.print(experiment["name"], style="bold")
     if experiment.get("question"):
-        out.print(printable(experiment["question"]), markup=False)
+        out.print(experiment["question"])
     for section in ("dataset", "train", "metric", "sampler", "scheduler"):
         if experiment.get(section):
             fixed = show_params(_telling(experiment[section]))
-            out.print(f"{section + ':':<10} {fixed}", markup=False, soft_wrap=True)
+            out.print(f"{section + ':':<10} {fixed}", soft_wrap=True)
     if found["layers"]:
         layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
         table = rows_table(("layer", "parameters"), layers)
@@ -180,7 +185,7 @@ def train_and_compare(
     def print_epoch(report: Any) -> None:
         if out is not None:
             shown = "  ".join(f"{k} {v:.4g}" for k, v in report.metrics.items() if "/" not in k)
-            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True, markup=False)
+            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True)
 
     split = None if record is None else record.split
     report, training = train_here(config, print_epoch, split)
@@ -188,7 +193,7 @@ def train_and_compare(
     if target is not None:
         save_training(config, report, training, target)
         if out is not None:
-            out.print(f"{target}: written, a bundle", soft_wrap=True, markup=False)
+            out.print(f"{target}: written, a bundle", soft_wrap=True)
     if record is None or not math.isfinite(value):
         finite = value if math.isfinite(value) else None
         return {"metric": config.metric.name, "value": finite, "epoch": report.epoch}
@@ -202,7 +207,7 @@ def _print_comparison(found: dict[str, Any], out: Console) -> None:
     out.print(
         f"{found['metric']}: recorded {found['recorded']!r}, retrained {found['retrained']!r}, "
         f"difference {found['difference']:g}",
-        markup=False,
+        soft_wrap=True,
     )
     if "verdict" in found:
         low, high = found["expected"]

@@ -6,13 +6,13 @@ import dataclasses
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from search.environment import prepare_environment
 from search.options import Address, Json, Run, Set, opened_run, print_json
+from search.screen import Screen
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+_out = Screen(soft_wrap=True)
 
 
 @app.command()
