@@ -81,6 +81,10 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     ERR.print(f"warning: {message}")
 
 
+def _note(line: str) -> None:
+    ERR.print(f"note: {line}")
+
+
 @app.command()
 def search(
     spec: Spec,
@@ -94,7 +98,7 @@ def search(
 ) -> None:
     """Search, and print the best configurations."""
     prepare_environment(address)
-    experiment = load_experiment(spec, set_ or [])
+    experiment = load_experiment(spec, set_ or [], _note)
     if dry_run:
         from search.terminal import print_plan
 
@@ -251,7 +255,7 @@ def show(
     from search.describe import describe_experiment, draw_training_images
     from search.terminal import print_description
 
-    experiment = load_experiment(spec, set_ or [])
+    experiment = load_experiment(spec, set_ or [], _note)
     found = describe_experiment(experiment)
     if images is not None:
         count = draw_training_images(experiment, images)
