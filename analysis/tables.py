@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,14 @@ from spaces.problems import printable
 def show_value(value: object) -> str:
     """A number to four digits, anything else as a terminal can print it."""
     return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~#&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+
+
+def markdown_text(text: str) -> str:
+    """A text as Markdown can hold it anywhere: in one line, and none of it markup."""
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
 
 
 def told_apart(values: Sequence[Any]) -> list[str]:

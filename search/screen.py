@@ -83,11 +83,11 @@ class _Outliving(io.FileIO):
         try:
             written = super().write(data)
         except OSError as error:
-            if self.fileno() == _STDOUT and error.errno not in _READER_GONE:
-                raise  # a full disk: an answer would be lost
             void = os.open(os.devnull, os.O_WRONLY)
             os.dup2(void, self.fileno())  # for what libraries write there, too
             os.close(void)
+            if self.fileno() == _STDOUT and error.errno not in _READER_GONE:
+                raise  # a full disk: an answer is lost
             return len(data)
         if written is None and self.fileno() == _STDERR:  # it may not be waited for
             return len(data)

@@ -14,6 +14,7 @@ from analysis.bundle import Bundle, check_target, write_bundle
 from analysis.confirmation import Confirmation, open_confirmed
 from analysis.reruns import Reruns
 from analysis.run import RunFolder
+from analysis.tables import markdown_text
 from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
 from search.weights import weights_of
@@ -129,10 +130,10 @@ def _origin(
         f"each (scheduler {scheduler.name}, seed {experiment.seed})."
     )
     if confirmation is None or confirmation.winner is None or not is_measured:
-        found = f"The best by {experiment.metric.name} on the validation split"
+        found = f"The best by {markdown_text(experiment.metric.name)} on the validation split"
         found = f"{search} {found}: trial {trial.number}, {trial.state}."
         if confirmation is not None:
-            return f"{found} A confirmation came to this: {confirmation.sentence}."
+            return f"{found} A confirmation came to this: {markdown_text(confirmation.sentence)}."
         return (
             f"{found} It was not confirmed: the best of many trainings, each with one seed, is "
             "partly the luckiest; `shoal confirm` trains it again under fresh seeds."
