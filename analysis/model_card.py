@@ -24,6 +24,8 @@ def model_card(bundle: Bundle, numbers: int) -> str:
     metrics = bundle.metrics
     confirmed = bundle.confirmation
     value = "diverged" if metrics["value"] is None else f"{metrics['value']:.4f}"
+    if bundle.config.get("final"):
+        value += " (there is no validation score)"
     title = markdown_text(confirmed["sentence"] if confirmed else f"{metrics['metric']} {value}")
     shown = {name: score for name, score in metrics["metrics"].items() if "/" not in name}
     return "\n".join(

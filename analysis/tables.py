@@ -37,11 +37,12 @@ def show_params(params: Mapping[str, object]) -> str:
     return " ".join(f"{printable(name)}={show_value(value)}" for name, value in params.items())
 
 
-def best_table(best: Sequence[dict[str, Any]]) -> Table:
+def best_table(best: Sequence[dict[str, Any]], confirmed: Mapping[int, str] | None = None) -> Table:
     """The best configurations, one a row.
 
     Args:
         best: rows as ``analysis.run.best_of`` gives them.
+        confirmed: what a confirmation found of each trial, in words; None where there was none.
     """
     metric = best[0]["metric"] if best else "value"
     rows = [
@@ -54,7 +55,11 @@ def best_table(best: Sequence[dict[str, Any]]) -> Table:
         )
         for row in best
     ]
-    return rows_table(("trial", metric, "epoch", "state", "parameters"), rows)
+    table = ("trial", metric, "epoch", "state", "parameters")
+    if confirmed is None:
+        return rows_table(table, rows)
+    under = [(*row[:2], confirmed.get(row[0], ""), *row[2:]) for row in rows]
+    return rows_table((*table[:2], "under fresh seeds", *table[2:]), under)
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

@@ -159,7 +159,8 @@ def status(run: Run = None, as_json: Json = False) -> None:
     folder, experiment, trials, reruns, confirmation = open_confirmed(chosen_run(run))
     found = status_of(folder, experiment, trials, live=is_locked(folder.path))
     if as_json:
-        print_json(found)
+        plain = None if confirmation is None else confirmation.plain()
+        print_json({**found, "confirmation": plain})
         return
     print_status(found, _out)
     if confirmation is not None:
@@ -174,12 +175,27 @@ def status(run: Run = None, as_json: Json = False) -> None:
 @app.command()
 def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
     """Print the best configurations of a run."""
+    from analysis.confirmation import open_confirmed
+    from analysis.fresh_seeds import fresh_seeds_told, under_fresh_seeds
     from analysis.run import best_of
     from analysis.tables import best_table
 
-    _, experiment, trials = opened_run(run)
+    _, experiment, trials, _, found = open_confirmed(chosen_run(run))
     rows = best_of(trials, experiment.metric, top or 5)
-    print_json(rows) if as_json else _out.print(best_table(rows))
+    if as_json:
+        print_json(
+            [{**row, "confirmed": found and under_fresh_seeds(found, row["trial"])} for row in rows]
+        )
+        return
+    told = (
+        None
+        if found is None
+        else {row["trial"]: fresh_seeds_told(found, row["trial"]) for row in rows}
+    )
+    _out.print(best_table(rows, told))
+    if found is not None:
+        who = "" if found.winner is None else f"trial {found.winner.trial}: "
+        _out.print(f"{who}{found.sentence}", soft_wrap=True)
 
 
 @app.command()
@@ -201,12 +217,15 @@ def tensorboard(
 def export(
     output: Annotated[Path, typer.Option("-o", help="A new or empty folder for the bundle.")],
     run: Run = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="This trial instead, with its own weights.")
+    ] = None,
 ) -> None:
     """Write the best configuration, with its weights, as a bundle."""
     from search.program import can_make_onnx
     from search.take_home import export_best
 
-    bundle = export_best(chosen_run(run), output)
+    bundle = export_best(chosen_run(run), output, number=trial)
     _out.print(
         f"{output}: {bundle.metrics['metric']} {bundle.metrics['value']:.4f}", soft_wrap=True
     )
@@ -222,12 +241,16 @@ def train(
     spec: Annotated[Path, typer.Argument(help="A bundle, its config.yaml, or an experiment file.")],
     set_: Set = None,
     output: Output = None,
+    final: Annotated[
+        bool,
+        typer.Option("--final", help="On training and validation together: the model to be used."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train one configuration in this process: a file's baseline, or a bundle once more."""
     from search.terminal import train_and_compare
 
-    found = train_and_compare(spec, set_ or [], output, None if as_json else _out)
+    found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
     if as_json:
         print_json(found)
 

@@ -25,7 +25,9 @@ from trainables.config import AnyConfig, TrainConfig, resolve
 from trainables.data import InputSpec, input_spec
 
 
-def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
+def export_best(
+    run: Path, target: Path, with_programs: bool = True, number: int | None = None
+) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
     The weights are those of the first training that measured the winner: the best of them would be
@@ -36,6 +38,7 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         target: a new or empty folder.
         with_programs: whether a built-in model is exported as ``model.pt2`` (and
             ``model.onnx``, where that extra is installed), too.
+        number: the trial to take instead, with the weights that it ended with itself.
 
     Raises:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
@@ -43,8 +46,11 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     check_target(target)
     folder, experiment, trials, reruns, confirmation = open_confirmed(run)
     assert trials.start is not None
-    measured = _measured(confirmation, reruns)
-    best = trials.best(experiment.metric)
+    measured = _measured(confirmation, reruns) if number is None else []
+    best = trials.best(experiment.metric) if number is None else _asked(trials, number)
+    if best is not None and best.value(experiment.metric) is None:
+        told = f"it is {best.state}, with {best.epoch} epochs"
+        raise InputError(f"trial {number} has no value to export: {told}", "--trial")
     trained = measured or ([] if best is None else [best])
     if not trained:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
@@ -58,7 +64,7 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
         versions=trials.start.versions,
-        origin=_origin(experiment, trials, trial, confirmation, bool(measured)),
+        origin=_origin(experiment, trials, trial, confirmation, bool(measured), number is not None),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
         split=trials.start.split,
@@ -67,6 +73,18 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     )
     write_bundle(target, bundle, weights)
     return bundle
+
+
+def _asked(trials: Trials, number: int) -> Trial:
+    """The trial that somebody asks for.
+
+    Raises:
+        InputError: when there is none of that number.
+    """
+    if number not in trials.by_number:
+        there = f"its trials are 0 to {len(trials) - 1}" if len(trials) else "it has none yet"
+        raise InputError(f"the run has no trial {number}; {there}", "--trial")
+    return trials.by_number[number]
 
 
 def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
@@ -120,6 +138,7 @@ def _origin(
     trial: Trial,
     confirmation: Confirmation | None,
     is_measured: bool,
+    is_asked: bool,
 ) -> str:
     """How it was found, in sentences."""
     counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
@@ -132,6 +151,8 @@ def _origin(
     if confirmation is None or confirmation.winner is None or not is_measured:
         found = f"The best by {markdown_text(experiment.metric.name)} on the validation split"
         found = f"{search} {found}: trial {trial.number}, {trial.state}."
+        if is_asked:
+            found = f"{search} This is trial {trial.number}, {trial.state}, as it was asked for."
         if confirmation is not None:
             return f"{found} A confirmation came to this: {markdown_text(confirmation.sentence)}."
         return (

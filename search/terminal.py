@@ -163,22 +163,23 @@ def _variant(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def train_and_compare(
-    spec: Path, changes: list[str], target: Path | None, out: Console | None
+    spec: Path, changes: list[str], target: Path | None, out: Console | None, final: bool = False
 ) -> dict[str, Any]:
     """Train one configuration here; a bundle's is compared with what it has on record.
 
     Args:
         spec: a bundle, its config.yaml, or an experiment file.
-        changes: settings to replace, for an experiment file.
+        changes: settings to replace.
         target: a folder for the bundle of this training, if any.
         out: where each epoch is printed, if anywhere.
+        final: train on the training and the validation split together.
 
     Returns:
         The document that ``--json`` prints.
     """
-    from search.retrain import read_config, save_training, train_here
+    from search.retrain import read_config, save_training, score_name, train_here
 
-    config, record = read_config(spec, changes)
+    config, record = read_config(spec, changes, final)
     if target is not None:
         check_target(target)
 
@@ -189,15 +190,27 @@ def train_and_compare(
 
     split = None if record is None else record.split
     report, training = train_here(config, print_epoch, split)
-    value = report.metrics[config.metric.name]
+    name = score_name(config)
+    value = report.metrics[name]
     if target is not None:
         save_training(config, report, training, target)
         if out is not None:
             out.print(f"{target}: written, a bundle", soft_wrap=True)
-    if record is None or not math.isfinite(value):
+    is_final = name != config.metric.name
+    if is_final and out is not None:
+        out.print("there is no validation score: nothing was left to validate on", soft_wrap=True)
+    is_compared = record is not None and record.metric in ("", name)
+    if record is None or not is_compared or not math.isfinite(value):
         finite = value if math.isfinite(value) else None
-        return {"metric": config.metric.name, "value": finite, "epoch": report.epoch}
-    found = record.judge(config.metric.name, value)
+        changed = {} if record is None else {"changed": record.changed}
+        return {
+            "metric": name,
+            "value": finite,
+            "epoch": report.epoch,
+            "final": is_final,
+            **changed,
+        }
+    found = record.judge(name, value)
     if out is not None:
         _print_comparison(found, out)
     return found
@@ -209,6 +222,8 @@ def _print_comparison(found: dict[str, Any], out: Console) -> None:
         f"difference {found['difference']:g}",
         soft_wrap=True,
     )
+    for path, (recorded, now) in found.get("changed", {}).items():
+        out.print(f"trained otherwise: {path} {now!r}, not {recorded!r}", soft_wrap=True)
     if "verdict" in found:
         low, high = found["expected"]
         expected = f"that in which 95 % of trainings are expected ({low:.4g} to {high:.4g})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,15 @@ def _absolute(path: str, place: str) -> str:
         raise InputError([Problem(place, f"is no path: {error}, got {shown(path)}")]) from None
 
 
-def set_path(data: dict[str, Any], change: str) -> None:
+def set_path(
+    data: dict[str, Any], change: str, sections: Iterable[str] = tuple(Experiment.model_fields)
+) -> None:
     """Apply one ``a.b=value`` (the value in YAML) to the data of a file.
+
+    Args:
+        data: is changed.
+        change: a path and a value.
+        sections: what the file may hold.
 
     Raises:
         InputError: when the change has no ``=`` or its path leads nowhere.
@@ -100,8 +107,8 @@ def set_path(data: dict[str, Any], change: str) -> None:
     *parents, last = path.split(".")
     if len(parents) >= MOST_LEVELS:
         raise InputError(f"a path has at most {MOST_LEVELS} parts, got {shown(path)}", "--set")
-    if path.split(".")[0] not in Experiment.model_fields:
-        message = unknown_name("key", path.split(".")[0], Experiment.model_fields)
+    if path.split(".")[0] not in sections:
+        message = unknown_name("key", path.split(".")[0], sections)
         raise InputError([Problem(path, message)], source="--set")
     place: Any = data
     for depth, key in enumerate(parents):

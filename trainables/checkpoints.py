@@ -152,6 +152,18 @@ class Checkpoints:
                 "node sees, or to an object store"
             )
 
+    def size(self) -> int:
+        """How many bytes all checkpoints of the trial take.
+
+        Raises:
+            StorageError: when the storage fails.
+        """
+        with _told(self._shown, "read"):
+            return self._size([path for _, path in self._files()])
+
+    def _size(self, paths: list[str]) -> int:
+        return sum(info.size or 0 for info in self._fs.get_file_info(paths))
+
     def delete(self) -> int:
         """Delete all checkpoints of the trial; returns how many bytes they took.
 
@@ -160,7 +172,7 @@ class Checkpoints:
         """
         with _told(self._shown, "written"):
             paths = [path for _, path in self._files()]
-            freed = sum(info.size or 0 for info in self._fs.get_file_info(paths))
+            freed = self._size(paths)
             self._delete(paths)
         return freed
 

@@ -35,7 +35,7 @@ CHOICES = [MARKUP, CONTROL, FORMULA, "@x", "-1+1", "\tx", "\r\ny"]
 
 CODE = """
 def train(config, context):
-    print("[/red]\\x1b[2J")
+    print("[/red]")
     for epoch in range(context.epoch, context.max_epochs):
         context.save({"x": epoch})
         yield {"loss[/b]\\x1b]0;owned\\x07\\x9b2J": config["x"] + epoch}
