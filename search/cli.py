@@ -202,15 +202,27 @@ def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
 def tensorboard(
     run: Run = None,
     top: Top = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every trial, and what was trained again.")
+    ] = False,
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")
     ] = 6006,
 ) -> None:
-    """Start TensorBoard on a run."""
-    from search.terminal import serve_tensorboard
+    """Start TensorBoard on the best trials of a run and its baseline, or on all."""
+    from search.board import TOP, serve_tensorboard
 
-    folder, experiment, trials = opened_run(run)
-    serve_tensorboard(folder, experiment, trials, top, port)
+    if everything and top is not None:
+        raise InputError("--top and --all exclude each other", "--all")
+    folder, _, trials = opened_run(run)
+    most = None if everything else top or TOP
+    if most is not None:
+        _out.print(
+            f"the best {most} of {len(trials)} trials, the baseline and what is running; "
+            f"--all shows all",
+            soft_wrap=True,
+        )
+    serve_tensorboard(folder, most, port)
 
 
 @app.command()

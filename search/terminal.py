@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from analysis.bundle import check_target
-from analysis.run import RunFolder, best_of
+from analysis.run import best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
 from search.screen import ERR
@@ -233,20 +231,3 @@ def _print_comparison(found: dict[str, Any], out: Console) -> None:
             "outside": f"outside the interval: {expected}",
         }
         out.print(words[found["verdict"]], soft_wrap=True)
-
-
-def serve_tensorboard(
-    folder: RunFolder, experiment: Experiment, trials: Trials, top: int | None, port: int
-) -> NoReturn:
-    """Become TensorBoard, on a run or on a view of its best trials."""
-    from analysis.tensorboard import best_view
-
-    shown = folder.tensorboard
-    if top is not None:
-        shown = folder.path / f"tensorboard-top{top}"
-        best_view(
-            folder.tensorboard, [t.number for t in trials.ranked(experiment.metric)[:top]], shown
-        )
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(shown)]
-    command += ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
-    os.execv(sys.executable, command)  # noqa: S606 (signals then reach TensorBoard itself)

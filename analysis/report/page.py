@@ -150,7 +150,7 @@ class _Page:
 
 
 def _table(table: Table) -> str:
-    caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
+    caption = f"<figcaption>{_text(table.caption)}</figcaption>" if table.caption else ""
     kinds = [_kind(column) for column in zip(*table.rows, strict=True)]
     head = "".join(
         f'<th scope="col"{kind}>{_text(name)}</th>'
@@ -158,7 +158,7 @@ def _table(table: Table) -> str:
     )
     rows = "\n".join(f"<tr>{''.join(map(_cell, row, kinds))}</tr>" for row in table.rows)
     body = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
-    return f'<div class="frame"><table>{caption}{body}</table></div>'
+    return f'<figure>{caption}<div class="frame"><table>{body}</table></div></figure>'
 
 
 def _kind(column: Sequence[Any]) -> str:
