@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -182,6 +183,9 @@ def bundle_file(folder: Path, name: str) -> Path:
         raise InputError("is no bundle: there is no such folder", source=str(folder))
     file = folder / name
     if not os.path.isfile(file):  # Path.is_file fails for a name that is too long
+        if os.path.isfile(folder / "journal.jsonl"):
+            export = shlex.join(["shoal", "export", str(folder), "-o", "bundle"])
+            raise InputError(f"is a run, no bundle; export it first: {export}", str(folder))
         raise InputError("there is no such file", source=str(file))
     return file
 

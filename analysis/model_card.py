@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.numbers import DIGITS, number
 from analysis.scale import Scale, scale_of
-from analysis.tables import show_value
+from analysis.tables import markdown_text, show_value
 from spaces.problems import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
     metrics = bundle.metrics
     confirmed = bundle.confirmation
     value = "diverged" if metrics["value"] is None else number(metrics["value"])
-    title = confirmed["sentence"] if confirmed else f"{metrics['metric']} {value}"
+    if bundle.config.get("final"):
+        value += " (there is no validation score)"
+    title = markdown_text(confirmed["sentence"] if confirmed else f"{metrics['metric']} {value}")
     shown = {name: score for name, score in metrics["metrics"].items() if "/" not in name}
     return "\n".join(
         [
@@ -37,7 +39,10 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
             _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
             "## These weights\n",
             f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
-            *(f"| {name} | {show_value(score, DIGITS)} |" for name, score in shown.items()),
+            *(
+                f"| {markdown_text(name)} | {show_value(score, DIGITS)} |"
+                for name, score in shown.items()
+            ),
             *_data(bundle),
             *_changes(bundle.changes),
             "\n## Files\n\n| file | what it holds |\n|---|---|",
@@ -60,14 +65,15 @@ def _parameters(bundle: Bundle) -> str:
     baseline = {} if held is None else held["params"]
     names = dict.fromkeys([*bundle.params, *baseline])
     rows = [
-        f"| {name} | {_value(bundle.params, name)} | {_value(baseline, name)} |" for name in names
+        f"| {markdown_text(name)} | {_value(bundle.params, name)} | {_value(baseline, name)} |"
+        for name in names
     ]
     head = "\n| parameter | this configuration | the baseline |\n|---|---|---|"
     return "\n".join([head, *rows])
 
 
 def _value(params: Mapping[str, Any], name: str) -> str:
-    return show_value(params[name]) if name in params else ""
+    return markdown_text(show_value(params[name])) if name in params else ""
 
 
 def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
@@ -82,14 +88,16 @@ def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
         for what, held in known
     ]
     readings = [
-        f"| {test['metric']} of {_whose(test['trial'], confirmed)} | {_scores(test, scale)} |"
+        f"| {markdown_text(test['metric'])} of {_whose(test['trial'], confirmed)} "
+        f"| {_scores(test, scale)} |"
         for test in confirmed["tests"]
     ]
     tests = ["\n| test split, read once | under each seed |\n|---|---|", *readings]
     return "\n".join(
         [
             "\n## How good it is\n",
-            f"| {name}, validation | seeds | mean | 95 % interval | lost |\n|---|---|---|---|---|",
+            f"| {markdown_text(name)}, validation | seeds | mean | 95 % interval | lost |",
+            "|---|---|---|---|---|",
             *table,
             *(tests if readings else ["\nThere is no reading of a test split."]),
             f"\n{_gain(confirmed['gain'], scale)}{_UNBIASED}{'' if is_own_code else _LIMITS}",
@@ -128,7 +136,7 @@ def _data(bundle: Bundle) -> list[str]:
             f"Inputs of shape {shape} in [0, 1], then (x - mean) / std: mean {mean}, std {std}."
         )
         if inputs["class_names"]:
-            lines.append(f"Classes: {', '.join(inputs['class_names'])}.")
+            lines.append(f"Classes: {markdown_text(', '.join(inputs['class_names']))}.")
     for part, held in (bundle.split or {}).items():
         lines.append(f"{part}: {held['samples']:,} samples, SHA-256 `{held['sha256']}`.")
     return ["\n## Data\n", *(f"- {line}" for line in lines)] if lines else []

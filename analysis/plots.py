@@ -54,7 +54,7 @@ def draw_images(images: npt.NDArray[Any], labels: Sequence[str], path: Path) -> 
     for place, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         _show_image(axes, image)
-        axes.set_title(label, fontsize=9)
+        axes.set_title(_plain(label), fontsize=9)
         axes.set_axis_off()
     figure.savefig(path, dpi=120)
 
@@ -117,7 +117,7 @@ def draw_panels(panels: Sequence[Panel], columns: int, title: str, path: Path) -
         for line in panel.lines:
             _draw_line(axes, line, styles[line.label])
         axes.set_title(_plain(panel.title), fontsize=10)
-        axes.set_ylabel(panel.y if is_first else "", fontsize=9)
+        axes.set_ylabel(_plain(panel.y) if is_first else "", fontsize=9)
         axes.set_xlabel(panel.x if place >= len(panels) - columns else "", fontsize=9)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -149,7 +149,7 @@ def _style(place: int, count: int) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     """A text without signs that would be drawn as a formula, or can't be drawn."""
-    return printable(text).replace("$", r"\$")
+    return printable(text).replace("\t", " ").replace("$", r"\$")
 
 
 def draw_answers(

@@ -197,17 +197,29 @@ def _end_summary(event: Finished) -> Any:
 def best_view(folder: Path, trials: list[int], view: Path) -> None:
     """Make a folder that shows only some trials' runs, by links to their files.
 
-    TensorBoard gets slow past a few hundred runs.
+    TensorBoard gets slow past a few hundred runs, and past some dozens shows the curves of none.
 
     Args:
         folder: the run's ``tensorboard`` folder.
         trials: the numbers to show.
-        view: the folder to make; what it held is removed.
+        view: the folder to make, or to bring up to date while TensorBoard reads it.
     """
-    if unlinked(view, view.parent).exists():
-        shutil.rmtree(view)
-    view.mkdir(parents=True)
-    for run in ("", *map(str, trials)):
-        (view / run).mkdir(exist_ok=True)
-        for file in (folder / run).glob("events.*"):
-            (view / run / file.name).symlink_to(file.resolve())
+    unlinked(view, view.parent).mkdir(parents=True, exist_ok=True)
+    shown = {str(number) for number in trials}
+    for held in list(view.iterdir()):
+        if held.is_dir() and held.name not in shown:
+            shutil.rmtree(held, ignore_errors=True)
+    for run in ("", *shown):
+        _link_files(folder / run, view / run)
+
+
+def _link_files(folder: Path, view: Path) -> None:
+    """Let a folder hold links to the event files of another, and nothing else of that kind."""
+    view.mkdir(exist_ok=True)
+    files = {file.name: file.resolve() for file in folder.glob("events.*")}
+    for link in list(view.glob("events.*")):
+        if link.name not in files or not link.is_symlink() or link.readlink() != files[link.name]:
+            link.unlink()
+    for name, file in files.items():
+        if not (view / name).is_symlink():
+            (view / name).symlink_to(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ import pyarrow.parquet
 
 from analysis.trials import Reported, Trial, Trials
 from spaces.experiment import Metric
-from spaces.problems import InputError
+from spaces.problems import InputError, printable
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?")
 
 
 def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Table:
@@ -85,11 +89,30 @@ def _column(values: Sequence[Any], name: str) -> pa.Array:
 
 
 def csv_of(table: pa.Table) -> bytes:
-    """A table as CSV."""
+    """A table as CSV; no text in it is a formula to a spreadsheet, or controls a terminal."""
+    columns = [
+        pa.array([_cell(value) for value in column.to_pylist()], pa.string())
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    names = [_cell(name) for name in table.column_names]
     sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table, sink)
+    pyarrow.csv.write_csv(pa.table(columns, names=names), sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def _cell(text: str | None) -> str | None:
+    """A text that a spreadsheet takes for a text: what begins as a formula does is quoted."""
+    if text is None:
+        return None
+    is_formula = text[:1] in _FORMULA and not _NUMBER.fullmatch(text)
+    return ("'" if is_formula else "") + printable(text.replace("\r\n", "\n"))
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    path.write_bytes(csv_of(table))
 
 
 def _write_json(table: pa.Table, path: Path) -> None:
@@ -98,7 +121,7 @@ def _write_json(table: pa.Table, path: Path) -> None:
 
 WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pyarrow.parquet.write_table,
-    ".csv": pyarrow.csv.write_csv,
+    ".csv": _write_csv,
     ".json": _write_json,
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 import ray
 
 from search.environment import prepare_environment
+from search.screen import doing
 from search.surroundings import keep_token_in_memory, start_faults, told
 from spaces.experiment import Experiment, Resources
 from spaces.imports import parse_reference
@@ -154,9 +155,11 @@ def slots_for(resources: Resources, may_wait: bool) -> Slots:
 @contextmanager
 def on_cluster(experiment: Experiment, address: str | None, verbose: bool) -> Iterator[Slots]:
     """Ray while the work lasts, and what each training gets of it."""
-    is_ours = connect(address, verbose, code_folder(experiment))
+    with doing("starting Ray" if address is None else "connecting to Ray"):
+        is_ours = connect(address, verbose, code_folder(experiment))
     try:
         yield slots_for(experiment.resources, may_wait=address is not None)
     finally:
         if is_ours:
-            ray.shutdown()
+            with doing("ending Ray's processes"):
+                ray.shutdown()

@@ -15,7 +15,7 @@ from typing import Any
 from analysis.run import RunFolder
 from search.head import places_of_ray, watched
 from search.trainings import Trainings
-from spaces.problems import InputError, RunError
+from spaces.problems import InputError, RunError, printable
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
 
@@ -116,5 +116,5 @@ def _leave(stream: int, line: str, code: int) -> None:
     with suppress(OSError):  # the terminal may be closed
         if os.isatty(2):
             os.write(2, b"\x1b[?25h")  # the live view hides the cursor
-        os.write(stream, f"\n{line}\n".encode())
+        os.write(stream, f"\n{printable(line)}\n".encode())
     os._exit(code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import NamedTuple
 
 from analysis.events import Moved, Started
 from analysis.run import RunFolder, experiment_of, moved_code, own_code, start_of, with_moved_code
+from search.screen import ERR
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
-from spaces.problems import InputError, Problem, printable
+from spaces.problems import InputError, Problem
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def reentered(folder: RunFolder, code: Path | None = None) -> Iterator[Reentered
 def name_code(files: Iterable[str], more: str = "") -> None:
     """Say which code will run, before it does."""
     shown = ", ".join(dict.fromkeys(files))
-    print(printable(f"runs your code: {shown}{more}"), file=sys.stderr, flush=True)
+    ERR.print(f"runs your code: {shown}{more}")
 
 
 def _strangeness(folder: Path, start: Started) -> str:
@@ -113,8 +113,8 @@ def inside(directory: str | None, is_told: bool = False) -> Iterator[Path | None
         os.chdir(directory)
     except (OSError, ValueError):
         if is_told:
-            gone = f"note: {directory}, where the search began, is gone; your code runs in {here}"
-            print(printable(gone), file=sys.stderr)
+            gone = f"{directory}, where the search began, is gone"
+            ERR.print(f"note: {gone}; your code runs in {here}")
         yield None
         return
     try:

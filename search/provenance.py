@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from analysis.run import own_code
 from analysis.surroundings import Difference, Surroundings, are_serious, differences
 from analysis.trials import Trial, Trials
 from search.own_place import inside
+from search.screen import ERR
 from search.trainings import Trainings
 from search.versions import versions
 from spaces.code_files import code_fingerprint
@@ -88,14 +88,12 @@ def tell(found: Sequence[Difference], strict: bool) -> None:
     lines = "\n".join(f"  {difference}" for difference in found)
     if not are_serious(found):
         if found:
-            print(f"note: another host than when the run began\n{lines}", file=sys.stderr)
+            ERR.print(f"note: another host than when the run began\n{lines}")
         return
     if strict:
         raise InputError(f"this is not as it was when the run was trained:\n{lines}", "--strict")
-    print(
-        f"warning: this is not as it was when the run was trained (--strict refuses):\n{lines}",
-        file=sys.stderr,
-    )
+    what = "this is not as it was when the run was trained (--strict refuses)"
+    ERR.print(f"warning: {what}:\n{lines}")
 
 
 def note(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from search.options import Run, chosen_run
-from spaces.problems import InputError, printable
+from search.screen import Screen, doing
+from spaces.problems import InputError
 
 if TYPE_CHECKING:
     from analysis.report.build import Report
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from search.coordinator import Coordinator
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, markup=False, emoji=False)
+_out = Screen()
 
 
 class Format(StrEnum):
@@ -79,11 +78,11 @@ def report_again(folder: RunFolder) -> Path | None:
 
     file, built = folder.report_file(), _build(folder.path)
     try:
+        with doing(f"writing {file}"):
+            write_report(built.first() if built.takes_long else built, file)
         if built.takes_long:
-            write_report(built.first(), file)
-            told = f"{file}: the report, without what mattered; that is being worked out …"
-            print(printable(told), file=sys.stderr)
-        write_report(built, file)
+            with doing(f"{file} is written; working out what mattered, for the whole report"):
+                write_report(built, file)
     except OSError as error:
         warnings.warn(
             f"{file} can't be written: {error.strerror or error}; once that is mended: "

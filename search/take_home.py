@@ -16,6 +16,7 @@ from analysis.confirmation import Confirmation, open_confirmed
 from analysis.reruns import Reruns
 from analysis.run import RunFolder
 from analysis.surroundings import Surroundings
+from analysis.tables import markdown_text
 from analysis.taken import Taken
 from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
@@ -29,7 +30,11 @@ from trainables.data import InputSpec, input_spec
 
 
 def export_best(
-    run: Path, target: Path, with_programs: bool = True, strict: bool = False
+    run: Path,
+    target: Path,
+    with_programs: bool = True,
+    strict: bool = False,
+    number: int | None = None,
 ) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
@@ -43,6 +48,7 @@ def export_best(
             ``model.onnx``, where that extra is installed), too.
         strict: whether it is refused, instead of told, that data, code or versions are not those
             of the training any more.
+        number: the trial to take instead, with the weights that it ended with itself.
 
     Raises:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
@@ -50,8 +56,11 @@ def export_best(
     check_target(target)
     folder, experiment, trials, reruns, confirmation = open_confirmed(run)
     assert trials.start is not None
-    measured = _measured(confirmation, reruns)
-    best = trials.best(experiment.metric)
+    measured = _measured(confirmation, reruns) if number is None else []
+    best = trials.best(experiment.metric) if number is None else _asked(trials, number)
+    if best is not None and best.value(experiment.metric) is None:
+        told = f"it is {best.state}, with {best.epoch} epochs"
+        raise InputError(f"trial {number} has no value to export: {told}", "--trial")
     trained = measured or ([] if best is None else [best])
     if not trained:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
@@ -70,7 +79,7 @@ def export_best(
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
         versions=world.versions,
-        origin=_origin(experiment, trials, trial, confirmation, bool(measured)),
+        origin=_origin(experiment, trials, trial, confirmation, bool(measured), number is not None),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
         split=world.plain_split if all(w.split == world.split for w in worlds) else None,
@@ -92,6 +101,18 @@ def tell_left_out(taken: Taken | None) -> None:
     (name, reason), rest = held[0], f" and {len(held) - 1} more" if held[1:] else ""
     message = f"the bundle does not hold {printable(name)} ({reason}){rest}, which its code used"
     warnings.warn(f"{message}; its README.md says what to do", stacklevel=2)
+
+
+def _asked(trials: Trials, number: int) -> Trial:
+    """The trial that somebody asks for.
+
+    Raises:
+        InputError: when there is none of that number.
+    """
+    if number not in trials.by_number:
+        there = f"its trials are 0 to {len(trials) - 1}" if len(trials) else "it has none yet"
+        raise InputError(f"the run has no trial {number}; {there}", "--trial")
+    return trials.by_number[number]
 
 
 def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
@@ -157,6 +178,7 @@ def _origin(
     trial: Trial,
     confirmation: Confirmation | None,
     is_measured: bool,
+    is_asked: bool,
 ) -> str:
     """How it was found, in sentences."""
     counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
@@ -167,10 +189,12 @@ def _origin(
         f"each (scheduler {scheduler.name}, seed {experiment.seed})."
     )
     if confirmation is None or confirmation.winner is None or not is_measured:
-        found = f"The best by {experiment.metric.name} on the validation split"
+        found = f"The best by {markdown_text(experiment.metric.name)} on the validation split"
         found = f"{search} {found}: trial {trial.number}, {trial.state}."
+        if is_asked:
+            found = f"{search} This is trial {trial.number}, {trial.state}, as it was asked for."
         if confirmation is not None:
-            return f"{found} A confirmation came to this: {confirmation.sentence}."
+            return f"{found} A confirmation came to this: {markdown_text(confirmation.sentence)}."
         return (
             f"{found} It was not confirmed: the best of many trainings, each with one seed, is "
             "partly the luckiest; `shoal confirm` trains it again under fresh seeds."

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from search.environment import prepare_environment
 from search.options import (
@@ -19,9 +19,10 @@ from search.options import (
     opened_run,
     print_json,
 )
+from search.screen import Screen
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+_out = Screen(soft_wrap=True)
 
 
 @app.command()
@@ -87,6 +88,9 @@ def repair(run: Run = None) -> None:
 def clean(
     run: Run = None,
     top: Annotated[int, typer.Option(min=1, help="Keep the weights of so many best.")] = 5,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say what would be removed; remove nothing.")
+    ] = False,
 ) -> None:
     """Remove the checkpoints of a run that nothing needs any more."""
     from analysis.lock import locked
@@ -95,11 +99,13 @@ def clean(
 
     reruns = Reruns()
     folder, experiment, trials = opened_run(run, reruns.apply)
-    with locked(folder.path):
-        cleaned = clean_checkpoints(folder, experiment, trials, reruns, top)
+    with nullcontext() if dry_run else locked(folder.path):
+        cleaned = clean_checkpoints(folder, experiment, trials, reruns, top, dry_run)
+    removed, kept = ("would remove", "would keep") if dry_run else ("removed", "kept")
     _out.print(
-        f"{folder.path}: removed {cleaned.megabytes:.1f} MB, the checkpoints of {cleaned.removed} "
-        f"trainings; kept those of {cleaned.kept} (the best {top}, unfinished ones, the confirmed)"
+        f"{folder.path}: {removed} {cleaned.megabytes:.1f} MB, the checkpoints of "
+        f"{cleaned.removed} trainings; {kept} those of {cleaned.kept} (the best {top}, unfinished "
+        "ones, the confirmed)"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -26,6 +25,7 @@ from search.options import (
     print_json,
 )
 from search.reporting import report_again
+from search.screen import ERR, Screen
 from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from search.own_place import Terms
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, markup=False, emoji=False)
+_out = Screen()
 
 
 @app.command()
@@ -110,7 +110,7 @@ def _tell(
 
 
 def _interrupted(again: str, as_json: bool) -> NoReturn:
-    print(f"interrupted; go on with: {again}", file=sys.stderr if as_json else sys.stdout)
+    (ERR if as_json else _out).print(f"interrupted; go on with: {again}", soft_wrap=True)
     raise typer.Exit(130)
 
 

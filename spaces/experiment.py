@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -30,6 +31,7 @@ from spaces.settings import (
     Size,
     Train,
     is_float_field,
+    named,
     set_fields,
 )
 from spaces.space import SearchSpace
@@ -195,7 +197,7 @@ class Experiment(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     question: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    dataset: Dataset = Dataset(name="digits")
+    dataset: Annotated[Dataset, BeforeValidator(named)] = Dataset(name="digits")
     trainable: str | None = None
     isolate: bool = False
     model: Model = Mlp()
@@ -206,11 +208,11 @@ class Experiment(Section):
         dict[str, Parameter] | str, PlainValidator(_parse_space), PlainSerializer(_dump_space)
     ] = Field(default={})
     baseline: dict[str, Value] | None = None
-    metric: Annotated[Metric, AfterValidator(_complete_metric)] = Field(
+    metric: Annotated[Metric, BeforeValidator(named), AfterValidator(_complete_metric)] = Field(
         default=Metric(), validate_default=True
     )
-    sampler: Sampler = Sampler()
-    scheduler: Scheduler = Scheduler()
+    sampler: Annotated[Sampler, BeforeValidator(named)] = Sampler()
+    scheduler: Annotated[Scheduler, BeforeValidator(named)] = Scheduler()
     budget: Budget = Budget()
     resources: Resources = Resources()
     confirm: Confirm | None = None

@@ -215,6 +215,15 @@ class Checkpoints:
                 "node sees, or to an object store"
             )
 
+    def size(self) -> int:
+        """How many bytes all checkpoints of the trial take.
+
+        Raises:
+            StorageError: when the storage fails.
+        """
+        with _told(self._shown, "read"):
+            return sum(file.size for file in self._files())
+
     def delete(self) -> int:
         """Delete all checkpoints of the trial; returns how many bytes they took.
 

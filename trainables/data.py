@@ -73,7 +73,9 @@ class Data:
     def fingerprint(self) -> dict[str, dict[str, int | str]]:
         """Of each split how many samples it has, and the SHA-256 of its inputs and targets."""
         splits = {"training": self.train, "validation": self.validation}
-        return {name: {"samples": len(s), "sha256": _digest(s)} for name, s in splits.items()}
+        return {
+            name: {"samples": len(s), "sha256": _digest(s)} for name, s in splits.items() if len(s)
+        }
 
 
 def _digest(split: Split) -> str:
@@ -112,6 +114,17 @@ def load_data(settings: Dataset, split_seed: int, download: bool = True) -> Data
     train = whole.take(rows)
     mean, std = _scale(settings, train)
     return Data(train, validation, names, mean, std)
+
+
+def joined(settings: Dataset, data: Data) -> Data:
+    """The same data with the validation split in the training split, and none to validate on."""
+    inputs, targets = (
+        np.concatenate([getattr(data.train, part), getattr(data.validation, part)])
+        for part in ("inputs", "targets")
+    )
+    train = Split(inputs, targets)
+    mean, std = _scale(settings, train)
+    return Data(train, train.take(np.arange(0)), data.class_names, mean, std)
 
 
 def load_test(settings: Dataset) -> Split:

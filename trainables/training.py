@@ -80,7 +80,7 @@ class Training:
         losses, steps, hits, gradient_norm = self._train_epoch()
         finite = math.isfinite(losses)
         metrics = {"train_loss": losses}
-        validation = self.evaluate() if finite else self._no_scores()
+        validation = {} if self.config.final else self.evaluate() if finite else self._no_scores()
         if self._is_classification:
             metrics["train_accuracy"] = hits if finite else math.nan
         metrics |= {f"val_{name}": value for name, value in validation.items()}
@@ -204,7 +204,9 @@ class Training:
 
     def _keep_best(self, metrics: dict[str, float]) -> None:
         metric = self.config.metric
-        if metric.scope != "best" or not math.isfinite(value := metrics[metric.name]):
+        if metric.scope != "best" or self.config.final:
+            return
+        if not math.isfinite(value := metrics[metric.name]):
             return
         if self._kept is None or metric.better(value, self._kept["value"]):
             weights = {name: t.detach().clone() for name, t in self.model.state_dict().items()}

@@ -197,6 +197,23 @@ def test_clean_keeps_the_best_and_the_unfinished_and_removes_the_others(
     assert f"the checkpoints of {removed} trainings" in capsys.readouterr().out
 
 
+def test_a_dry_run_of_clean_says_what_would_go_and_removes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    before = sorted((run / "checkpoints").rglob("*"))
+    lock = RunLock(run)  # it may be asked while the run is searched
+    assert main(["clean", str(run), "--top", "2", "--dry-run"]) == 0
+    lock.release()
+    told = capsys.readouterr().out
+    assert "would remove" in told
+    assert sorted((run / "checkpoints").rglob("*")) == before
+    assert main(["clean", str(run), "--top", "2"]) == 0
+    assert capsys.readouterr().out == told.replace("would remove", "removed").replace(
+        "would keep", "kept"
+    )
+
+
 @pytest.mark.usefixtures("local_ray")
 def test_doctor_finds_nothing_wrong_here_but_for_the_made_up_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
