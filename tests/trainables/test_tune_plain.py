@@ -85,7 +85,7 @@ def test_a_checkpoint_of_own_code_takes_no_more_at_a_late_epoch(tmp_path: Path) 
 
 def test_a_checkpoint_of_a_built_in_model_takes_no_more_at_a_late_epoch(tmp_path: Path) -> None:
     given, data = built_in(tmp_path)
-    early, late = sizes(tmp_path, worker(given, data), 10, 60)
+    early, late = sizes(tmp_path, worker(given, data), 10, 30)
     assert early == late
 
 
