@@ -47,7 +47,7 @@ def findings(
     """All that can be said of what mattered; often nothing, with few trials.
 
     Diverged trials have no value and are left out here; ``explain_failures`` is about them. Of more
-    than 30 parameters those are looked at that ``screened`` gives.
+    than 20 parameters those are looked at that ``screened`` gives.
 
     Args:
         experiment: of the run.

@@ -10,14 +10,14 @@ from scipy.special import chdtrc
 from analysis.axes import Axis, levels_of
 from analysis.observed import Observed
 
-MOST_PARAMETERS = 30
+MOST_PARAMETERS = 20
 
 
 def screened(axes: Sequence[Axis], observed: Observed) -> list[Axis]:
     """The parameters whose levels differ most in the ranks of the metric, by Kruskal and Wallis.
 
     Looking at them takes time in proportion to their number, comparing each with all others beside
-    it to its square; so there are at most 30. (1952, doi 10.1080/01621459.1952.10483441)
+    it to its square; so there are at most 20. (1952, doi 10.1080/01621459.1952.10483441)
 
     Args:
         axes: the parameters that vary.

@@ -31,6 +31,12 @@ def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def keys_of_a_made_store() -> None:
+    """What a made-up object store takes; processes that Ray starts later inherit them."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
 @pytest.fixture(autouse=True)
 def every_run_replays(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each test: the decisions of every run that it made are made again, and are the same."""

@@ -87,7 +87,8 @@ class Place:
 
 def moved(file: str) -> str:
     """Shell commands that move a file of the run to the small disk."""
-    return f"touch run/{file}; mv run/{file} disk/; ln -s ../disk/{file} run/{file}"
+    moves = f"touch run/{file}; mv run/{file} disk/; touch run/{file}"
+    return f"{moves}; mount --bind disk/{file} run/{file}"
 
 
 PLACES = {
