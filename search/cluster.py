@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -65,17 +66,31 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
     if address is not None and code is not None:
         runtime_env |= {"working_dir": str(code), "excludes": _NOT_SHIPPED}
     try:
-        ray.init(
-            address=address or "local",
-            runtime_env=runtime_env,
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.CRITICAL,
-            **local,
-        )
+        with _deaf_to_hangups():
+            ray.init(
+                address=address or "local",
+                runtime_env=runtime_env,
+                log_to_driver=verbose,
+                logging_level=logging.INFO if verbose else logging.CRITICAL,
+                **local,
+            )
     except Exception as error:  # Ray raises all kinds, plain exceptions too
         ray.shutdown()
         raise told(error, address, code) from None
     return True
+
+
+@contextmanager
+def _deaf_to_hangups() -> Iterator[None]:
+    """Keep a closed terminal from processes that are started now: the driver will end them.
+
+    (What is blocked stays so in them; a hangup of this process waits until the end of the context.)
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def code_folder(experiment: Experiment | None) -> Path | None:

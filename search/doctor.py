@@ -85,13 +85,22 @@ def _on_ray(
     if faults := start_faults(address):
         yield from (Finding("fault", f"ray, {fault.path}", fault.message) for fault in faults)
         return
+    code = code_folder(experiment)
     try:
-        is_ours = connect(address, verbose=False, code=code_folder(experiment))
+        is_ours = connect(address, verbose=False, code=code)
     except InputError as error:
         yield Finding("fault", "ray", str(error))
-        return
+        if code is None:
+            return
+        try:
+            is_ours, code = connect(address, verbose=False), None
+        except InputError:  # it was not the code
+            return
     try:
-        yield from _cluster(experiment, address, place, token)
+        own = None
+        if experiment is not None and experiment.trainable is not None and code is not None:
+            own = experiment.trainable, str(code)
+        yield from _cluster(experiment, address, (place, token, own))
     finally:
         if is_ours:
             ray.shutdown()
@@ -155,15 +164,14 @@ def _dataset(experiment: Experiment) -> Finding:
 
 
 def _cluster(
-    experiment: Experiment | None, address: str | None, place: str, token: str | None
+    experiment: Experiment | None,
+    address: str | None,
+    sought: tuple[str, str | None, tuple[str, str] | None],
 ) -> Iterator[Finding]:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     yield Finding("ok", "ray", f"{len(nodes)} nodes" if len(nodes) != 1 else "one node")
-    code = None
-    if experiment is not None and experiment.trainable is not None:
-        code = experiment.trainable, str(code_folder(experiment))
     for node in nodes:
-        yield from _node(node, place, token, code)
+        yield from _node(node, *sought)
     if experiment is not None:
         yield _slots(experiment, address)
 

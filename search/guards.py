@@ -96,6 +96,8 @@ def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
         deadline.start()
 
     def lost(name: str) -> None:
+        if trainings.is_interrupted:  # a batch system ends all processes at once
+            _leave(1, interrupted, 130)
         _leave(2, f"error: Ray's {name} process died, nothing is lost; go on with: {again}", 1)
 
     kinds = [signal.SIGINT, signal.SIGTERM]

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import ray
 
 _TRY_SECONDS = 1.0
-_GONE_SECONDS = 3.0  # a process of this machine whose port is refused for so long is dead
-_AWAY_SECONDS = 40.0  # a head elsewhere may be restarted, or its network be slow; Ray waits 60 s
+_NODE_SECONDS = 3.0  # a node whose port is refused for so long is dead: none comes back
+_HEAD_SECONDS = 15.0  # a head may be started again by what looks after it
+_AWAY_SECONDS = 40.0  # and one elsewhere have a slow network; Ray itself waits 60 s
 
 
 @dataclass
@@ -73,10 +74,10 @@ def places_of_ray() -> list[Place]:
     context = ray.get_runtime_context()
     nodes = [node for node in ray.nodes() if node["NodeID"] == context.get_node_id()]
     places = [
-        Place("node", node["NodeManagerAddress"], node["NodeManagerPort"], _GONE_SECONDS, True)
+        Place("node", node["NodeManagerAddress"], node["NodeManagerPort"], _NODE_SECONDS, True)
         for node in nodes
     ]
     host, _, port = context.gcs_address.rpartition(":")
     is_here = any(host == node["NodeManagerAddress"] for node in nodes)
-    seconds = _GONE_SECONDS if is_here else _AWAY_SECONDS
+    seconds = _HEAD_SECONDS if is_here else _AWAY_SECONDS
     return [Place("head", host.strip("[]"), int(port), seconds, is_here), *places]

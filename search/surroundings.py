@@ -143,7 +143,7 @@ def _chain(error: BaseException | None) -> str:
 
 
 def _largest(folder: Path) -> list[tuple[str, int]]:
-    """The three largest things in a folder, with their bytes."""
+    """The three largest things of more than a megabyte in a folder, with their bytes."""
     sizes: dict[str, int] = {}
     for place, folders, files in os.walk(folder):
         below = Path(place).relative_to(folder).parts
@@ -153,4 +153,5 @@ def _largest(folder: Path) -> list[tuple[str, int]]:
             size = path.stat().st_size if path.is_file() else 0
             name = f"{below[0]}/" if below else file
             sizes[name] = sizes.get(name, 0) + size
-    return sorted(sizes.items(), key=lambda item: -item[1])[:3]
+    large = [(name, size) for name, size in sizes.items() if size >= 1e6]
+    return sorted(large, key=lambda item: -item[1])[:3]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from search.head import Place, watched
@@ -71,16 +71,10 @@ def test_a_head_elsewhere_may_come_back_meanwhile() -> None:
     again.close()
 
 
-def child(parent: int, name: str) -> int:
-    """The pid of a child process, by what its command ends with."""
-    listing = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(parent)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = [line.split() for line in listing.stdout.splitlines()]
-    return next(int(row[0]) for row in rows if row[1].endswith(name))
+def child(parent: int, name: str) -> psutil.Process:
+    """A child process, by what its command ends with."""
+    children = psutil.Process(parent).children()
+    return next(one for one in children if one.cmdline()[0].endswith(name))
 
 
 @pytest.mark.slow
@@ -92,7 +86,7 @@ def test_when_a_process_of_ray_s_dies_the_driver_ends_with_how_to_go_on(
     driver = shoal("search", slow_file(tmp_path, trials=40), "--run", str(run))
     wait_for_epochs(run, 8, driver)
     began = time.monotonic()
-    os.kill(child(driver.pid, kind), signal.SIGKILL)
+    child(driver.pid, kind).kill()
     _, error = driver.communicate(timeout=120)
     assert time.monotonic() - began < 60
     assert driver.returncode == 1

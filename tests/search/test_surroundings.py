@@ -9,6 +9,7 @@ import pytest
 
 from search.cli import main
 from search.surroundings import keep_token_in_memory, start_faults, told
+from tests.processes import DEADLINE_SECONDS, RayCluster, shoal, slow_file
 
 LONG = "/tmp/" + "x" * 60
 VARIABLES = ("RAY_TMPDIR", "TMPDIR", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -142,3 +143,23 @@ def test_code_too_large_to_be_sent_is_told_with_the_largest_of_it(tmp_path: Path
     message = str(told(outer, "auto", tmp_path))
     assert "takes 620.51MiB when packed, at most 512.00MiB can be sent" in message
     assert "the largest in it: weights/ (3 MB), images.bin (1 MB). Name what" in message
+
+
+@pytest.mark.slow
+def test_the_doctor_of_a_cluster_goes_on_without_code_that_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = slow_file(tmp_path / "code")
+    (tmp_path / "code" / "weights.bin").write_bytes(os.urandom(30_000_000))
+    with RayCluster(head_cpus=1) as cluster:
+        monkeypatch.setenv("RAY_max_grpc_message_size", "20000000")
+        search = shoal("search", spec, "--run", str(tmp_path / "run"), "--address", cluster.address)
+        _, error = search.communicate(timeout=DEADLINE_SECONDS)
+        assert search.returncode == 2
+        assert "takes 28.61MiB when packed, at most 19.07MiB can be sent" in error
+        assert "Traceback" not in error
+        doctor = shoal("doctor", spec, "--address", cluster.address)
+        out, error = doctor.communicate(timeout=DEADLINE_SECONDS)
+        assert "Traceback" not in error
+    assert "the largest in it: weights.bin (30 MB)" in out
+    assert out.count("ok       node") == 1
