@@ -46,8 +46,8 @@ class OwnFolder:
         if not run.is_dir():
             raise StorageError(
                 f"context.folder: {platform.node()} does not see {run}; put the run where every "
-                "node sees it (--run), keep what must last with context.save, and what need not in a "
-                "folder of Python's tempfile"
+                "node sees it (--run), keep what must last with context.save, "
+                "and what need not in a folder of Python's tempfile"
             )
         folder = run / self._name
         if not folder.resolve().is_relative_to(run.resolve()):

@@ -1,4 +1,4 @@
-"""Failures before anything has worked end a search, recorded as nobody's; later ones are trials'."""
+"""Failures before anything has worked end a search and are not recorded; later ones are."""
 
 from __future__ import annotations
 
