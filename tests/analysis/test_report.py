@@ -533,3 +533,23 @@ def test_ten_thousand_trials_are_drawn_as_samples_that_say_so() -> None:
     assert len(embedded(page, "trials-data")[0]["rows"]) == 10_000
     points = sum(len(trace["x"]) for f in embedded(page, "figures") for trace in f["data"])
     assert points < 20_000
+
+
+def test_failures_that_say_the_same_stand_once_with_a_count(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path, budget={"trials": 16})
+    for number in range(15):
+        coordinator.next_trial()
+        coordinator.end(number, "failed", "Traceback …\nOSError: no such file")
+    coordinator.next_trial()
+    coordinator.report(15, 1, {"val_accuracy": math.nan})
+    rows = [
+        part.rows
+        for part in sections(coordinator, tmp_path)["failures"].parts
+        if isinstance(part, Table)
+    ]
+    assert rows == [
+        [
+            ["failed", "OSError: no such file", 15, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …"],
+            ["diverged", "val_accuracy is not finite", 1, "15"],
+        ]
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -177,8 +178,7 @@ def test_a_search_in_which_every_trial_fails_ends_with_exit_code_1(
     assert "error: every trial failed, so there is no score to compare" in error
     assert "\n5 of 5 trials failed: ZeroDivisionError: division by zero\n" in error
     assert error.count("Traceback") == 1
-    assert "trial 0 failed: ZeroDivisionError: division by zero\n" in error
-    assert "trial 1 failed" not in error
+    assert len(re.findall(r"trial \d failed: ZeroDivisionError: division by zero\n", error)) == 1
     assert "\n5 trials failed: ZeroDivisionError: division by zero\n" in error
 
 
