@@ -16,7 +16,7 @@ import yaml
 from analysis.journal import read_journal
 from analysis.trials import Trials
 from search.cli import main
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import DEADLINE_SECONDS, RayCluster
 
 ROOT = Path(__file__).parents[1]
 CODE = """
@@ -54,7 +54,7 @@ def run(config, context):
         out.write(f"epoch {epoch}\\n")
         logging.info("logged in epoch %d", epoch)
         ctypes.CDLL(None).printf(b"printed by C\\n")
-        yield {"score": score(doubled)}
+        yield {"score": score(doubled), "shipped": "runtime_resources" in __file__}
 """
 FILES = {
     "mypkg/__init__.py": "",
@@ -178,6 +178,16 @@ def test_its_bundle_is_whole(
     monkeypatch.chdir(tmp_path)
     assert main(["train", "bundle"]) == 0
     assert "difference 0" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_project_is_taken_to_the_nodes_of_a_cluster(shoal: Path, project: Path) -> None:
+    with RayCluster(head_cpus=2) as cluster:
+        run(shoal, project, "search", "own.yaml", "--run", "far", "--address", cluster.address)
+    trials = Trials(read_journal(project / "far" / "journal.jsonl"))
+    for trial in trials:
+        assert [report.metrics["shipped"] for report in trial.reports] == [1.0, 1.0]
+    assert "printed by a child" in (project / "far" / "logs" / "1.txt").read_text()
 
 
 @pytest.mark.slow
