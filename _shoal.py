@@ -37,23 +37,20 @@ def main() -> int:
 
 
 def start_worker() -> None:
-    """What a worker of Ray does first: import as the command line does.
+    """What a worker of Ray does first: go to the project, import as the command line does.
 
-    Ray puts the folder of its own script on the path, and that of code which it brought to a
-    cluster. A file in them, such as a ``profile.py``, would hide Python's own from Ray and torch.
+    The folder of Ray's own script leaves the path; the current one, which Ray is yet to put there,
+    does so before a trial begins.
     """
-    brought = os.environ.get("RAY_RUNTIME_ENV_CREATE_WORKING_DIR")
-    left_out = {str(Path(sys.argv[0]).parent)}
-    if brought is not None:
-        left_out.add(brought)
-        kept = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p != brought]
-        os.environ["PYTHONPATH"] = os.pathsep.join(kept)
-    sys.path[:] = [place for place in sys.path if place not in left_out]
+    script = str(Path(sys.argv[0]).parent)
+    sys.path[:] = [place for place in sys.path if place != script]
+    if project := os.environ.get("SHOAL_PROJECT"):  # which Ray brought to this node of a cluster
+        os.chdir(project)
     _find_ours_first()
     import trainables.tune_plain  # noqa: F401
     from spaces.project import remember_path
 
-    remember_path()  # for Ray is to put the current folder in front
+    remember_path()
 
 
 def _find_ours_first() -> None:

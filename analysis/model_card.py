@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from analysis.bundle import Bundle
     from analysis.taken import Taken
 
+_MOST_LISTED = 50
+
 
 def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
     """The card as Markdown.
@@ -191,15 +193,26 @@ def _code(taken: Taken | None) -> list[str]:
     if taken is None:
         return []
     lines = ["\n## Code\n", f"`{taken.reference}`, with:\n"]
-    lines += [f"- `code/{name}`" for name in taken.files]
+    lines += _listed([f"`code/{_plain(name)}`" for name in taken.files])
     if taken.left_out:
         lines.append("\nNot in this bundle, though the code used it:\n")
-        lines += [f"- `{name}`: {reason}" for name, reason in taken.left_out.items()]
+        lines += _listed([f"`{_plain(n)}`: {reason}" for n, reason in taken.left_out.items()])
         lines.append("\nTo train it again, put these into `code/`, or go to the folder with them.")
     else:
         lines.append("\nIt runs in `code/`, where it finds these.")
     lines.append("Files that child processes read are not known; nor packages, see `versions.txt`.")
     return lines
+
+
+def _listed(entries: list[str]) -> list[str]:
+    lines = [f"- {entry}" for entry in entries[:_MOST_LISTED]]
+    rest = len(entries) - _MOST_LISTED
+    return [*lines, f"- and {rest} more, see `code.json`"] if rest > 0 else lines
+
+
+def _plain(name: str) -> str:
+    """A file's name, which may be anything, as it may stand in Markdown."""
+    return printable(name).replace("\n", "\\n").replace("`", "'")
 
 
 def _load_own(bundle: Bundle) -> str:
@@ -219,7 +232,7 @@ def _load_own(bundle: Bundle) -> str:
         return "\n".join(lines)
     first = max(parts, key=lambda name: ("optim" not in name.lower(), "model" in name.lower()))
     lines += [
-        f"    part = {f'{first}.'!r}   # your code saved {', '.join(parts)}: this part of it",
+        f"    part = {f'{first}.'!r}   # your code saved {_plain(', '.join(parts))}: this part",
         "    weights = {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}",
         "    model.load_state_dict(weights)   # a model of the class that your code made it of",
     ]

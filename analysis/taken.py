@@ -69,11 +69,11 @@ def take(trainable: str, record: Any = None) -> Taken:
     total = 0
     for path in sorted({*modules, *noted_paths}, key=lambda path: (path not in modules, path)):
         name = Path(os.path.relpath(path, base)).as_posix()
-        reason, size = _reason(Path(path), base)
-        if reason is None and total + size > LARGEST_SUM:
-            reason = f"with it there were more than {LARGEST_SUM // 10**6} MB"
-        if reason is None and len(files) >= MOST_FILES:
-            reason = f"there are more than {MOST_FILES:,} files"
+        reason, size = (None, 0) if path in modules else _reason(Path(path), base)
+        if total + size > LARGEST_SUM:
+            reason = reason or f"with it there were more than {LARGEST_SUM // 10**6} MB"
+        if size and len(files) >= MOST_FILES:
+            reason = reason or f"there are more than {MOST_FILES:,} files"
         if reason is None:
             files.append(name)
             total += size

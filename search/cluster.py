@@ -6,6 +6,7 @@ import logging
 import math
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,14 @@ from typing import Any
 import ray
 
 from search.environment import prepare_environment
+from search.ray_faults import keep_token_in_memory, start_faults, told
 from search.screen import doing
-from search.surroundings import keep_token_in_memory, start_faults, told
 from spaces.experiment import Experiment, Resources
 from spaces.imports import parse_reference
 from spaces.problems import InputError, Problem
 
-_NOT_SHIPPED = ["/runs", "/data", "*.pt", "*.safetensors"]  # beside what .gitignore names
+_PROJECT = "project"
+_NOT_SHIPPED = [f"/{_PROJECT}/runs", f"/{_PROJECT}/data", "*.pt", "*.safetensors"]  # and .gitignore
 _SLOTS_SECONDS = 2.0  # how long the number of slots is believed
 
 
@@ -32,7 +34,7 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
     Args:
         address: of a running cluster (``auto`` or ``host:port``); None starts Ray here.
         verbose: let Ray's own messages through.
-        code: a folder that becomes the working directory of the workers of a cluster.
+        code: a project that becomes the working directory of the workers of a cluster.
 
     Returns:
         Whether Ray was started by this call and should be shut down after use.
@@ -63,10 +65,9 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
         "env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"},
         "worker_process_setup_hook": "_shoal.start_worker",
     }
-    if address is not None and code is not None:
-        runtime_env |= {"working_dir": str(code), "excludes": _NOT_SHIPPED}
     try:
-        with _deaf_to_hangups():
+        shipped = _shipped(code if address is not None else None, runtime_env)
+        with _deaf_to_hangups(), shipped:
             ray.init(
                 address=address or "local",
                 runtime_env=runtime_env,
@@ -91,6 +92,23 @@ def _deaf_to_hangups() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _shipped(code: Path | None, runtime_env: dict[str, Any]) -> Iterator[None]:
+    """Let Ray take a project to the nodes, meanwhile.
+
+    Ray puts the folder that it takes first on the path of each worker, so the project is one
+    within that: none of its files can hide a module from Ray itself.
+    """
+    if code is None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
+        (Path(folder) / _PROJECT).symlink_to(code)
+        runtime_env |= {"working_dir": folder, "excludes": _NOT_SHIPPED}
+        runtime_env["env_vars"]["SHOAL_PROJECT"] = _PROJECT
+        yield
 
 
 def code_folder(experiment: Experiment | None) -> Path | None:

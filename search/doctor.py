@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import code_folder, connect, slots_for
-from search.surroundings import start_faults
+from search.ray_faults import start_faults
 from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment

@@ -1,7 +1,9 @@
-"""Which files own code reads from its project, as Python itself tells when it opens them."""
+"""Which files own code reads from its project: noted when they are opened, while it runs."""
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -10,16 +12,14 @@ from pathlib import Path
 from typing import Any
 
 MOST_FILES = 1000  # read more, and it is a dataset, of which a part is no use
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_listening: list[Opened] = []
-_is_installed: list[bool] = []
 
 
 class Opened:
     """What was read below the project's folder, or below the current one that it lies in.
 
     Not noted: modules, hidden files, installed packages, what the code has written itself, and
-    what child processes or libraries in C read.
+    what child processes or libraries in C read. (An audit hook would hear of a few more, but slows
+    the process for good: each ``id()`` is an event, too.)
 
     Args:
         root: the project's folder.
@@ -39,23 +39,28 @@ class Opened:
     @contextmanager
     def noted(self) -> Iterator[None]:
         """Take note meanwhile; the folder where the process stands at first is the current one."""
-        if not _is_installed:  # and stays for as long as the process lives
-            sys.addaudithook(_hear)
-            _is_installed.append(True)
         if self._base is None:
-            self._base = base_of(self.root, os.path.abspath(os.curdir))
-        _listening.append(self)
+            with suppress(OSError):  # the current folder may be gone
+                self._base = base_of(self.root, os.getcwd())
+        held = builtins.open
+
+        def heard(file: Any, mode: Any = "r", *args: Any, **options: Any) -> Any:
+            with suppress(TypeError, ValueError, OSError):  # which the real one tells
+                self._hear(os.fsdecode(file), mode)
+            return held(file, mode, *args, **options)
+
+        builtins.open = io.open = heard
         try:
             yield
         finally:
-            _listening.remove(self)
+            builtins.open = io.open = held
 
-    def hear(self, path: str, flags: int) -> None:
+    def _hear(self, path: str, mode: str) -> None:
         """A file is being opened."""
         path = os.path.abspath(path)
-        if not path.startswith(f"{self.base}{os.sep}") or is_passed_over(path, self.base):
+        if not path.startswith(os.path.join(self.base, "")) or is_passed_over(path, self.base):
             return
-        if flags & _WRITING:
+        if set(mode) & set("wax+"):
             self._written.add(path)
         elif len(self._read) <= MOST_FILES:
             self._read[path] = None
@@ -76,12 +81,3 @@ def is_passed_over(path: str, base: Path) -> bool:
     if any(part.startswith(".") or part in ("__pycache__", "site-packages") for part in parts):
         return True
     return path.endswith((".py", ".pyc")) or path.startswith(f"{sys.prefix}{os.sep}")
-
-
-def _hear(event: str, details: tuple[Any, ...]) -> None:
-    if event != "open" or not _listening:
-        return
-    with suppress(Exception):  # an exception here would keep the file from being opened
-        path, _, flags = details
-        if not isinstance(path, int):
-            _listening[-1].hear(os.fsdecode(path), flags)

@@ -153,7 +153,7 @@ class Project:
 
     def _holds(self, module: Any) -> bool:
         file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
-        if not isinstance(file, str) or not file.startswith(f"{self.root}{os.sep}"):
+        if not isinstance(file, str) or not file.startswith(os.path.join(self.root, "")):
             return False
         return "site-packages" not in file[len(str(self.root)) :]
 

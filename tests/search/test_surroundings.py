@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.cli import main
-from search.surroundings import keep_token_in_memory, start_faults, told
+from search.ray_faults import keep_token_in_memory, start_faults, told
 from tests.processes import DEADLINE_SECONDS, RayCluster, shoal, slow_file
 
 LONG = "/tmp/" + "x" * 60

@@ -1,0 +1,299 @@
+"""Own code in Shoal's process: modules, names, folder and arguments are those it has outside."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import _shoal
+import spaces.project
+from spaces import InputError, load_experiment
+from spaces.code import code_files, files_taken, load_function
+
+HERE = Path(__file__).parents[2]
+
+
+def write(folder: Path, **files: str) -> None:
+    """Files by their dotted names: ``mypkg.train`` is ``mypkg/train.py``."""
+    for name, text in files.items():
+        file = folder.joinpath(*name.split("__in__"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(f"{file.name}.py").write_text(text)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A project with a package, which imports from itself and from a folder named as ours."""
+    write(
+        tmp_path,
+        mypkg__in____init__="",
+        mypkg__in__nets="WIDTH = 3",
+        mypkg__in__train=(
+            "from mypkg.nets import WIDTH\n"
+            "from . import nets\n"
+            "from analysis.score import score\n"
+            "def run(config, context):\n    yield {'score': score(WIDTH)}\n"
+        ),
+        analysis__in____init__="",
+        analysis__in__score="def score(x):\n    return x + 0.5\n",
+    )
+    return tmp_path
+
+
+def called(folder: Path, text: str, name: str = "mine") -> Callable[..., Any]:
+    (folder / f"{name}.py").write_text(text)
+    return load_function(f"{folder}/{name}.py:f")
+
+
+@pytest.mark.parametrize("reference", ["mypkg/train.py:run", "mypkg.train:run"])
+def test_code_in_a_package_is_the_module_that_it_is_outside(package: Path, reference: str) -> None:
+    run = load_function(f"{package}/{reference}")
+    assert next(run({}, None)) == {"score": 3.5}
+    assert run.__module__ == "mypkg.train"
+    import analysis.bundle
+
+    assert Path(analysis.bundle.__file__).is_relative_to(HERE)
+
+
+def test_a_module_is_named_from_the_folder_of_the_file_or_the_current_one(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = yaml.safe_dump(
+        {
+            "name": "own",
+            "trainable": "mypkg.train:run",
+            "metric": {"name": "score"},
+            "budget": {"trials": 1},
+        }
+    )
+    (package / "specs").mkdir()
+    for file in (package / "own.yaml", package / "specs" / "own.yaml"):
+        file.write_text(text)
+    assert load_experiment(package / "own.yaml").trainable == f"{package}/mypkg.train:run"
+    with pytest.raises(InputError, match=r"trainable: there is no module mypkg.train in .*specs"):
+        load_experiment(package / "specs" / "own.yaml")
+    monkeypatch.chdir(package)
+    assert load_experiment("specs/own.yaml").trainable == f"{package}/mypkg.train:run"
+
+
+def test_a_file_is_imported_once_in_a_process(tmp_path: Path) -> None:
+    text = "open(__file__ + '.log', 'a').write('x')\ndef f():\n    import mine\n    return f\n"
+    first = called(tmp_path, text)
+    assert load_function(f"{tmp_path}/mine.py:f")() is first()
+    assert (tmp_path / "mine.py.log").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "name", ["analysis", "trainables", "spaces", "search", "rich", "statistics"]
+)
+def test_a_name_of_the_project_is_its_own_while_it_runs_and_ours_again_after_it(
+    tmp_path: Path, name: str
+) -> None:
+    __import__(name)
+    before = {key: module for key, module in sys.modules.items() if key.split(".")[0] == name}
+    write(tmp_path, **{name: "IS_MINE = True"})
+    f = called(tmp_path, f"def f():\n    import {name}\n    return {name}\n")
+    assert f().IS_MINE
+    assert f() is f()
+    after = {key: module for key, module in sys.modules.items() if key.split(".")[0] == name}
+    assert after == before
+
+
+def test_a_folder_without_an_init_file_counts_too(tmp_path: Path) -> None:
+    write(tmp_path, search__in__line="LENGTH = 7")
+    f = called(tmp_path, "def f():\n    from search.line import LENGTH\n    return LENGTH\n")
+    assert f() == 7
+    from search.rungs import Rungs
+
+    assert Rungs is not None
+
+
+def test_a_file_that_own_code_does_not_import_hides_nothing_from_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, profile="raise SystemError", cProfile="raise SystemError")
+    for name in ("profile", "cProfile"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "other").mkdir()
+    write(tmp_path, other__in____init__="import cProfile", mine2="")
+    f = called(tmp_path, "def f():\n    import other\n    return other.cProfile.run.__module__\n")
+    write(tmp_path / "lib", lazy="def run():\n    import profile\n    return profile.run\n")
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    g = called(tmp_path, "import lazy\ndef f():\n    return lazy.run()\n", name="mine3")
+    assert g().__module__ == "profile"
+    with pytest.raises(SystemError):  # which its own package does ask for
+        f()
+
+
+def test_two_projects_have_modules_of_the_same_name(tmp_path: Path) -> None:
+    values = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        write(folder, helper=f"NAME = {folder.name!r}")
+        values.append(called(folder, "def f():\n    import helper\n    return helper.NAME\n"))
+    assert [f() for f in values * 2] == ["a", "b", "a", "b"]
+
+
+def test_folder_and_arguments_are_each_calls_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+import argparse, os, sys
+
+def f(folder):
+    arguments = argparse.ArgumentParser().parse_args()
+    sys.argv.append("--more")
+    os.chdir(folder)
+    yield arguments
+    yield os.getcwd(), list(sys.argv)
+"""
+    f = called(tmp_path, text)
+    monkeypatch.setattr(sys, "argv", ["ray", "--node-ip-address=1"])
+    before = os.getcwd()
+    for folder in ("/", str(tmp_path)):
+        steps = f(folder)
+        assert vars(next(steps)) == {}
+        assert (os.getcwd(), sys.argv) == (before, ["ray", "--node-ip-address=1"])
+        assert next(steps) == (folder, [str(tmp_path / "mine.py"), "--more"])
+        steps.close()
+        assert (os.getcwd(), sys.argv) == (before, ["ray", "--node-ip-address=1"])
+
+
+def test_a_folder_that_own_code_removes_under_itself_ends_nothing(tmp_path: Path) -> None:
+    text = (
+        "import os\ndef f(d):\n    os.mkdir(d), os.chdir(d), os.rmdir(d)\n    yield from (1, 2)\n"
+    )
+    before = os.getcwd()
+    assert list(called(tmp_path, text)(str(tmp_path / "gone"))) == [1, 2]
+    assert os.getcwd() == before
+
+
+def test_nothing_of_its_world_stays_behind(tmp_path: Path) -> None:
+    path, finders, main = list(sys.path), list(sys.meta_path), sys.modules["__main__"]
+    called(tmp_path, "def f():\n    raise ValueError\n")
+    with pytest.raises(ValueError, match=r"^$"):
+        load_function(f"{tmp_path}/mine.py:f")()
+    assert (sys.meta_path, sys.modules["__main__"]) == (finders, main)
+    assert set(sys.path) - set(path) == {str(tmp_path)}
+    assert sys.path[-1] == str(tmp_path)  # last, where it hides nothing
+    sys.path.remove(str(tmp_path))
+
+
+def test_what_is_drawn_while_it_is_imported_is_always_the_same(tmp_path: Path) -> None:
+    import random
+
+    import numpy
+    import torch
+
+    text = """
+import random, numpy, torch
+DRAWN = random.random(), numpy.random.rand(), float(torch.rand(()))
+def f():
+    return DRAWN
+"""
+    states = random.getstate(), torch.get_rng_state().tolist(), numpy.random.get_state()[1].tolist()
+    drawn = called(tmp_path, text, "one")()
+    after = random.getstate(), torch.get_rng_state().tolist(), numpy.random.get_state()[1].tolist()
+    assert after == states
+    torch.rand(3), numpy.random.rand(3), random.random()
+    assert called(tmp_path, text, "two")() == drawn
+
+
+@pytest.mark.parametrize("name", ["my-train", "train.v2", "01_train", "класс"])
+def test_a_file_whose_name_is_no_identifier_is_taken(tmp_path: Path, name: str) -> None:
+    called(tmp_path, "def f():\n    return f\n", name)
+    f = load_function(f"{tmp_path}/{name}.py:f")
+    assert f() is load_function(f"{tmp_path}/{name}.py:f")()
+
+
+def test_a_function_that_was_missing_is_found_once_it_is_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no function 'f'; it has g"):
+        called(tmp_path, "def g(): pass\n")
+    assert called(tmp_path, "def f():\n    return 'more than before'\n")() == "more than before"
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("", "must look like my_code.py:function or package.module:function, got ''"),
+        ("train", "must look like"),
+        (":f", "must look like"),
+        ("a..b:f", "must look like"),
+        ("mine.py:f g", "must look like"),
+        ("mine.py:", "must look like"),
+        ("nowhere.py:f", "there is no file nowhere.py"),
+        ("no.where:f", "there is no module no.where in"),
+        ("a" * 5000 + ".py:f", "there is no file"),
+        ("a" * 5000 + ":f", "there is no module"),
+        ("a\0b.py:f", "there is no file"),
+        ("..:f", "must look like"),
+        ("/:f", "must look like"),
+        ("mine.txt:f", "there is no module mine.txt in"),
+    ],
+)
+def test_what_names_no_function_is_told(
+    reference: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("def f(): pass")
+    with pytest.raises(InputError) as caught:
+        load_function(reference)
+    assert told in str(caught.value)
+
+
+def test_the_files_of_a_project_are_known_without_running_it(package: Path) -> None:
+    (package / "mypkg" / "train.py").write_text(
+        "raise SystemError\nfrom mypkg.nets import WIDTH\ndef f():\n    import analysis.score\n"
+    )
+    (package / "broken.py").write_text("def")
+    (package / "mypkg" / "nets.py").write_text("import broken, torch, no_such_module")
+    (package / "unused.py").write_text("")
+    names = [str(f.relative_to(package)) for f in code_files(f"{package}/mypkg/train.py:run")]
+    own = ["analysis/__init__.py", "analysis/score.py", "broken.py"]
+    assert names == [*own, "mypkg/__init__.py", "mypkg/nets.py", "mypkg/train.py"]
+
+
+def test_what_it_reads_of_its_project_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "src"
+    write(folder, plugin="X = 1")
+    for name in ("src/stats.json", "data/words.txt", "src/.secret", "elsewhere"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    text = """
+import importlib, pathlib
+open(pathlib.Path(__file__).with_name("stats.json")).read()
+def f():
+    open("data/words.txt").read(), open("src/.secret").read(), open("/etc/hostname").read()
+    open("written", "w").write("x"), open("written").read()
+    importlib.import_module("plugin")
+    try:
+        open("data/gone")
+    except OSError:
+        pass
+"""
+    monkeypatch.chdir(tmp_path)
+    called(folder, text)()
+    (tmp_path / "elsewhere").read_text()  # not by own code
+    taken = files_taken(f"{folder}/mine.py:f", {"files": ["from_before.csv"]})
+    files = ["../data/words.txt", "from_before.csv", "mine.py", "plugin.py", "stats.json"]
+    assert taken == {"files": files, "folder": ".."}
+
+
+def test_ours_are_always_found_where_they_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, search__in____init__="raise SystemError", spaces="raise SystemError")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    for name in [name for name in sys.modules if name.split(".")[0] == "search"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "argv", ["shoal", "studies"])
+    assert _shoal.main() == 0
+    assert _shoal.PACKAGES == spaces.project.PACKAGES
