@@ -22,6 +22,7 @@ from analysis.tables import told_apart
 from analysis.trials import Trial
 from spaces.experiment import Experiment
 from spaces.parameters import Params, Scalar
+from spaces.recorded import distribution_of_values
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -112,7 +113,7 @@ def _holding(
     the configurations that are drawn to see them all, and a range may change.
     """
     if distribution is None:
-        return _seen(values)
+        return distribution_of_values(values)
     if isinstance(distribution, CategoricalDistribution):
         new = [value for value in dict.fromkeys(values) if value not in distribution.choices]
         return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
@@ -124,13 +125,6 @@ def _holding(
     if (low, high) == (distribution.low, distribution.high):
         return distribution
     return FloatDistribution(low, high, log=distribution.log and low > 0)
-
-
-def _seen(values: Sequence[Scalar]) -> CategoricalDistribution | FloatDistribution:
-    numbers = _numbers_of(values)
-    if len(numbers) < len(values):
-        return CategoricalDistribution(tuple(dict.fromkeys(values)))
-    return FloatDistribution(min(numbers), max(numbers))
 
 
 def _numbers_of(values: Sequence[Scalar]) -> list[int | float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 from analysis.model_card import model_card
+from analysis.taken import Taken, running_folder, take
 from spaces.code import absolute_reference
 from spaces.problems import InputError
 from spaces.text import dump_yaml, read_mapping, read_text
@@ -25,13 +26,14 @@ class Bundle:
     """A trained configuration.
 
     ``config``: all that training needs, as plain data; a ``trainable`` in it names the user's code,
-    which is copied along. ``metrics``: ``metric``, ``value``,
-    ``epoch`` and every metric of that epoch. ``versions``: by package. ``origin``: how it was
+    of which ``code`` notes what it took of its project, to be copied along; ``parts`` names the
+    parts of the state that it saved. ``metrics``: ``metric``, ``value``, ``epoch`` and every metric
+    of that epoch. ``versions``: by package. ``origin``: how it was
     found, in a sentence. ``inputs``: what a built-in model takes and gives, with its class names.
     ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name. ``split``: by which
     data it was trained: samples and SHA-256 of either split. ``params``: what the search chose.
     ``confirmation``: what ``shoal confirm`` found, and between which scores a further training is
-    ``expected``.
+    ``expected``. ``changes``: of what the run depends on, while it went on and since.
     """
 
     config: dict[str, Any]
@@ -43,23 +45,27 @@ class Bundle:
     split: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
     confirmation: dict[str, Any] | None = None
+    code: Any = None
+    parts: Mapping[str, int] = field(default_factory=dict)
+    changes: dict[str, Any] | None = None
 
 
-def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> None:
+def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> Taken | None:
     """Write a bundle into a new or empty folder.
+
+    Returns:
+        What was taken along of the user's own code.
 
     Raises:
         InputError: when the folder holds something already, or the user's code is gone.
     """
     check_target(folder)
     config = dict(bundle.config)
-    code, _, function = config.get("trainable", "").rpartition(":")
-    if code and not (code.endswith(".py") and os.path.isfile(code)):
-        raise InputError(f"there is no file {code}", source="trainable")
+    taken = take(config["trainable"], bundle.code) if "trainable" in config else None
     folder.mkdir(parents=True, exist_ok=True)
-    if code:
-        shutil.copy(code, folder)
-        config["trainable"] = f"{Path(code).name}:{function}"
+    if taken is not None:
+        taken.copy(folder)
+        config["trainable"] = taken.reference
     (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
     (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors))
@@ -68,6 +74,8 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
         "inputs.json": bundle.inputs,
         "split.json": bundle.split,
         "confirmation.json": bundle.confirmation,
+        "code.json": None if taken is None else taken.plain(),
+        "changes.json": bundle.changes,
     }
     for name, document in documents.items():
         if document is not None:
@@ -78,7 +86,8 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
     lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
     (folder / "versions.txt").write_text("".join(lines))
     numbers = sum(tensor.numel() for tensor in tensors.values())
-    (folder / "README.md").write_text(model_card(bundle, numbers), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(bundle, numbers, taken), encoding="utf-8")
+    return taken
 
 
 def check_target(folder: Path) -> None:
@@ -127,6 +136,16 @@ def read_split(folder: Path) -> Any:
     return _read_json(folder / "split.json") if os.path.isfile(folder / "split.json") else None
 
 
+def folder_of_code(folder: Path) -> Path | None:
+    """Where the code of a bundle finds the files that it opens; None: in the current folder.
+
+    Raises:
+        InputError: when a file is damaged.
+    """
+    file = folder / "code.json"
+    return running_folder(folder, _read_json(file) if os.path.isfile(file) else None)
+
+
 def read_expected(folder: Path) -> tuple[float, float] | None:
     """Between which scores a further training is expected; None where it was not confirmed.
 
@@ -164,6 +183,9 @@ def bundle_file(folder: Path, name: str) -> Path:
         raise InputError("is no bundle: there is no such folder", source=str(folder))
     file = folder / name
     if not os.path.isfile(file):  # Path.is_file fails for a name that is too long
+        if os.path.isfile(folder / "journal.jsonl"):
+            export = shlex.join(["shoal", "export", str(folder), "-o", "bundle"])
+            raise InputError(f"is a run, no bundle; export it first: {export}", str(folder))
         raise InputError("there is no such file", source=str(file))
     return file
 

@@ -191,7 +191,7 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
         gain=gain,
         tests=reruns.tested,
         most_seeds=event.most_seeds,
-        later=sum(trial.started > event.time for trial in trials),
+        later=len(trials) - trials.confirmed_after,
         earlier=[_line(held, experiment) for held in reruns.confirmed[:-1]],
     )
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetPydanticSchema,
@@ -23,7 +22,9 @@ from pydantic_core.core_schema import (
     union_schema,
 )
 
+from analysis.surroundings import Difference, Fingerprint, Surroundings, Text
 from spaces.parameters import Params
+from spaces.recorded import Distributions, check_drawn
 
 State: TypeAlias = Literal["running", "completed", "stopped", "diverged", "failed"]
 STATES: tuple[State, ...] = ("running", "completed", "stopped", "diverged", "failed")
@@ -52,14 +53,6 @@ TrialNumber: TypeAlias = Annotated[int, Field(ge=0)]
 Epoch: TypeAlias = Annotated[int, Field(ge=0)]
 
 
-def _writable(text: Any) -> Any:
-    """The names of files may hold what no UTF-8 text can; it is written as an escape."""
-    return text.encode(errors="backslashreplace").decode() if isinstance(text, str) else text
-
-
-Text: TypeAlias = Annotated[str, BeforeValidator(_writable)]
-
-
 class BaseEvent(BaseModel):
     """``time``: seconds since 1970, by the clock of the machine that searches."""
 
@@ -72,8 +65,11 @@ class Started(BaseEvent):
     """A run begins.
 
     ``spec``: the whole experiment, as ``experiment.yaml`` holds it. ``inputs``: what built-in
-    models of it take and give, for bundles; ``split``: the fingerprints of their data (runs of
-    earlier versions have neither).
+    models of it take and give, for bundles; ``split``: the fingerprints of their data; ``code``:
+    those of the user's own; ``directory``: where it was started (runs of earlier versions have
+    none of these). ``divergence``: what decides that a trial has diverged, beside the metric of the
+    search: ``any_loss`` whose name ends so (runs of earlier versions), or only the
+    ``known_losses``, train_loss and val_loss.
     """
 
     event: Literal["experiment"] = "experiment"
@@ -81,24 +77,50 @@ class Started(BaseEvent):
     versions: dict[str, str]
     host: str
     inputs: dict[str, Any] | None = None
-    split: dict[str, Any] | None = None
+    split: dict[str, Fingerprint] | None = None
+    code: dict[Text, str] | None = None
+    directory: Text | None = None
+    divergence: Literal["any_loss", "known_losses"] = "any_loss"
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What its results depend on beside the experiment."""
+        return Surroundings(
+            versions=self.versions,
+            host=self.host,
+            inputs=self.inputs,
+            split=self.split,
+            code=self.code,
+        )
 
 
 class Created(BaseEvent):
-    """A configuration is about to be tried."""
+    """A configuration is about to be tried.
+
+    ``distributions``: what a space that is a function drew each of its parameters from, in
+    Optuna's own JSON (None for other spaces, for reruns, and in runs of earlier versions).
+    """
 
     event: Literal["created"] = "created"
     trial: TrialNumber
     params: Params
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    distributions: Distributions | None = None
 
     model_config = ConfigDict(allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Created:
+        if self.distributions is not None:
+            check_drawn(self.params, self.distributions)
+        return self
 
 
 class Report(BaseEvent):
     """A trial ended an epoch, and what was decided then. Non-finite numbers are null in JSON.
 
-    ``steps``: (optimizer step, mean training loss of the last 50 steps).
+    ``steps``: (optimizer step, mean training loss of the last 50 steps). ``last``: the training
+    ends with it, of its own accord.
     """
 
     event: Literal["report"] = "report"
@@ -107,6 +129,7 @@ class Report(BaseEvent):
     metrics: dict[str, Number]
     decision: Decision
     steps: list[tuple[Step, Number]] = []
+    last: bool = False
 
 
 class CheckpointSaved(BaseEvent):
@@ -141,6 +164,29 @@ class Resumed(BaseEvent):
 
     event: Literal["resumed"] = "resumed"
     budget: dict[str, int | float] = {}
+
+
+class Changed(BaseEvent):
+    """What the run depends on is not as it was: ``now`` holds from here on.
+
+    ``differences``: from how it was when the run began; none where all is again as it was then.
+    """
+
+    event: Literal["changed"] = "changed"
+    differences: list[Difference]
+    now: Surroundings
+
+
+class Moved(BaseEvent):
+    """The user's own code lies elsewhere from now on, as ``file.py:function``; None: as before.
+
+    ``directory``: in which it runs.
+    """
+
+    event: Literal["moved"] = "moved"
+    trainable: Text | None = None
+    space: Text | None = None
+    directory: Text | None = None
 
 
 class Ended(BaseEvent):
@@ -238,6 +284,8 @@ Event: TypeAlias = (
     | Attempt
     | Finished
     | Resumed
+    | Changed
+    | Moved
     | Ended
     | Rerun
     | Confirmed

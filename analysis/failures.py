@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,11 +11,11 @@ from scipy.special import ndtri
 from analysis.axes import Axis, Bools, axes_of, levels_of
 from analysis.evidence import ALPHA, Finding
 from analysis.numbers import number
+from analysis.reasons import lost_by_reason
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
 
 FEWEST_LOST = 3  # fewer are no pattern
-NO_REASON = "no reason was recorded"
 _LEVEL = 0.95
 _MOST_REASONS = 20
 _CUTS = 39  # of a range, at equal numbers of values
@@ -143,12 +142,8 @@ def wilson(count: int, n: int, alpha: float) -> tuple[float, float]:
 
 
 def _reasons(known: Sequence[Trial]) -> list[tuple[str, int]]:
-    lines = [
-        next(reversed((trial.reason or "").strip().splitlines()), NO_REASON).strip()
-        for trial in known
-        if trial.state == "failed"
-    ]
-    return Counter(lines).most_common(_MOST_REASONS)
+    lost = [entry for entry in lost_by_reason(known) if entry.state == "failed"]
+    return [(entry.reason, len(entry.trials)) for entry in lost[:_MOST_REASONS]]
 
 
 @dataclass(frozen=True)

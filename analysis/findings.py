@@ -23,6 +23,7 @@ from analysis.importance import RungImportance
 from analysis.numbers import number
 from analysis.observed import Observed, observed_at, shared_epoch
 from analysis.quiet import quiet_levels
+from analysis.screened import screened
 from analysis.trials import Trials
 from spaces.experiment import Experiment
 
@@ -45,7 +46,8 @@ def findings(
 ) -> list[Finding]:
     """All that can be said of what mattered; often nothing, with few trials.
 
-    Diverged trials have no value and are left out here; ``explain_failures`` is about them.
+    Diverged trials have no value and are left out here; ``explain_failures`` is about them. Of more
+    than 20 parameters those are looked at that ``screened`` gives.
 
     Args:
         experiment: of the run.
@@ -62,13 +64,15 @@ def findings(
     axes = [axis for axis in axes_of(experiment, known) if not axis.distribution.single()]
     observed = observed_at(experiment, known, epoch or shared_epoch(experiment, known)).finite()
     observed, metric = _tamed(observed, experiment.metric.name)
-    ranked = [axis.name for axis in axes] if importance is None else most_important(importance)
-    told = _Told(metric, observed, {axis.name: axis for axis in axes})
+    kept = screened(axes, observed)
+    alpha = ALPHA * len(kept) / max(len(axes), 1)  # those that are left out count as compared, too
+    ranked = [axis.name for axis in kept] if importance is None else most_important(importance)
+    told = _Told(metric, observed, {axis.name: axis for axis in kept}, alpha)
     return [
         *told.levels(),
         *told.interactions(pairs_of(list(told.axes), ranked)),
-        *quiet_levels(metric, observed, axes, seed),
-        *carried(experiment, known, axes, seed),
+        *quiet_levels(metric, observed, kept, seed, alpha),
+        *(carried(experiment, known, axes, seed) if len(kept) == len(axes) else ()),
     ]
 
 
@@ -88,8 +92,11 @@ def _tamed(observed: Observed, metric: str) -> tuple[Observed, str]:
 class _Told:
     """The comparisons of one run at one epoch."""
 
-    def __init__(self, metric: str, observed: Observed, axes: dict[str, Axis]) -> None:
+    def __init__(
+        self, metric: str, observed: Observed, axes: dict[str, Axis], alpha: float
+    ) -> None:
         self.axes = axes
+        self._alpha = alpha
         self._metric = metric
         self._observed = observed
         self._sign = -1.0 if observed.is_lower_better else 1.0
@@ -103,7 +110,7 @@ class _Told:
         found = []
         for name, (levels, fit) in fits.items():
             if fit is not None and len(fit.compared()) > 1:
-                found += self._of_levels(name, levels, fit, ALPHA / max(pairs, 1))
+                found += self._of_levels(name, levels, fit, self._alpha / max(pairs, 1))
         return found
 
     def _fit(self, name: str) -> tuple[Levels, LevelFit | None]:
@@ -156,7 +163,7 @@ class _Told:
             ordered = [names for pair in family if (names := self._choice_first(pair))]
             fitted = [each for names in ordered if (each := self._crossed(*names)) is not None]
             comparisons = sum(each.comparisons() for each in fitted)
-            alpha = ALPHA / (2 * max(comparisons, 1))
+            alpha = self._alpha / (2 * max(comparisons, 1))
             found += [finding for each in fitted for finding in self._of_pair(each, alpha)]
         return found
 

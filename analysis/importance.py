@@ -15,6 +15,7 @@ from optuna.trial import create_trial
 
 from analysis.axes import Axis, Floats, axes_of
 from analysis.observed import Observed, compared_epochs, observed_at
+from analysis.screened import screened
 from analysis.trials import Trials
 from spaces.experiment import Experiment
 from spaces.seeds import derive_seed
@@ -199,6 +200,11 @@ def _importance(
     if reason:
         return RungImportance(observed.epoch, observed.trials, observed.diverged, {}, reason)
     notes = _notes(axes, observed)
+    varying = [axis for axis in axes if not _is_single(axis, observed)]
+    axes = screened(varying, observed)
+    if len(axes) < len(varying):
+        kept = f"{len(axes)} of {len(varying)} parameters are looked at"
+        notes.append(f"{kept}, those whose values go most with the metric")
     shares: dict[Evaluator, dict[str, Share]] = {}
     for evaluator in EVALUATORS:
         most = MOST_ROWS[evaluator]

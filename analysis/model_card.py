@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from analysis.numbers import DIGITS, number
 from analysis.scale import Scale, scale_of
-from analysis.tables import show_value
+from analysis.tables import markdown_text, show_value
+from spaces.problems import printable
 
 if TYPE_CHECKING:
     from analysis.bundle import Bundle
+    from analysis.taken import Taken
 
 
-def model_card(bundle: Bundle, numbers: int) -> str:
+def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
     """The card as Markdown.
 
     Args:
         bundle: what is written.
         numbers: how many its weights are.
+        taken: what is copied along of the user's own code.
     """
     metrics = bundle.metrics
     confirmed = bundle.confirmation
     value = "diverged" if metrics["value"] is None else number(metrics["value"])
-    title = confirmed["sentence"] if confirmed else f"{metrics['metric']} {value}"
+    if bundle.config.get("final"):
+        value += " (there is no validation score)"
+    title = markdown_text(confirmed["sentence"] if confirmed else f"{metrics['metric']} {value}")
     shown = {name: score for name, score in metrics["metrics"].items() if "/" not in name}
     return "\n".join(
         [
@@ -33,12 +39,17 @@ def model_card(bundle: Bundle, numbers: int) -> str:
             _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
             "## These weights\n",
             f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
-            *(f"| {name} | {show_value(score, DIGITS)} |" for name, score in shown.items()),
+            *(
+                f"| {markdown_text(name)} | {show_value(score, DIGITS)} |"
+                for name, score in shown.items()
+            ),
             *_data(bundle),
+            *_changes(bundle.changes),
             "\n## Files\n\n| file | what it holds |\n|---|---|",
             *_files(bundle, numbers),
+            *_code(taken),
             _AGAIN,
-            "" if "trainable" in bundle.config else _LOAD,
+            _LOAD if taken is None else _load_own(bundle),
             _PROGRAMS if bundle.programs else "",
             *(_PROGRAM[name] for name in bundle.programs),
             _PREDICT if len((bundle.inputs or {}).get("shape", ())) == 3 else "",
@@ -54,14 +65,15 @@ def _parameters(bundle: Bundle) -> str:
     baseline = {} if held is None else held["params"]
     names = dict.fromkeys([*bundle.params, *baseline])
     rows = [
-        f"| {name} | {_value(bundle.params, name)} | {_value(baseline, name)} |" for name in names
+        f"| {markdown_text(name)} | {_value(bundle.params, name)} | {_value(baseline, name)} |"
+        for name in names
     ]
     head = "\n| parameter | this configuration | the baseline |\n|---|---|---|"
     return "\n".join([head, *rows])
 
 
 def _value(params: Mapping[str, Any], name: str) -> str:
-    return show_value(params[name]) if name in params else ""
+    return markdown_text(show_value(params[name])) if name in params else ""
 
 
 def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
@@ -76,14 +88,16 @@ def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
         for what, held in known
     ]
     readings = [
-        f"| {test['metric']} of {_whose(test['trial'], confirmed)} | {_scores(test, scale)} |"
+        f"| {markdown_text(test['metric'])} of {_whose(test['trial'], confirmed)} "
+        f"| {_scores(test, scale)} |"
         for test in confirmed["tests"]
     ]
     tests = ["\n| test split, read once | under each seed |\n|---|---|", *readings]
     return "\n".join(
         [
             "\n## How good it is\n",
-            f"| {name}, validation | seeds | mean | 95 % interval | lost |\n|---|---|---|---|---|",
+            f"| {markdown_text(name)}, validation | seeds | mean | 95 % interval | lost |",
+            "|---|---|---|---|---|",
             *table,
             *(tests if readings else ["\nThere is no reading of a test split."]),
             f"\n{_gain(confirmed['gain'], scale)}{_UNBIASED}{'' if is_own_code else _LIMITS}",
@@ -122,10 +136,29 @@ def _data(bundle: Bundle) -> list[str]:
             f"Inputs of shape {shape} in [0, 1], then (x - mean) / std: mean {mean}, std {std}."
         )
         if inputs["class_names"]:
-            lines.append(f"Classes: {', '.join(inputs['class_names'])}.")
+            lines.append(f"Classes: {markdown_text(', '.join(inputs['class_names']))}.")
     for part, held in (bundle.split or {}).items():
         lines.append(f"{part}: {held['samples']:,} samples, SHA-256 `{held['sha256']}`.")
     return ["\n## Data\n", *(f"- {line}" for line in lines)] if lines else []
+
+
+def _changes(changes: Mapping[str, Any] | None) -> list[str]:
+    """What the run depends on that was not the same all the time, or is not any more."""
+    if changes is None:
+        return []
+    lines = ["\n## What has changed\n"]
+    if len({json.dumps(world["split"], sort_keys=True) for world in changes["trained_with"]}) > 1:
+        lines.append("**These weights were trained on different data in turn.**\n")
+    for change in changes["while_the_run_went_on"]:
+        when = datetime.fromtimestamp(change["time"], UTC)
+        told = "; ".join(map(_difference, change["differences"])) or "all as when the run began"
+        lines.append(f"- {when:%Y-%m-%d %H:%M} UTC, from then on: {told}")
+    lines += [f"- since the training: {_difference(d)}" for d in changes["since_it_was_trained"]]
+    return lines
+
+
+def _difference(held: Mapping[str, str]) -> str:
+    return printable(f"{held['what']} was {held['was']}, then {held['now']}")
 
 
 def _files(bundle: Bundle, numbers: int) -> list[str]:
@@ -139,6 +172,8 @@ def _files(bundle: Bundle, numbers: int) -> list[str]:
         files.append("| `confirmation.json` | every figure of the confirmation |")
     if bundle.inputs is not None:
         files.append("| `inputs.json` | what the model takes: size, normalisation; its classes |")
+    if bundle.changes is not None:
+        files.append("| `changes.json` | what the run depends on that has changed |")
     if bundle.split is not None:
         files.append("| `split.json` | the fingerprints of the training and validation split |")
     files += [
@@ -146,8 +181,49 @@ def _files(bundle: Bundle, numbers: int) -> list[str]:
         for name in bundle.programs
     ]
     if "trainable" in bundle.config:
-        files.append(f"| `{Path(bundle.config['trainable']).name.split(':')[0]}` | the code |")
+        files.append("| `code/` | your code, and the files that it read from its project |")
+        files.append("| `code.json` | which these are, and which were left out |")
     return files
+
+
+def _code(taken: Taken | None) -> list[str]:
+    """What is there of the user's own code, and what its training needs beside it."""
+    if taken is None:
+        return []
+    lines = ["\n## Code\n", f"`{taken.reference}`, with:\n"]
+    lines += [f"- `code/{name}`" for name in taken.files]
+    if taken.left_out:
+        lines.append("\nNot in this bundle, though the code used it:\n")
+        lines += [f"- `{name}`: {reason}" for name, reason in taken.left_out.items()]
+        lines.append("\nTo train it again, put these into `code/`, or go to the folder with them.")
+    else:
+        lines.append("\nIt runs in `code/`, where it finds these.")
+    lines.append("Files that child processes read are not known; nor packages, see `versions.txt`.")
+    return lines
+
+
+def _load_own(bundle: Bundle) -> str:
+    """How the weights get into the user's own model."""
+    parts = {name: count for name, count in bundle.parts.items() if name}
+    lines = [
+        "\nLoad the weights into your own model:\n",
+        "    from safetensors.torch import load_file",
+    ]
+    lines.append('    tensors = load_file("model.safetensors")')
+    if not bundle.parts:
+        return "\nYour code saved no state at that epoch (`context.save`), so there are no weights."
+    if not parts:
+        lines.append(
+            "    model.load_state_dict(tensors)   # of the class that your code made it of"
+        )
+        return "\n".join(lines)
+    first = max(parts, key=lambda name: ("optim" not in name.lower(), "model" in name.lower()))
+    lines += [
+        f"    part = {f'{first}.'!r}   # your code saved {', '.join(parts)}: this part of it",
+        "    weights = {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}",
+        "    model.load_state_dict(weights)   # a model of the class that your code made it of",
+    ]
+    return "\n".join(lines)
 
 
 _UNBIASED = """

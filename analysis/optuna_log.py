@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.events import Created, Event, Finished, Report
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
+from spaces.links import unlinked
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _STATES = {
@@ -66,12 +67,10 @@ class OptunaLog:
                 self._finish(trials.by_number[event.trial], trials.worst(self._metric))
 
     def _running_trial(self, event: Created) -> FrozenTrial:
-        fixed = optuna.trial.FixedTrial(event.params, number=event.trial)
-        self._space.suggest(fixed)  # type: ignore[arg-type]
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
-            params=fixed.params,
-            distributions=fixed.distributions,
+            params=event.params,
+            distributions=event.distributions or self._space.distributions_of(event.params),
             user_attrs={"seed": event.seed},
         )
         trial.datetime_start = datetime.fromtimestamp(event.time)
@@ -104,7 +103,7 @@ class _OneWriterFile(BaseJournalBackend):
 
     def __init__(self, path: Path) -> None:
         self.seconds = 0.0  # the time of what is written now; Optuna would stamp its own
-        self._stream = path.open("wb", buffering=0)
+        self._stream = unlinked(path, path.parent).open("wb", buffering=0)
         self._unread: list[dict[str, Any]] = []
         self._read_count = 0
 

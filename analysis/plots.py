@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from analysis.numbers import percent
 from spaces.problems import printable
+
+
+@contextmanager
+def _without_a_backend() -> Iterator[None]:
+    """Keep MPLBACKEND from matplotlib: a notebook sets it to a package that may not be here."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+with _without_a_backend():
+    from matplotlib import colormaps
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
 
 MOST_BARS = 10
 
@@ -38,7 +54,7 @@ def draw_images(images: npt.NDArray[Any], labels: Sequence[str], path: Path) -> 
     for place, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         _show_image(axes, image)
-        axes.set_title(label, fontsize=9)
+        axes.set_title(_plain(label), fontsize=9)
         axes.set_axis_off()
     figure.savefig(path, dpi=120)
 
@@ -101,7 +117,7 @@ def draw_panels(panels: Sequence[Panel], columns: int, title: str, path: Path) -
         for line in panel.lines:
             _draw_line(axes, line, styles[line.label])
         axes.set_title(_plain(panel.title), fontsize=10)
-        axes.set_ylabel(panel.y if is_first else "", fontsize=9)
+        axes.set_ylabel(_plain(panel.y) if is_first else "", fontsize=9)
         axes.set_xlabel(panel.x if place >= len(panels) - columns else "", fontsize=9)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -133,7 +149,7 @@ def _style(place: int, count: int) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     """A text without signs that would be drawn as a formula, or can't be drawn."""
-    return printable(text).replace("$", r"\$")
+    return printable(text).replace("\t", " ").replace("$", r"\$")
 
 
 def draw_answers(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from analysis.events import Created, Event, Rerun
+from analysis.events import Event
 from analysis.journal import replay
 from analysis.optuna_log import OptunaLog
 from analysis.reruns import Reruns
-from analysis.run import RunFolder
+from analysis.run import RunFolder, params_check
 from analysis.tensorboard import TensorBoardFiles
 from analysis.trials import Trials
 from spaces.experiment import Experiment
@@ -37,12 +37,7 @@ def open_projections(folder: RunFolder, experiment: Experiment) -> list[Projecti
         OptunaLog(folder.optuna_log, experiment),
     ]
     trials, reruns = Trials(), Reruns()
-
-    def check(event: Event) -> None:
-        what = event.what if isinstance(event, Rerun) else event
-        if isinstance(what, Created):
-            experiment.search_space.check(what.trial, what.params)
-
+    check = params_check(experiment)
     takers = (trials.apply, check, reruns.apply, _written_on(projections, trials))
     replay(folder.journal_file, *takers)
     return projections

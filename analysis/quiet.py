@@ -21,7 +21,9 @@ _RESAMPLES = 200
 _SMALLEST = 1e-6  # of the whole spread
 
 
-def quiet_levels(metric: str, observed: Observed, axes: Sequence[Axis], seed: int) -> list[Finding]:
+def quiet_levels(
+    metric: str, observed: Observed, axes: Sequence[Axis], seed: int, alpha: float = ALPHA
+) -> list[Finding]:
     """The levels of choices at which values spread far less than the rest makes them elsewhere.
 
     What the rest explains at the other levels is fitted there and read off at the parameters that
@@ -34,9 +36,10 @@ def quiet_levels(metric: str, observed: Observed, axes: Sequence[Axis], seed: in
         observed: configurations with finite values.
         axes: the parameters.
         seed: of the resamples.
+        alpha: how often there may be any where nothing matters.
     """
     cases = [case for axis in axes if axis.choices is not None for case in _cases(axis, observed)]
-    alpha = ALPHA / max(len(cases), 1)
+    alpha /= max(len(cases), 1)
     found = []
     for case in cases:
         generator = np.random.default_rng(derive_seed(seed, "quiet", case.name, case.label))

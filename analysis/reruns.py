@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from analysis.events import Confirmed, Created, Event, Job, Purpose, Rerun, Started, Tested
+from analysis.events import Changed, Confirmed, Created, Event, Job, Purpose, Rerun, Started, Tested
 from analysis.trials import Trial, Trials
 from spaces.experiment import Metric
 from spaces.problems import InputError
@@ -26,35 +26,43 @@ class Reruns:
         self._by_job: dict[Job, Trial] = {}
         self._retried: set[Job] = set()  # failed before the last verdict, to be begun again
 
+    def check(self, event: Event) -> None:
+        """See that an event fits what came before; nothing is changed.
+
+        Raises:
+            InputError: when it does not.
+        """
+        if not isinstance(event, Rerun):
+            return
+        self.trials.check(event.what)
+        number, job = event.what.trial, event.job
+        if self.jobs.get(number, job) != job:
+            raise InputError(f"rerun {number} belongs to trial {self.jobs[number].trial}")
+        held = self._by_job.get(job)
+        if isinstance(event.what, Created) and held is not None and held.state != "failed":
+            raise InputError(f"{job.purpose} {job.index} of trial {job.trial} was begun")
+
     def apply(self, event: Event) -> None:
         """Take one event in; those of the search change nothing here.
 
         Raises:
             InputError: when it does not fit what came before.
         """
+        self.check(event)
         if isinstance(event, Rerun):
             self.trials.apply(event.what)
-        elif isinstance(event, Started):  # says which metric every report has
+        elif isinstance(event, Started | Changed):  # which metric reports have; what they rest on
             self.trials.apply(event)
         self.note(event)
 
     def note(self, event: Event) -> None:
-        """Take in what ``trials``, which has the event, does not hold: whose rerun it is.
-
-        Raises:
-            InputError: when it is another one's than before, or was begun before.
-        """
+        """Take in what ``trials``, which has the event, does not hold: whose rerun it is."""
         match event:
-            case Rerun():
+            case Rerun() if isinstance(event.what, Created):
                 number, job = event.what.trial, event.job
-                if self.jobs.setdefault(number, job) != job:
-                    raise InputError(f"rerun {number} belongs to trial {self.jobs[number].trial}")
-                rerun = self.trials.by_number[number]
-                if job in self._retried and isinstance(event.what, Created):
-                    self._retried.discard(job)
-                    self._by_job[job] = rerun
-                elif self._by_job.setdefault(job, rerun) is not rerun:
-                    raise InputError(f"{job.purpose} {job.index} of trial {job.trial} was begun")
+                self.jobs[number] = job
+                self._by_job[job] = self.trials.by_number[number]
+                self._retried.discard(job)
             case Confirmed():
                 self.confirmed.append(event)
                 held = self._by_job.items()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.events import Event, Started
+from pydantic import ValidationError
+
+from analysis.events import EVENT, Created, Event, Moved, Started
 from analysis.journal import each_event, replay
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
+from spaces.locations import key_problem, without_secrets
 from spaces.problems import InputError
+from spaces.recorded import RecordedSpace
 from spaces.sections import parse_section
 
 
@@ -55,15 +61,30 @@ class RunFolder:
     def log_file(self, trial: int) -> Path:
         return self.logs / f"{trial}.txt"
 
+    def files_of(self, trial: int) -> str:
+        """The folder for files of a trial's own code, as a path below the run's."""
+        return str(Path("files", self.part, str(trial)))
+
     @property
     def of_reruns(self) -> RunFolder:
         """The same run, with the logs and checkpoints of its reruns."""
         return RunFolder(self.path, "reruns")
 
+    def written_places(self) -> list[Path]:
+        """The files and folders in which whoever holds the run writes or deletes."""
+        files = [self.experiment_file, self.journal_file, self.optuna_log, self.tensorboard]
+        parts = (self, self.of_reruns)
+        return [*files, *(place for part in parts for place in (part.logs, part.own_checkpoints))]
+
+    @property
+    def own_checkpoints(self) -> Path:
+        """Where checkpoints lie, unless there is a storage for them."""
+        return self.path / "checkpoints" / self.part
+
     def checkpoints(self, storage: str | None) -> str:
         """The folder or URI below which each trial's checkpoints lie."""
         if storage is None:
-            return str(self.path.resolve() / "checkpoints" / self.part)
+            return str(self.path.resolve() / self.own_checkpoints.relative_to(self.path))
         place, question, options = storage.partition("?")  # s3://bucket/path?region=…
         whole = f"{place.rstrip('/')}/{self.name}/{self.part}".rstrip("/")
         return f"{whole}{question}{options}"
@@ -81,13 +102,73 @@ def open_run(path: Path, *takers: Callable[[Event], None]) -> tuple[RunFolder, E
     """
     folder = RunFolder(path)
     experiment = experiment_of(folder)
-    trials = Trials()
-    replay(folder.journal_file, trials.apply, *takers)
+    trials, space = Trials(), experiment.search_space
+
+    def note(event: Event) -> None:
+        if isinstance(event, Created) and isinstance(space, RecordedSpace):
+            space.note(event.params, event.distributions)
+
+    replay(folder.journal_file, trials.apply, note, *takers)
     return folder, experiment, trials
 
 
 def experiment_of(folder: RunFolder) -> Experiment:
-    """The experiment of a run, as the first line of its journal has it.
+    """The experiment of a run, as its journal has it; imports no code.
+
+    Keys in the URI of its storage, which earlier versions took, are left out, with a warning.
+
+    Raises:
+        InputError: when the folder holds no run, or its first line is no beginning of one.
+    """
+    experiment = parse_section(Experiment, start_of(folder).spec, ("experiment", "spec"))
+    if own_code(experiment) and (moved := moved_code(folder)) is not None:
+        experiment = with_moved_code(experiment, moved)
+    return _without_keys(experiment, folder.journal_file).only_read()
+
+
+def _without_keys(experiment: Experiment, file: Path) -> Experiment:
+    if experiment.storage is None or key_problem(experiment.storage) is None:
+        return experiment
+    warnings.warn(
+        f"{file} holds keys, in the URI of its storage: make them invalid. They are not used; give "
+        "others by the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        stacklevel=3,
+    )
+    return experiment.model_copy(update={"storage": without_secrets(experiment.storage)})
+
+
+def own_code(experiment: Experiment) -> dict[str, str]:
+    """The user's functions that an experiment names, ``file.py:function``, by where it does."""
+    named = {"trainable": experiment.trainable, "space": experiment.space}
+    return {place: held for place, held in named.items() if isinstance(held, str)}
+
+
+def with_moved_code(experiment: Experiment, moved: Moved) -> Experiment:
+    """The same experiment, whose code lies elsewhere."""
+    held = {"trainable": moved.trainable, "space": moved.space}
+    names = own_code(experiment)
+    return experiment.model_copy(
+        update={place: held[place] for place in names if held[place] is not None}
+    )
+
+
+def moved_code(folder: RunFolder) -> Moved | None:
+    """Where the user's code lies now, if it was moved; None: where it was.
+
+    Only lines that may say so are parsed, for that takes seconds in a long run.
+    """
+    found = None
+    with folder.journal_file.open("rb") as file:
+        for line in file:
+            if b'"moved"' in line:
+                with suppress(ValidationError):  # whoever reads all events names it
+                    event = EVENT.validate_json(line)
+                    found = event if isinstance(event, Moved) else found
+    return found
+
+
+def start_of(folder: RunFolder) -> Started:
+    """The first line of a run's journal.
 
     Raises:
         InputError: when the folder holds no run, or the line is no beginning of one.
@@ -98,7 +179,18 @@ def experiment_of(folder: RunFolder) -> Experiment:
     first = next(each_event(file), None)
     if not isinstance(first, Started):
         raise InputError("does not begin with the experiment", source=str(file))
-    return parse_section(Experiment, first.spec, ("experiment", "spec"))
+    return first
+
+
+def params_check(experiment: Experiment) -> Callable[[Event], None]:
+    """What refuses a trial whose parameters the experiment's space does not hold."""
+
+    def check(event: Event) -> None:
+        if isinstance(event, Created):  # a rerun has the params of its trial
+            is_recorded = event.distributions is not None
+            experiment.search_space.check(event.trial, event.params, is_recorded)
+
+    return check
 
 
 def newest_run(root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,21 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.numbers import SHORT, digits_apart, number, numbers
+from spaces.experiment import Metric
 from spaces.problems import printable
 
 
 def show_value(value: object, digits: int = SHORT) -> str:
     """A number to so many significant digits, anything else as a terminal can print it."""
     return number(value, digits) if isinstance(value, float) else printable(str(value))
+
+
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~#&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+
+
+def markdown_text(text: str) -> str:
+    """A text as Markdown can hold it anywhere: in one line, and none of it markup."""
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
 
 
 def told_apart(values: Sequence[Any]) -> list[str]:
@@ -56,20 +66,32 @@ def _params_apart(rows: Sequence[Mapping[str, object]]) -> list[str]:
     ]
 
 
-def best_table(best: Sequence[dict[str, Any]]) -> Table:
-    """The best configurations, one a row.
+def best_table(
+    best: Sequence[dict[str, Any]], metric: Metric, confirmed: Mapping[int, str] | None = None
+) -> Table:
+    """The best configurations, one a row; a line below says which values are better.
 
     Args:
         best: rows as ``analysis.run.best_of`` gives them.
+        metric: by which they are the best.
+        confirmed: what a confirmation found of each trial, in words; None where there was none.
     """
-    metric = best[0]["metric"] if best else "value"
     values = numbers([row["value"] for row in best])
     params = _params_apart([row["params"] for row in best])
-    rows = [
-        (row["trial"], value, row["epoch"], row["state"], shown)
-        for row, value, shown in zip(best, values, params, strict=True)
-    ]
-    return rows_table(("trial", metric, "epoch", "state", "parameters"), rows)
+    columns: dict[str, Sequence[object]] = {
+        "trial": [row["trial"] for row in best],
+        metric.name: values,
+        "under fresh seeds": [(confirmed or {}).get(row["trial"], "") for row in best],
+        "epoch": [row["epoch"] for row in best],
+        "state": [row["state"] for row in best],
+        "parameters": params,
+    }
+    if confirmed is None:
+        del columns["under fresh seeds"]
+    table = rows_table(list(columns), list(zip(*columns.values(), strict=True)))
+    table.caption = Text(f"{printable(metric.name)}: {metric.better_values}")
+    table.caption_justify = "left"
+    return table
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

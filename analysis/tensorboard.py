@@ -25,6 +25,7 @@ from analysis.events import Created, Event, Finished, Report, Rerun, Started, Tr
 from analysis.records import frame
 from analysis.trials import Trials
 from spaces.experiment import Experiment
+from spaces.links import unlinked
 
 
 class TensorBoardFiles:
@@ -41,7 +42,7 @@ class TensorBoardFiles:
     """
 
     def __init__(self, folder: Path, experiment: Experiment) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(unlinked(folder, folder.parent), ignore_errors=True)
         self._folder = folder
         self._experiment = experiment
         self._writers: dict[str, _EventFile] = {}
@@ -52,7 +53,7 @@ class TensorBoardFiles:
         """Take one event in."""
         match event:
             case Started():
-                writer = _EventFile(self._folder)
+                writer = self._opened("")
                 writer.add(event.time, _experiment_summary(self._experiment, event.time))
                 writer.close()
             case Rerun():
@@ -67,8 +68,8 @@ class TensorBoardFiles:
         """Write on a run; in the HPARAMS tab it is a session of its group."""
         match event:
             case Created():
-                writer = self._writers[run] = _EventFile(self._folder / run)
-                shown = {name: self._shown[name](value) for name, value in event.params.items()}
+                writer = self._writers[run] = self._opened(run)
+                shown = {n: self._shown.get(n, _plain)(value) for n, value in event.params.items()}
                 start = summary_v2.hparams_pb(shown, trial_id=group, start_time_secs=event.time)
                 writer.add(event.time, start)
                 writer.flush()
@@ -79,6 +80,9 @@ class TensorBoardFiles:
                 writer.add(event.time, text_pb("state", event.state))
                 writer.add(event.time, _end_summary(event))
                 writer.close()
+
+    def _opened(self, run: str) -> _EventFile:
+        return _EventFile(unlinked(self._folder / run, self._folder))
 
     def close(self) -> None:
         """Write out what is buffered; trials that still run keep their files."""
@@ -110,7 +114,7 @@ class _EventFile:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
-        self._stream = (folder / name).open("wb")
+        self._stream = (folder / name).open("xb")
         self._unwritten: list[bytes] = []
         self.add_record(RecordedEvent(wall_time=time.time(), file_version="brain.Event:2"))
 
@@ -170,6 +174,11 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
+def _plain(value: Any) -> Any:
+    """Of a parameter that a function had not drawn when it was asked for all of them."""
+    return "None" if value is None else value
+
+
 def _end_summary(event: Finished) -> Any:
     """The end record of a session: SUCCESS, or FAILURE for diverged and failed."""
     is_failure = event.state in ("diverged", "failed")
@@ -188,16 +197,29 @@ def _end_summary(event: Finished) -> Any:
 def best_view(folder: Path, trials: list[int], view: Path) -> None:
     """Make a folder that shows only some trials' runs, by links to their files.
 
-    TensorBoard gets slow past a few hundred runs.
+    TensorBoard gets slow past a few hundred runs, and past some dozens shows the curves of none.
 
     Args:
         folder: the run's ``tensorboard`` folder.
         trials: the numbers to show.
-        view: the folder to make; what it held is removed.
+        view: the folder to make, or to bring up to date while TensorBoard reads it.
     """
-    shutil.rmtree(view, ignore_errors=True)
-    view.mkdir(parents=True)
-    for run in ("", *map(str, trials)):
-        (view / run).mkdir(exist_ok=True)
-        for file in (folder / run).glob("events.*"):
-            (view / run / file.name).symlink_to(file.resolve())
+    unlinked(view, view.parent).mkdir(parents=True, exist_ok=True)
+    shown = {str(number) for number in trials}
+    for held in list(view.iterdir()):
+        if held.is_dir() and held.name not in shown:
+            shutil.rmtree(held, ignore_errors=True)
+    for run in ("", *shown):
+        _link_files(folder / run, view / run)
+
+
+def _link_files(folder: Path, view: Path) -> None:
+    """Let a folder hold links to the event files of another, and nothing else of that kind."""
+    view.mkdir(exist_ok=True)
+    files = {file.name: file.resolve() for file in folder.glob("events.*")}
+    for link in list(view.glob("events.*")):
+        if link.name not in files or not link.is_symlink() or link.readlink() != files[link.name]:
+            link.unlink()
+    for name, file in files.items():
+        if not (view / name).is_symlink():
+            (view / name).symlink_to(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ import pyarrow.parquet
 
 from analysis.trials import Reported, Trial, Trials
 from spaces.experiment import Metric
-from spaces.problems import InputError
+from spaces.problems import InputError, printable
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?")
 
 
 def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Table:
@@ -23,7 +27,8 @@ def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Ta
     Columns: trial, state, epoch, value (the metric's, as it counts for the trial; null for diverged
     and failed ones), seed, attempts, started and ended (UTC), reason; ``params.<name>`` for each
     parameter, null where it does not apply; ``metrics.<name>`` at that epoch, null where a metric
-    is not finite.
+    is not finite. Where what the run depends on has changed, ``changes``: how many changes there
+    had been when the trial, or the epoch, was trained.
 
     Args:
         trials: of a run.
@@ -36,6 +41,8 @@ def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Ta
         for report in (trial.reports if by_epoch else [_last(trial)])
     ]
     found = dict.fromkeys(name for row in rows for name in row)
+    if not trials.changes:
+        found.pop("changes", None)
     names = sorted(
         found, key=lambda name: (name.startswith("metrics."), name.startswith("params."))
     )
@@ -59,6 +66,7 @@ def _row(trial: Trial, report: Reported | None, metric: Metric, by_epoch: bool) 
         "started": trial.started,
         "ended": trial.ended,
         "reason": trial.reason,
+        "changes": trial.changes_before(0 if report is None else report.epoch),
         **{f"params.{name}": held for name, held in trial.params.items()},
         **{f"metrics.{name}": held for name, held in metrics.items()},
     }
@@ -81,11 +89,30 @@ def _column(values: Sequence[Any], name: str) -> pa.Array:
 
 
 def csv_of(table: pa.Table) -> bytes:
-    """A table as CSV."""
+    """A table as CSV; no text in it is a formula to a spreadsheet, or controls a terminal."""
+    columns = [
+        pa.array([_cell(value) for value in column.to_pylist()], pa.string())
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    names = [_cell(name) for name in table.column_names]
     sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table, sink)
+    pyarrow.csv.write_csv(pa.table(columns, names=names), sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def _cell(text: str | None) -> str | None:
+    """A text that a spreadsheet takes for a text: what begins as a formula does is quoted."""
+    if text is None:
+        return None
+    is_formula = text[:1] in _FORMULA and not _NUMBER.fullmatch(text)
+    return ("'" if is_formula else "") + printable(text.replace("\r\n", "\n"))
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    path.write_bytes(csv_of(table))
 
 
 def _write_json(table: pa.Table, path: Path) -> None:
@@ -94,7 +121,7 @@ def _write_json(table: pa.Table, path: Path) -> None:
 
 WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".parquet": pyarrow.parquet.write_table,
-    ".csv": pyarrow.csv.write_csv,
+    ".csv": _write_csv,
     ".json": _write_json,
 }
 

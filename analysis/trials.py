@@ -10,6 +10,7 @@ from typing import NamedTuple
 from analysis.events import (
     STATES,
     Attempt,
+    Changed,
     CheckpointSaved,
     Confirmed,
     Created,
@@ -17,6 +18,7 @@ from analysis.events import (
     Ended,
     Event,
     Finished,
+    Moved,
     Report,
     Rerun,
     Resumed,
@@ -24,7 +26,7 @@ from analysis.events import (
     State,
     Tested,
 )
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Budget, Experiment, Metric
 from spaces.parameters import Params
 from spaces.problems import InputError
 from spaces.sections import parse_section
@@ -47,6 +49,7 @@ class Trial:
 
     ``attempts``: how often its process died and was started again. ``seconds``: how long it ran,
     without the pauses between sessions; ``seconds_before``: how long the search had gone on then.
+    ``trained_after``: (first epoch, so many changes had been noted), where there was any.
     """
 
     number: int
@@ -60,11 +63,16 @@ class Trial:
     attempts: int = 0
     seconds: float | None = None
     seconds_before: float = 0.0
+    trained_after: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
         """Epochs done so far."""
         return self.reports[-1].epoch if self.reports else 0
+
+    def changes_before(self, epoch: int) -> int:
+        """How many changes had been noted when it reported an epoch."""
+        return max((count for first, count in self.trained_after if first <= epoch), default=0)
 
     def scored(self, metric: Metric) -> Reported | None:
         """The report whose value counts: the last, or with ``scope: best`` the best one."""
@@ -96,9 +104,11 @@ class Trials:
         self.by_number: dict[int, Trial] = {}
         self.running: dict[int, Trial] = {}
         self.start: Started | None = None
+        self.changes: list[Changed] = []  # of what its results depend on
         self._metric_name: str | None = None
         self.ended: Ended | None = None
         self.epochs = 0
+        self.confirmed_after = 0  # so many trials had begun at the last confirmation
         self._finished: list[Trial] = []  # in the order of their ends
         self._counts: dict[State, int] = dict.fromkeys(STATES, 0)
         self._leaders: dict[Metric, tuple[int, Trial | None]] = {}
@@ -110,20 +120,43 @@ class Trials:
         for event in events:
             self.apply(event)
 
+    def check(self, event: Event) -> None:
+        """See that an event fits what came before; nothing is changed.
+
+        Raises:
+            InputError: when it does not.
+        """
+        match event:  # most are reports and checkpoints
+            case Report():
+                self.expect(event)
+            case CheckpointSaved() | Attempt():
+                self._known(event.trial)
+            case Created():
+                if event.trial != len(self.by_number):
+                    rule = f"trial {event.trial} is created as number {len(self.by_number)}"
+                    raise InputError(rule)
+            case Finished():
+                self._running(event.trial)
+            case Started():
+                if self.start is not None:
+                    raise InputError("the run begins a second time")
+                parse_section(Experiment, event.spec, ("experiment", "spec"))
+            case Resumed():
+                parse_section(Budget, event.budget, ("budget",))
+            case Rerun() | Confirmed() | Tested():
+                self._check_named(event)
+
     def apply(self, event: Event) -> None:
         """Take one event in.
 
         Raises:
             InputError: when it does not fit what came before; nothing is changed then.
         """
-        match event:  # most are reports and checkpoints
+        self.check(event)
+        match event:
             case Report():
                 self._report(event)
-            case CheckpointSaved():
-                self._known(event.trial)
             case Started():
-                if self.start is not None:
-                    raise InputError("the run begins a second time")
                 experiment = parse_section(Experiment, event.spec, ("experiment", "spec"))
                 self._metric_name = experiment.metric.name
                 self.start = event
@@ -135,15 +168,17 @@ class Trials:
             case Created():
                 self._create(event)
             case Attempt():
-                self._known(event.trial).attempts += 1
+                self.by_number[event.trial].attempts += 1
             case Finished():
                 self._finish(event)
             case Ended():
                 self.ended = event
-            case Rerun() | Confirmed() | Tested():  # no part of the search, nor is their time
-                self._check_named(event)
-                return
-        self._last_time = max(self._last_time, event.time)
+            case Confirmed():
+                self.confirmed_after = len(self)
+            case Changed():
+                self.changes.append(event)
+        if not isinstance(event, Rerun | Confirmed | Tested | Changed | Moved):
+            self._last_time = max(self._last_time, event.time)  # those take no time of the search
 
     def _known(self, number: int) -> Trial:
         trial = self.by_number.get(number)
@@ -171,8 +206,6 @@ class Trials:
         return trial
 
     def _create(self, event: Created) -> None:
-        if event.trial != len(self.by_number):
-            raise InputError(f"trial {event.trial} is created as number {len(self.by_number)}")
         trial = Trial(event.trial, event.params, event.seed, started=event.time)
         trial.seconds_before = self.seconds(event.time)
         self.by_number[event.trial] = self.running[event.trial] = trial
@@ -194,14 +227,17 @@ class Trials:
         return trial
 
     def _report(self, event: Report) -> None:
-        trial = self.expect(event)
+        trial = self.by_number[event.trial]
         reported = Reported(event.epoch, event.metrics, event.decision, len(self._finished))
         trial.reports.append(reported)
         self._reported.append(reported)
         self.epochs += 1
+        changes = len(self.changes)
+        if changes and trial.changes_before(event.epoch) != changes:
+            trial.trained_after.append((event.epoch, changes))
 
     def _finish(self, event: Finished) -> None:
-        trial = self._running(event.trial)
+        trial = self.by_number[event.trial]
         trial.state, trial.reason, trial.ended = event.state, event.reason, event.time
         trial.seconds = max(0.0, self.seconds(event.time) - trial.seconds_before)
         del self.running[event.trial]

@@ -14,6 +14,7 @@ from analysis.hindsight import Hindsight
 from analysis.run import RunFolder
 from analysis.trials import Trials
 from search.hindsight import hindsight_of
+from search.own_place import USUAL, Terms
 from search.rerunning import reopened
 from search.trainings import Leader
 from spaces.experiment import Experiment
@@ -57,7 +58,11 @@ class Audit:
 
 
 def audit_run(
-    folder: RunFolder, sample: int, address: str | None = None, verbose: bool = False
+    folder: RunFolder,
+    sample: int,
+    address: str | None = None,
+    verbose: bool = False,
+    terms: Terms = USUAL,
 ) -> Hindsight | None:
     """Take stopped trials of a run on to max_epochs, and look back.
 
@@ -66,6 +71,7 @@ def audit_run(
         sample: so many trials in all, spread over the rungs; those of earlier audits count.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
+        terms: what to do about code that moved, about what has changed, about failures.
 
     Returns:
         What was found; None when it was interrupted.
@@ -79,7 +85,7 @@ def audit_run(
         return Audit(tuple(audit_order(experiment, trials)), sample)
 
     again = audit_command(folder, sample)
-    with reopened(folder, plan, again, address, verbose) as (work, _):
+    with reopened(folder, plan, again, address, verbose, terms) as (work, _):
         if not work.rerunner.is_finished:
             return None
     found = hindsight_of(work.experiment, work.trials, work.rerunner.reruns)

@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import optuna
 import typer
-from rich.console import Console
 
 from search import insight, reporting, upkeep, verdicts
 from search.environment import prepare_environment
 from search.options import (
     Address,
+    Code,
     Json,
+    KeepGoing,
     Output,
     Run,
     Set,
     Spec,
+    Strict,
     Top,
     Verbose,
     chosen_run,
     opened_run,
     print_json,
 )
+from search.screen import ERR, Screen, outlive_readers
+from search.streams import accept_every_sign
 from spaces.files import load_experiment, studies
 from spaces.problems import InputError, RunError
 
@@ -45,7 +49,7 @@ app.add_typer(verdicts.app)
 app.add_typer(insight.app)
 app.add_typer(reporting.app)
 app.add_typer(upkeep.app)
-_out = Console(highlight=False, emoji=False)
+_out = Screen()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,26 +61,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 the run failed, 2 a mistake of the user, 130 interrupted.
     """
+    accept_every_sign()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if arguments is None:
+        outlive_readers()
     warnings.showwarning = _show_warning
     try:
         app(args=arguments)
     except (InputError, RunError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        ERR.print(f"error: {error}")
         return 2 if isinstance(error, InputError) else 1
     except OSError as error:  # a disk is full, a folder may not be written
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        ERR.print(f"error: {error.filename or 'a file'}: {error.strerror or error}")
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:  # before there was anything to stop in good order
-        print("interrupted", file=sys.stderr)
+        ERR.print("interrupted")
         return 130
     return 0
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    ERR.print(f"warning: {message}")
+
+
+def _note(line: str) -> None:
+    ERR.print(f"note: {line}")
 
 
 @app.command()
@@ -88,11 +99,12 @@ def search(
     dry_run: Annotated[
         bool, typer.Option(help="Show what would be searched; start nothing.")
     ] = False,
+    keep_going: KeepGoing = False,
     verbose: Verbose = False,
 ) -> None:
     """Search, and print the best configurations."""
     prepare_environment(address)
-    experiment = load_experiment(spec, set_ or [])
+    experiment = load_experiment(spec, set_ or [], _note)
     if dry_run:
         from search.terminal import print_plan
 
@@ -101,7 +113,8 @@ def search(
     from search.session import new_folder, start_search
 
     folder = new_folder(experiment, run)
-    _conclude(folder, start_search(experiment, folder, address, verbose), address, verbose)
+    coordinator = start_search(experiment, folder, address, verbose, keep_going)
+    _conclude(folder, coordinator, address, verbose)
 
 
 @app.command()
@@ -109,6 +122,9 @@ def resume(
     run: Run = None,
     trials: Annotated[int | None, typer.Option(min=1, help="So many more trials.")] = None,
     hours: Annotated[float | None, typer.Option(min=1e-9, help="So many more hours.")] = None,
+    code: Code = None,
+    strict: Strict = False,
+    keep_going: KeepGoing = False,
     address: Address = None,
     verbose: Verbose = False,
 ) -> None:
@@ -116,13 +132,15 @@ def resume(
     prepare_environment(address)
     from analysis.run import RunFolder
     from search.confirm import is_left
+    from search.own_place import Terms
     from search.session import resume_search
 
+    terms = Terms(code, strict, keep_going)
     folder = RunFolder(chosen_run(run))
     if trials is None and hours is None and (settings := is_left(folder)) is not None:
-        verdicts.confirm_and_print(folder, settings, address, verbose)
+        verdicts.confirm_and_print(folder, settings, address, verbose, terms=terms)
         return
-    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose)
+    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose, terms)
     _conclude(folder, coordinator, address, verbose)
 
 
@@ -131,10 +149,12 @@ def _conclude(
 ) -> None:
     """Print what was found, and report it; confirm it, where the file asks for that."""
     from search.confirm import is_left
-    from search.terminal import print_outcome
+    from search.terminal import print_next_steps, print_outcome
 
+    code = print_outcome(folder.path, coordinator, _out)
     written = reporting.report_at_end(folder, coordinator)
-    code = print_outcome(folder.path, coordinator, _out, written)
+    if code == 0:
+        print_next_steps(folder.path, coordinator.experiment, _out, written)
     if code == 0 and (settings := is_left(folder)) is not None:
         verdicts.confirm_and_print(folder, settings, address, verbose)
     raise typer.Exit(code)
@@ -151,9 +171,10 @@ def status(run: Run = None, as_json: Json = False) -> None:
     folder, experiment, trials, reruns, confirmation = open_confirmed(chosen_run(run))
     found = status_of(folder, experiment, trials, live=is_locked(folder.path))
     if as_json:
-        print_json(found)
+        plain = None if confirmation is None else confirmation.plain()
+        print_json({**found, "confirmation": plain})
         return
-    print_status(found, _out)
+    print_status(found, experiment.metric, _out)
     if confirmation is not None:
         note = f" ({confirmation.note})" if confirmation.note else ""
         who = "" if confirmation.winner is None else f"trial {confirmation.winner.trial}: "
@@ -166,46 +187,76 @@ def status(run: Run = None, as_json: Json = False) -> None:
 @app.command()
 def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
     """Print the best configurations of a run."""
+    from analysis.confirmation import open_confirmed
+    from analysis.fresh_seeds import fresh_seeds_told, under_fresh_seeds
     from analysis.run import best_of
     from analysis.tables import best_table
 
-    _, experiment, trials = opened_run(run)
+    _, experiment, trials, _, found = open_confirmed(chosen_run(run))
     rows = best_of(trials, experiment.metric, top or 5)
-    print_json(rows) if as_json else _out.print(best_table(rows))
+    if as_json:
+        print_json(
+            [{**row, "confirmed": found and under_fresh_seeds(found, row["trial"])} for row in rows]
+        )
+        return
+    told = None
+    if found is not None:
+        told = {row["trial"]: fresh_seeds_told(found, row["trial"]) for row in rows}
+    _out.print(best_table(rows, experiment.metric, told))
+    if found is not None:
+        who = "" if found.winner is None else f"trial {found.winner.trial}: "
+        _out.print(f"{who}{found.sentence}", soft_wrap=True)
 
 
 @app.command()
 def tensorboard(
     run: Run = None,
     top: Top = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every trial, and what was trained again.")
+    ] = False,
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")
     ] = 6006,
 ) -> None:
-    """Start TensorBoard on a run."""
-    from search.terminal import serve_tensorboard
+    """Start TensorBoard on the best trials of a run and its baseline, or on all."""
+    from search.board import TOP, serve_tensorboard
 
-    folder, experiment, trials = opened_run(run)
-    serve_tensorboard(folder, experiment, trials, top, port)
+    if everything and top is not None:
+        raise InputError("--top and --all exclude each other", "--all")
+    folder, _, trials = opened_run(run)
+    most = None if everything else top or TOP
+    if most is not None:
+        _out.print(
+            f"the best {most} of {len(trials)} trials, the baseline and what is running; "
+            f"--all shows all",
+            soft_wrap=True,
+        )
+    serve_tensorboard(folder, most, port)
 
 
 @app.command()
 def export(
     output: Annotated[Path, typer.Option("-o", help="A new or empty folder for the bundle.")],
     run: Run = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="This trial instead, with its own weights.")
+    ] = None,
+    strict: Strict = False,
 ) -> None:
     """Write the best configuration, with its weights, as a bundle."""
     from analysis.numbers import number
     from search.program import can_make_onnx
     from search.take_home import export_best
 
-    bundle = export_best(chosen_run(run), output)
-    _out.print(f"{output}: {bundle.metrics['metric']} {number(bundle.metrics['value'])}")
+    bundle = export_best(chosen_run(run), output, strict=strict, number=trial)
+    value = number(bundle.metrics["value"])
+    _out.print(f"{output}: {bundle.metrics['metric']} {value}", soft_wrap=True)
     if bundle.confirmation is not None:
         _out.print(bundle.confirmation["sentence"], soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)
     if bundle.programs and not can_make_onnx():
-        _out.print("to have model.onnx, too: pip install 'shoal[onnx]'", markup=False)
+        _out.print("to have model.onnx, too: pip install 'shoal[onnx]'")
 
 
 @app.command()
@@ -213,12 +264,16 @@ def train(
     spec: Annotated[Path, typer.Argument(help="A bundle, its config.yaml, or an experiment file.")],
     set_: Set = None,
     output: Output = None,
+    final: Annotated[
+        bool,
+        typer.Option("--final", help="On training and validation together: the model to be used."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train one configuration in this process: a file's baseline, or a bundle once more."""
     from search.terminal import train_and_compare
 
-    found = train_and_compare(spec, set_ or [], output, None if as_json else _out)
+    found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
     if as_json:
         print_json(found)
 
@@ -246,11 +301,11 @@ def show(
     from search.describe import describe_experiment, draw_training_images
     from search.terminal import print_description
 
-    experiment = load_experiment(spec, set_ or [])
+    experiment = load_experiment(spec, set_ or [], _note)
     found = describe_experiment(experiment)
     if images is not None:
         count = draw_training_images(experiment, images)
-        print(f"{images}: {count} training images", file=sys.stderr)
+        ERR.print(f"{images}: {count} training images")
     print_json(found) if as_json else print_description(found, _out)
 
 

@@ -15,7 +15,10 @@ from typing import Any
 import ray
 
 from search.environment import prepare_environment
+from search.screen import doing
+from search.surroundings import keep_token_in_memory, start_faults, told
 from spaces.experiment import Experiment, Resources
+from spaces.imports import parse_reference
 from spaces.problems import InputError, Problem
 
 _NOT_SHIPPED = ["/runs", "/data", "*.pt", "*.safetensors"]  # beside what .gitignore names
@@ -34,7 +37,7 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
         Whether Ray was started by this call and should be shut down after use.
 
     Raises:
-        InputError: when there is no cluster at the address.
+        InputError: when there is no cluster at the address, or Ray can't be started here.
     """
     if address is not None and address.startswith("ray://"):
         raise InputError(
@@ -50,8 +53,15 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
         return False
+    if faults := start_faults(address):
+        raise InputError(faults)
+    if address is None:
+        keep_token_in_memory()
     local = {"include_dashboard": False} if address is None else {}
-    runtime_env: dict[str, Any] = {"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}}
+    runtime_env: dict[str, Any] = {
+        "env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"},
+        "worker_process_setup_hook": "_shoal.start_worker",
+    }
     if address is not None and code is not None:
         runtime_env |= {"working_dir": str(code), "excludes": _NOT_SHIPPED}
     try:
@@ -62,19 +72,17 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
             logging_level=logging.INFO if verbose else logging.CRITICAL,
             **local,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        if address is None:
-            raise InputError(f"Ray can't be started here: {reason}") from None
-        raise InputError(f"no Ray cluster answers at {address}: {reason}", "--address") from None
+    except Exception as error:  # Ray raises all kinds, plain exceptions too
+        ray.shutdown()
+        raise told(error, address, code) from None
     return True
 
 
 def code_folder(experiment: Experiment | None) -> Path | None:
-    """The folder of the user's own code, which the workers of a cluster shall have, too."""
+    """The project of the user's own code, which the workers of a cluster shall have, too."""
     if experiment is None or experiment.trainable is None:
         return None
-    return Path(experiment.trainable).parent
+    return parse_reference(experiment.trainable).root
 
 
 def _probe(address: str) -> None:
@@ -147,9 +155,11 @@ def slots_for(resources: Resources, may_wait: bool) -> Slots:
 @contextmanager
 def on_cluster(experiment: Experiment, address: str | None, verbose: bool) -> Iterator[Slots]:
     """Ray while the work lasts, and what each training gets of it."""
-    is_ours = connect(address, verbose, code_folder(experiment))
+    with doing("starting Ray" if address is None else "connecting to Ray"):
+        is_ours = connect(address, verbose, code_folder(experiment))
     try:
         yield slots_for(experiment.resources, may_wait=address is not None)
     finally:
         if is_ours:
-            ray.shutdown()
+            with doing("ending Ray's processes"):
+                ray.shutdown()

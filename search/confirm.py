@@ -12,6 +12,7 @@ from analysis.run import RunFolder, experiment_of
 from analysis.trials import Trials
 from search.candidates import best_configurations, race_of, verdict
 from search.held_out import has_test_split, read_test
+from search.own_place import USUAL, Terms
 from search.race import Race
 from search.rerunning import Reopened, reopened
 from spaces.experiment import Confirm, Experiment
@@ -19,7 +20,11 @@ from spaces.problems import InputError
 
 
 def confirm_run(
-    folder: RunFolder, settings: Confirm, address: str | None = None, verbose: bool = False
+    folder: RunFolder,
+    settings: Confirm,
+    address: str | None = None,
+    verbose: bool = False,
+    terms: Terms = USUAL,
 ) -> Confirmation | None:
     """Confirm the best configurations of a run, or go on with that where it was interrupted.
 
@@ -28,6 +33,7 @@ def confirm_run(
         settings: how many of the best, how many seeds, what it may cost.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
+        terms: what to do about code that moved, about what has changed, about failures.
 
     Returns:
         What was found; None when it was interrupted.
@@ -44,7 +50,7 @@ def confirm_run(
         return found
 
     again = confirm_command(folder, settings)
-    with reopened(folder, race, again, address, verbose) as (work, plan):
+    with reopened(folder, race, again, address, verbose, terms) as (work, plan):
         if not work.rerunner.is_finished:
             return None
         return _conclude(work, plan)
@@ -69,13 +75,14 @@ def _conclude(work: Reopened, race: Race) -> Confirmation | None:
     found = verdict(work.experiment, race, work.rerunner.state()[1], work.trials)
     last = reruns.confirmed[-1] if reruns.confirmed else None
     if last is None or found.model_dump_json() != _without_time(last):
-        reruns.note(work.journal.append(found))
+        work.rerunner.conclude(found)
     for trial in untested(work.experiment, found, reruns):
         jobs = [Job(trial, "measure", index) for index in range(race.seeds)]
         measured = [rerun for job in jobs if (rerun := reruns.get(job)) is not None]
         assert work.data is not None
-        test = read_test(work.experiment, work.folder.of_reruns, trial, measured, work.data)
-        reruns.note(work.journal.append(test))
+        work.rerunner.conclude(
+            read_test(work.experiment, work.folder.of_reruns, trial, measured, work.data)
+        )
     return confirmation_of(work.experiment, work.trials, reruns)
 
 

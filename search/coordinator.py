@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from analysis.events import Created, Ended, Event, Finished, Resumed, Started, State
+from analysis.events import Changed, Created, Ended, Event, Finished, Moved, Resumed, Started, State
 from analysis.journal import Journal, replay
 from analysis.numbers import number
 from analysis.trials import Trial
@@ -31,6 +29,7 @@ class Coordinator(Trainings):
         super().__init__(experiment, Rules(experiment))
         self._sampler = Sampler(experiment)
         self._journal = journal
+        journal.check = self.rules.check
         self._is_exhausted = False
         self._end_reason: str | None = None
 
@@ -54,6 +53,10 @@ class Coordinator(Trainings):
         score = f"{metric.name} {number(value)}"
         line = f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}"
         return Leader("best", line, best.params)
+
+    def is_baseline(self, number: int) -> bool:
+        """Whether a trial is the baseline."""
+        return self.rules.is_baseline(number)
 
     def start(self, started: Started) -> None:
         """Begin a new run."""
@@ -98,7 +101,7 @@ class Coordinator(Trainings):
         Returns None when there is none for now, because the budget is spent or the search is being
         interrupted; ``is_over`` says whether there will be none any more.
         """
-        if self.must_stop_now:
+        if self.must_stop_now or self.first_failures.are_enough:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
@@ -109,8 +112,13 @@ class Coordinator(Trainings):
         if params is None:
             self._is_exhausted = True
             return None
-        self._write(Created(trial=number, params=params, seed=self.rules.seed(number)))
+        drawn_from, seed = self._sampler.drawn_from(number), self.rules.seed(number)
+        self._write(Created(trial=number, params=params, seed=seed, distributions=drawn_from))
         return self.trials.by_number[number]
+
+    def note(self, event: Changed | Moved) -> None:
+        """Write down what has changed."""
+        self._write(event)
 
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""
@@ -146,7 +154,7 @@ class Coordinator(Trainings):
         """Take an event of the journal in, as if it were happening now."""
         self.rules.replay(event)
         if isinstance(event, Created):
-            self._sampler.restore(event.trial, event.params)
+            self._sampler.restore(event.trial, event.params, event.distributions)
         elif isinstance(event, Finished):
             trial = self.trials.by_number[event.trial]
             self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
@@ -159,7 +167,7 @@ class Coordinator(Trainings):
 
     def _spent(self) -> list[str]:
         """The limits reached now; the first ever reached is why the search ends."""
-        spent = self.rules.spent(self.trials.seconds(time.time()))
+        spent = self.rules.spent(self.trials.seconds(self._journal.now()))
         if spent and self._end_reason is None:
             self._end_reason = spent[0]
         return spent

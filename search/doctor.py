@@ -19,11 +19,13 @@ from packaging.requirements import Requirement
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import code_folder, connect, slots_for
+from search.surroundings import start_faults
 from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.problems import InputError, RunError, without_keys
+from spaces.project import restore_path
 from trainables.checkpoints import Checkpoints, filesystem
 from trainables.sources import data_root, read
 
@@ -62,13 +64,34 @@ def examine(spec: str | None, changes: list[str], address: str | None) -> Iterat
             yield Finding("fault", "experiment", str(error))
     if experiment is not None and experiment.trainable is None:
         yield _dataset(experiment)
+    place, shown = _place(experiment)
+    token = None
+    try:
+        token, finding = _write_probe(place, shown)
+        yield finding
+    except (OSError, RunError, InputError) as error:
+        yield Finding("fault", shown, f"can't be written: {' '.join(str(error).split())}")
+    try:
+        yield from _on_ray(experiment, address, place, token)
+    finally:
+        if token is not None:
+            yield from _remove_probe(place, token, shown)
+
+
+def _on_ray(
+    experiment: Experiment | None, address: str | None, place: str, token: str | None
+) -> Iterator[Finding]:
+    """What is found on Ray, or all that keeps it from being reached."""
+    if faults := start_faults(address):
+        yield from (Finding("fault", f"ray, {fault.path}", fault.message) for fault in faults)
+        return
     try:
         is_ours = connect(address, verbose=False, code=code_folder(experiment))
     except InputError as error:
         yield Finding("fault", "ray", str(error))
         return
     try:
-        yield from _cluster(experiment, address)
+        yield from _cluster(experiment, address, place, token)
     finally:
         if is_ours:
             ray.shutdown()
@@ -131,22 +154,16 @@ def _dataset(experiment: Experiment) -> Finding:
     return Finding("ok", what, f"{len(split)} training samples")
 
 
-def _cluster(experiment: Experiment | None, address: str | None) -> Iterator[Finding]:
+def _cluster(
+    experiment: Experiment | None, address: str | None, place: str, token: str | None
+) -> Iterator[Finding]:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     yield Finding("ok", "ray", f"{len(nodes)} nodes" if len(nodes) != 1 else "one node")
-    place, shown = _place(experiment)
-    try:
-        token, finding = _write_probe(place, shown)
-    except (OSError, RunError, InputError) as error:
-        yield Finding("fault", shown, f"can't be written: {' '.join(str(error).split())}")
-        return
-    yield finding
-    code = None if experiment is None else experiment.trainable
-    try:
-        for node in nodes:
-            yield from _node(node, place, token, code)
-    finally:
-        yield from _remove_probe(place, token, shown)
+    code = None
+    if experiment is not None and experiment.trainable is not None:
+        code = experiment.trainable, str(code_folder(experiment))
+    for node in nodes:
+        yield from _node(node, place, token, code)
     if experiment is not None:
         yield _slots(experiment, address)
 
@@ -179,7 +196,9 @@ def _remove_probe(place: str, token: str, shown: str) -> Iterator[Finding]:
         yield Finding("fault", shown, f"{token} can't be deleted, as old checkpoints are: {reason}")
 
 
-def _node(node: dict[str, Any], place: str, token: str, code: str | None) -> Iterator[Finding]:
+def _node(
+    node: dict[str, Any], place: str, token: str | None, code: tuple[str, str] | None
+) -> Iterator[Finding]:
     """What one node has, and what it sees."""
     what = f"node {node['NodeManagerAddress']}"
     has = node["Resources"]
@@ -214,8 +233,15 @@ def _node(node: dict[str, Any], place: str, token: str, code: str | None) -> Ite
         yield Finding("fault", what, fault)
 
 
-def look_around(place: str, token: str, code: str | None) -> dict[str, Any]:
-    """Runs on a node: its versions and GPUs, and whether it sees the storage and the code."""
+def look_around(place: str, token: str | None, code: tuple[str, str] | None) -> dict[str, Any]:
+    """Runs on a node: its versions and GPUs, and whether it sees the storage and the code.
+
+    Args:
+        place: the storage.
+        token: a file that must be seen there; None: there is none.
+        code: the user's own function, and the folder of its project.
+    """
+    restore_path()
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a task without GPUs may see none
     import torch
 
@@ -223,9 +249,10 @@ def look_around(place: str, token: str, code: str | None) -> dict[str, Any]:
 
     faults = []
     try:
-        files, folder = filesystem(place)
-        with files.open_input_stream(f"{folder}/{token}") as stream:
-            stream.read(1)
+        if token is not None:
+            files, folder = filesystem(place)
+            with files.open_input_stream(f"{folder}/{token}") as stream:
+                stream.read(1)
     except (OSError, RunError, InputError) as error:
         reason = " ".join(str(error).split())
         faults.append(
@@ -234,7 +261,7 @@ def look_around(place: str, token: str, code: str | None) -> dict[str, Any]:
         )
     if code is not None:
         try:
-            load_function(code_here(code))
+            load_function(code_here(*code))
         except InputError as error:
             faults.append(f"can't import your code: {error}")
     devices = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]

@@ -14,6 +14,7 @@ _SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": str(365 * 24 * 3600),  # Tune's own snapshots are never read
     "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # processes start side by side; slots bound their number
+    "TUNE_RESULT_BUFFER_LENGTH": "1",  # a worker may forget what the driver has taken
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from analysis.run import RunFolder
+from search.head import places_of_ray, watched
 from search.trainings import Trainings
-from spaces.problems import InputError, RunError
+from spaces.problems import InputError, RunError, printable
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
 
@@ -23,6 +24,27 @@ def has_begun(path: Path) -> bool:
     """Whether a folder holds a run; a journal without any event, left by a full disk, is none."""
     journal = RunFolder(path).journal_file
     return journal.exists() and journal.stat().st_size > 0
+
+
+def taken(root: Path, name: str) -> Path:
+    """Make a folder ``name`` below ``root`` that nobody else has; ``name-2`` where that is taken.
+
+    Raises:
+        InputError: when it can't be made.
+    """
+    for number in itertools.count(1):
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            if not root.is_dir():
+                raise InputError(f"{root} is no folder", source="--run") from None
+        except OSError as error:
+            raise InputError(f"{folder} can't be made: {error.strerror}", source="--run") from None
+        else:
+            return folder
+    raise AssertionError
 
 
 @contextmanager
@@ -55,34 +77,44 @@ def faults_told(folder: RunFolder, again: str) -> Iterator[None]:
 
 @contextmanager
 def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
-    """Ctrl-C or SIGTERM once: stop in good order, within seconds. Twice: at once.
+    """Ctrl-C, SIGTERM or SIGHUP once: stop in good order, within seconds. Twice: at once.
+
+    When a process of Ray's dies without which nothing can go on, the process ends with a line.
 
     Args:
         trainings: are told to stop.
         again: the command that goes on.
     """
-    deadline = threading.Timer(STOP_SECONDS, _leave, [again])
+    interrupted = f"interrupted; go on with: {again}"
+    deadline = threading.Timer(STOP_SECONDS, _leave, [1, interrupted, 130])
     deadline.daemon = True
 
     def handle(number: int, frame: FrameType | None) -> None:
         if trainings.is_interrupted:
-            _leave(again)
+            _leave(1, interrupted, 130)
         trainings.is_interrupted = True
         deadline.start()
 
-    kinds = (signal.SIGINT, signal.SIGTERM)
+    def lost(name: str) -> None:
+        _leave(2, f"error: Ray's {name} process died, nothing is lost; go on with: {again}", 1)
+
+    kinds = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it, and so it stays
+        kinds.append(signal.SIGHUP)
     previous: dict[signal.Signals, Any] = {kind: signal.signal(kind, handle) for kind in kinds}
     try:
-        yield
+        with watched(places_of_ray(), lost):
+            yield
     finally:
         deadline.cancel()
         for kind, handler in previous.items():
             signal.signal(kind, handler)
 
 
-def _leave(again: str) -> None:
+def _leave(stream: int, line: str, code: int) -> None:
     """End the process where it is: the journal has every event, Ray's processes follow."""
-    if sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h")  # the live view hides the cursor
-    os.write(1, f"\ninterrupted; go on with: {again}\n".encode())
-    os._exit(130)
+    with suppress(OSError):  # the terminal may be closed
+        if os.isatty(2):
+            os.write(2, b"\x1b[?25h")  # the live view hides the cursor
+        os.write(stream, f"\n{printable(line)}\n".encode())
+    os._exit(code)

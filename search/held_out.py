@@ -55,7 +55,7 @@ def read_test(
             continue
         config = resolve(experiment, rerun.params, rerun.seed)
         assert isinstance(config, TrainConfig)
-        weights = weights_of(folder, experiment, rerun, config, report.epoch)
+        weights = weights_of(folder, experiment, rerun, config, report.epoch, data.spec)
         training = Training(config, data, device)
         training.model.load_state_dict(dict(weights))
         scores.append(training.evaluate(split)[name])

@@ -14,6 +14,7 @@ from rich.console import Console
 from analysis.numbers import SHORT, digits_apart, numbers, percent, power, spread
 from analysis.tables import rows_table, show_column, show_params, show_value
 from search.options import Json, Run, Set, Spec, opened_run, print_json
+from search.screen import Screen
 from spaces.experiment import Metric
 from spaces.files import load_experiment
 from spaces.problems import InputError, printable
@@ -26,7 +27,7 @@ MOST_COLUMNS = 5  # of panels in a picture
 ENDED_EARLY = ("running", "stopped", "diverged", "failed")
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, markup=False, emoji=False)
+_out = Screen()
 
 
 def _check_name(path: Path | None) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +13,18 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 
 from analysis.events import Decision
+from analysis.reasons import last_line
 from analysis.run import RunFolder
 from analysis.trials import Trial
-from search.cluster import Slots
-from search.trainings import Trainings
-from spaces.problems import InputError, RunError
+from search.cluster import Slots, code_folder
+from search.silence import Silences
+from search.trainings import NOTHING_REPORTED, Trainings
+from spaces.links import unlinked
+from spaces.problems import InputError, RunError, printable
 from trainables.checkpoints import Checkpoints
 from trainables.config import resolve
 from trainables.training import EpochReport
-from trainables.tune_plain import Assignment, Outcome
+from trainables.tune_plain import Assignment, Origin, Outcome
 
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
@@ -51,6 +56,9 @@ class Link:
         self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
         self.fault: Exception | None = None
         self.is_waiting = False
+        self._failures: Counter[str] = Counter()  # by what they say
+        self.silences = Silences()
+        self._places: dict[int, str] = {}  # the process of a trial, as its last report named it
         self.checkpoints = folder.checkpoints(trainings.experiment.storage)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
@@ -75,26 +83,80 @@ class Link:
     def assignment(self, trial: Trial) -> Assignment:
         experiment = self.trainings.experiment
         config = resolve(experiment, trial.params, trial.seed)
-        origin = self.trainings.origin(trial.number)
-        searched = RunFolder(self.folder.path).checkpoints(experiment.storage)
+        origin = self._origin(trial)
+        self._tell_lost(trial, origin)
         return Assignment(
             trial=trial.number,
             config=config.model_dump(mode="json"),
             reported=trial.epoch,
             checkpoints=self.checkpoints,
-            origin=None if origin is None else (searched, origin),
+            origin=origin,
+            project=str(folder) if (folder := code_folder(experiment)) is not None else None,
             log_file=str(self.folder.log_file(trial.number).resolve()),
+            files=self._files(trial.number, origin),
+            directory=None if experiment.trainable is None else os.getcwd(),
             epoch_timeout_seconds=experiment.epoch_timeout_seconds,
         )
+
+    def _tell_lost(self, trial: Trial, origin: Origin | None) -> None:
+        """Say in a line that a training starts over, for its checkpoints are gone."""
+        if (not trial.epoch and origin is None) or Checkpoints(
+            self.checkpoints, trial.number
+        ).exist():
+            return
+        whose, reached = f"{self.trainings.noun} {trial.number}", trial.epoch
+        if origin is not None:
+            if Checkpoints(origin.checkpoints, origin.trial).exist():
+                return
+            whose, reached = f"trial {origin.trial}", max(reached, len(origin.reports))
+        self.view.note(f"{whose} starts over: its checkpoints, of {reached} epochs, are gone")
+
+    def _origin(self, trial: Trial) -> Origin | None:
+        """The trial that this training takes on."""
+        searched = self.trainings.origin(trial.number)
+        if searched is None:
+            return None
+        place = RunFolder(self.folder.path).checkpoints(self.trainings.experiment.storage)
+        reports = tuple(EpochReport(report.epoch, report.metrics) for report in searched.reports)
+        return Origin(place, searched.number, reports)
+
+    def _files(self, number: int, origin: Origin | None) -> tuple[str, str, str | None]:
+        """The run's folder, and below it the one for files of a trial's own, and of its origin."""
+        begun = None if origin is None else RunFolder(self.folder.path).files_of(origin.trial)
+        return str(self.folder.path.resolve()), self.folder.files_of(number), begun
+
+    def heard(self, number: int, result: dict[str, Any]) -> None:
+        """Note that a trial's process is alive, and which it is."""
+        self.silences.hear(number)
+        self._places[number] = f"pid {result.get('pid')} on {result.get('hostname')}"
+
+    def tell_silent(self, now: float) -> None:
+        """Say which trials have not reported for several times as long as usual.
+
+        Args:
+            now: seconds, of a clock that only goes forward.
+        """
+        for trial, seconds, usual in self.silences.look(now):
+            place = f" ({self._places[trial]})" if trial in self._places else ""
+            self.view.note(
+                f"{self.trainings.noun} {trial} has not reported for {seconds:.0f} s, its longest "
+                f"epoch took {usual:.1f} s: its process{place} may hang. Once it is killed, it "
+                "starts again from its checkpoint; epoch_timeout_seconds does so by itself"
+            )
 
     def take(self, number: int, outcome: Outcome) -> str:
         """Hand an outcome to the coordinator; returns Tune's word for the decision."""
         if outcome.printed:
             self._log(number, outcome.printed)
+        for note in outcome.notes:
+            self.view.note(printable(f"{self.trainings.noun} {number}: {note}"))
         if outcome.fault is not None:
             raise RunError(f"{self.trainings.noun} {number}: {outcome.fault}")
         if outcome.error is not None:
             self.fail(number, outcome.error)
+            return STOP
+        if outcome.report is None and not self.trainings.trials.by_number[number].reports:
+            self.fail(number, NOTHING_REPORTED)
             return STOP
         if outcome.report is None:
             self.trainings.end_early(number)
@@ -110,9 +172,11 @@ class Link:
             InputError: when no trial has reported that metric yet, so that none ever will.
         """
         if checkpoint is not None:
-            self.trainings.checkpoint(number, report.epoch, checkpoint)
+            self._tell_failures(self.trainings.checkpoint(number, report.epoch, checkpoint))
         try:
-            return self.trainings.report(number, report.epoch, report.metrics, report.steps)
+            return self.trainings.report(
+                number, report.epoch, report.metrics, report.steps, report.is_last
+            )
         except InputError as error:
             if not self.trainings.trials.epochs:
                 raise
@@ -126,27 +190,49 @@ class Link:
         that one is handed out anew.
         """
         number, error = number_of(trial), _last_error(trial)
+        self.silences.forget(number)
         if self.is_stopping:  # processes that end now died of no fault of theirs
             return
         if starts_again:
             self.deaths[trial.trial_id] = error
+            # the process that starts again is told what has been reported by now
+            trial.config["assignment"] = self.assignment(self.trainings.trials.by_number[number])
             self.trainings.attempt(number, _reason(error))
             self.view.note(f"{self.trainings.noun} {number} starts again: {_reason(error)}")
         elif self.deaths.get(trial.trial_id) == error:
             self.trainings.hand_back(number)
         else:
-            self.fail(number, _reason(error))
+            self.trainings.end(number, "failed", _reason(error))
+            self._tell_failures({number: _reason(error)})
 
     def fail(self, number: int, reason: str) -> None:
-        """Note that a trial failed, and say so."""
-        self.trainings.end(number, "failed", reason)
-        Checkpoints(self.checkpoints, number).keep_last(1)
+        """Note that a trial's code failed, and say so; the session's first may be held back.
+
+        Raises:
+            RunError: when it is the baseline's, before its first report.
+        """
         self._log(number, f"{reason.rstrip()}\n")
-        self.view.note(f"{self.trainings.noun} {number} failed: {reason.strip().splitlines()[-1]}")
+        self._tell_failures(self.trainings.fail(number, reason))
+
+    def _tell_failures(self, failed: dict[int, str]) -> None:
+        """Say which trials are recorded as failed now, but the same thing once only."""
+        for number, reason in failed.items():
+            Checkpoints(self.checkpoints, number).keep_last(1)
+            line = last_line(reason)
+            self._failures[line] += 1
+            if self._failures[line] == 1:
+                self.view.note(printable(f"{self.trainings.noun} {number} failed: {line}"))
+
+    def conclude(self) -> None:
+        """Once Tune has stopped: count the failures that were alike."""
+        for line, count in self._failures.most_common():
+            if count > 1:
+                self.view.note(printable(f"{count} {self.trainings.noun}s failed: {line}"))
 
     def _log(self, number: int, text: str) -> None:
-        self.folder.logs.mkdir(exist_ok=True)
-        with self.folder.log_file(number).open("a", errors="backslashreplace") as log:
+        self.folder.logs.mkdir(parents=True, exist_ok=True)
+        file = unlinked(self.folder.log_file(number), self.folder.path)
+        with file.open("a", errors="backslashreplace") as log:
             log.write(text)
 
 

@@ -28,6 +28,18 @@ Address = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Let Ray's messages through.")]
 Output = Annotated[Path | None, typer.Option("-o", help="A new or empty folder for the bundle.")]
+Code = Annotated[
+    Path | None,
+    typer.Option(help="Your own code has moved: its new file, or the folder that it lies in now."),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse when data, code or versions have changed since then."),
+]
+KeepGoing = Annotated[
+    bool,
+    typer.Option("--keep-going", help="Search on when the baseline, or all that begins, fails."),
+]
 Top = Annotated[int | None, typer.Option(min=1, help="So many of the best.")]
 
 
@@ -57,4 +69,4 @@ def opened_run(
 
 def print_json(document: object) -> None:
     """Print one JSON document."""
-    print(json.dumps(document, indent=2, allow_nan=False))
+    print(json.dumps(document, indent=2, allow_nan=False), flush=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -13,7 +15,9 @@ from ray.tune.search import Searcher
 from analysis.run import RunFolder
 from search.cluster import Slots
 from search.link import STOP, Link, View, number_of
+from search.scratch import Scratch, scratch
 from search.trainings import Trainings
+from spaces.links import unlinked
 from trainables.data import Data
 from trainables.tune_plain import PlainWorker
 
@@ -49,7 +53,9 @@ class _Searcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._link.placed.pop(trial_id, None)
+        number = self._link.placed.pop(trial_id, None)
+        if number is not None:
+            self._link.silences.forget(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is what a run is brought back from."""
@@ -68,6 +74,7 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         if self._link.fault is None:
             with self._link.keeping_fault():
+                self._link.heard(number_of(trial), result)
                 return self._link.take(number_of(trial), result["outcome"])
         return STOP
 
@@ -81,19 +88,24 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
 class _Callback(tune.Callback):  # type: ignore[misc]
     """Tells of dead processes, and lets the view show how things stand."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, scratch: Scratch) -> None:
         self._link = link
+        self._scratch = scratch
 
-    def on_step_end(self, **info: Any) -> None:
+    def on_step_end(self, trials: Sequence[TuneTrial], **info: Any) -> None:
+        if trials and trials[-1].local_path is not None:  # …/<experiment>/driver_artifacts/<trial>
+            self._scratch.note(Path(trials[-1].local_path).parents[1])
         link, slots = self._link, self._link.slots
         if slots.count() == 0 and not link.is_waiting:
             asked = f"{slots.cpus:g} CPUs and {slots.gpus:g} GPUs"
             link.view.note(f"waiting: no node of the cluster has the {asked} that a trial needs")
         link.is_waiting = slots.count() == 0
+        link.tell_silent(time.monotonic())
         link.view.update()
 
     def on_trial_start(self, trial: TuneTrial, **info: Any) -> None:
         left = self._link.trainings.attempts_left(number_of(trial))
+        self._link.silences.begin(number_of(trial))
         trial.max_failures = trial.num_failures + max(0, left)  # Tune knows of this session's only
 
     def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:
@@ -135,12 +147,14 @@ def run_plain(
     """
     experiment = trainings.experiment
     if experiment.trainable is not None:
-        folder.logs.mkdir(exist_ok=True)
+        folder.logs.mkdir(parents=True, exist_ok=True)
+    for log in folder.logs.glob("*"):  # the workers write on in them
+        unlinked(log, folder.path)
     link = Link(trainings, folder, slots, view)
     trainable = tune.with_resources(
         tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
     )
-    with tempfile.TemporaryDirectory(prefix="shoal-", ignore_cleanup_errors=True) as scratch:
+    with scratch() as held:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -152,14 +166,17 @@ def run_plain(
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
-                name="search",
-                storage_path=scratch,
+                name=held.name,
+                storage_path=str(held.path),
                 stop=_Stopper(link),
-                callbacks=[_Callback(link)],
+                callbacks=[_Callback(link, held)],
                 failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
             ),
         ).fit()
+    link.conclude()
     if link.fault is not None:
         raise link.fault
+    if not trainings.is_interrupted:
+        trainings.first_failures.check(trainings.noun)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import sys
+import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from analysis.run import RunFolder
-from analysis.tables import show_params
+from analysis.tables import show_params, show_value
+from analysis.trials import Trial
+from search.screen import Screen
 from search.trainings import Trainings
+from spaces.problems import printable
 
 LIVE_SECONDS = 0.25
 LINE_SECONDS = 5.0
 _SPEED_SECONDS = 30.0
 _NOTES = 4
+_LEVELS = "▁▂▃▄▅▆▇█"
+_CURVE = 24  # points of a trial's curve at most
 
 
 class Progress:
@@ -36,7 +42,7 @@ class Progress:
     ) -> None:
         self._trainings = trainings
         self._folder = folder
-        self._console = console or Console(file=sys.stderr, highlight=False, emoji=False)
+        self._console = console or Screen(stderr=True)
         self._live: Live | None = None
         self._most_trials = trainings.most_trials
         self._is_stopping = False
@@ -50,7 +56,7 @@ class Progress:
             self._live = Live(get_renderable=self.render, console=self._console, auto_refresh=False)
             self._live.start(refresh=True)
         else:
-            self._console.print(f"{self._folder.path}", soft_wrap=True, markup=False)
+            self._console.print(f"{self._folder.path}", soft_wrap=True)
         return self
 
     def __exit__(
@@ -86,7 +92,7 @@ class Progress:
     def note(self, message: str) -> None:
         """Show a line that should be read."""
         if self._live is None:
-            self._console.print(message, soft_wrap=True, markup=False)
+            self._console.print(message, soft_wrap=True)
         elif not self._notes or self._notes[-1] != message:
             self._notes.append(message)
 
@@ -103,8 +109,8 @@ class Progress:
         return " | ".join(part for part in (*parts, self._time_left()) if part)
 
     def render(self) -> Group:
-        """The live view: counts, rungs, the best so far, speed, notes."""
-        head = Text(self._folder.name, style="bold")
+        """The live view: counts, rungs, the best so far, speed, notes; running trials below."""
+        head = Text(printable(self._folder.name), style="bold")
         head.append(f"   {self._trainings.trials.epochs} epochs   {self._speed()}", style="dim")
         head.append(f"   {self._time_left()}", style="dim")
         facts = Table.grid(padding=(0, 2))
@@ -113,9 +119,46 @@ class Progress:
             facts.add_row(Text("rungs", style="dim"), self._rungs())
         leader = self._trainings.leader()
         if leader is not None:
-            facts.add_row(Text(leader.kind, style="dim"), Text(leader.line, style="green"))
+            facts.add_row(
+                Text(leader.kind, style="dim"), Text(printable(leader.line), style="green")
+            )
             facts.add_row("", Text(show_params(leader.params)))
-        return Group(head, facts, *(Text(note, style="yellow") for note in self._notes))
+        notes = (Text(printable(note), style="yellow") for note in self._notes)
+        upper = Group(head, facts, *notes)
+        taken = len(self._console.render_lines(upper, pad=False))
+        return Group(upper, *self._running(self._console.height - taken - 1))
+
+    def _running(self, room: int) -> list[RenderableType]:
+        """The running trials with their last value and a curve, in so many lines."""
+        running = [trial for trial in self._trainings.trials.running.values() if trial.reports]
+        shown = running if len(running) <= room else running[: max(0, room - 1)]
+        if not shown:
+            return []
+        table = Table.grid(padding=(0, 2))
+        for justify in ("left", "right", "right", "left"):
+            table.add_column(justify=justify, no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+        for trial in shown:
+            table.add_row(*self._row(trial))
+        left = len(running) - len(shown)
+        return [table, *([Text(f"and {left} more", style="dim")] if left else [])]
+
+    def _row(self, trial: Trial) -> tuple[Text, ...]:
+        name = self._trainings.experiment.metric.name
+        value = trial.reports[-1].metrics[name]
+        count = len(trial.reports)
+        points = [
+            (count - 1) * n // max(1, min(count, _CURVE) - 1) for n in range(min(count, _CURVE))
+        ]
+        values = [trial.reports[place].metrics[name] for place in points]
+        is_plain = self._console.options.ascii_only
+        return (
+            Text(f"{self._trainings.noun} {trial.number}"),
+            Text(f"epoch {trial.epoch}"),
+            Text(show_value(value)),
+            Text("" if is_plain else curve(values)),
+            Text(show_params(trial.params)),
+        )
 
     def _counts(self) -> str:
         counts = self._trainings.trials.counts()
@@ -152,3 +195,16 @@ class Progress:
         seconds = max(0.0, (limit - ended) * per_trial / speed)
         minutes, seconds = divmod(round(seconds), 60)
         return f"about {minutes} min {seconds} s left" if minutes else f"about {seconds} s left"
+
+
+def curve(values: Sequence[float]) -> str:
+    """Values as a line of small bars, from their lowest to their highest; not finite: a gap."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    steps = len(_LEVELS) - 1
+    if not 0 < high - low < math.inf:
+        return "".join(_LEVELS[steps // 2] if math.isfinite(value) else " " for value in values)
+    return "".join(
+        _LEVELS[round((value - low) / (high - low) * steps)] if math.isfinite(value) else " "
+        for value in values
+    )

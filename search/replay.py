@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
-from analysis.events import Confirmed, Created, Event, Finished, Report, Rerun, Started, State
+from analysis.chain import broken_link
+from analysis.events import (
+    Confirmed,
+    Created,
+    Ended,
+    Event,
+    Finished,
+    Report,
+    Rerun,
+    Resumed,
+    Started,
+    State,
+    Tested,
+)
 from analysis.journal import replay
 from analysis.reruns import Reruns
 from analysis.run import RunFolder
@@ -13,7 +27,7 @@ from search.rerunning import rerun_rules, seed_of
 from search.rules import Rules
 from search.sampler import Sampler
 from spaces.checks import parse_experiment
-from spaces.experiment import Experiment
+from spaces.experiment import Budget, Experiment
 
 
 @dataclass(frozen=True)
@@ -31,9 +45,10 @@ class _DifferenceError(Exception):
 def replay_run(folder: RunFolder, experiment: Experiment, proposals: bool = False) -> Replayed:
     """Run the events of a journal through the rules again.
 
-    Compared are each trial's seed, each report's decision, each state that follows from one, and
-    that no trial was begun once a budget was spent (hours excepted, which only a clock can tell);
-    of reruns seeds and decisions, and who won a race and by which scores.
+    First the chain of the journal's lines is checked. Then are compared each trial's seed, each
+    report's decision, each trial's last state and epoch, that no trial was begun once a budget was
+    spent and which limit ended the search (hours excepted, which only a clock can tell); of reruns
+    seeds and decisions, who won a race and by which scores, and whose test scores were read.
 
     Args:
         folder: the run.
@@ -44,6 +59,10 @@ def replay_run(folder: RunFolder, experiment: Experiment, proposals: bool = Fals
     Raises:
         InputError: when the journal is damaged.
     """
+    broken = broken_link(folder.journal_file)
+    if broken is not None:
+        change = "a line was changed, added, moved or removed here after it was written"
+        return Replayed(0, f"line {broken} does not fit the lines before it: {change}")
     again = _Replay(experiment, proposals)
     try:
         replay(folder.journal_file, again.take)
@@ -60,6 +79,7 @@ class _Replay:
         self._rules = Rules(experiment)
         self._rerun_rules = rerun_rules(experiment)
         self._reruns = Reruns(self._rerun_rules.trials)
+        self._spent: set[str] = set()  # limits reached since the search began or was resumed
         self._sampler = None
         if proposals:  # which takes an experiment that is sound as a whole
             self._sampler = Sampler(parse_experiment(experiment.plain()))
@@ -84,10 +104,18 @@ class _Replay:
                 place = f"the decision on trial {event.trial} at epoch {event.epoch}"
                 self._compare(place, event.decision, decision)
             case Finished():
-                state = self._rules.ending.get(event.trial) or self._state_without_decision(event)
-                self._compare(f"the state of trial {event.trial}", event.state, state)
+                self._finish(event, self._rules, "trial")
                 self._rules.replay(event)
                 self._tell(event)
+            case Ended():
+                self._end(event)
+                self._rules.replay(event)
+            case Resumed():
+                self._rules.replay(event)
+                self._spent.clear()
+            case Tested():
+                self._rules.replay(event)
+                self._test(event)
             case Started():
                 self._rules.replay(event)
                 self._rerun_rules.replay(event)
@@ -100,9 +128,14 @@ class _Replay:
                 self._reruns.note(event)
             case _:
                 self._rules.replay(event)
+        if isinstance(event, Started | Resumed | Created | Report | Finished):
+            self._spent.update(self._rules.spent(seconds=0.0))
 
     def _take_rerun(self, event: Rerun) -> None:
         what = event.what
+        self._reruns.check(event)
+        if isinstance(what, Finished):
+            self._finish(what, self._rerun_rules, "rerun")
         decision = self._rerun_rules.replay(what)
         self._reruns.note(event)
         if isinstance(what, Created):
@@ -121,9 +154,35 @@ class _Replay:
         now = verdict(self._experiment, race, ended, trials).model_copy(update={"time": event.time})
         self._compare("what was confirmed", event.model_dump_json(), now.model_dump_json())
 
+    def _test(self, event: Tested) -> None:
+        """The test split is read once, for a winner or the baseline, with its measured seeds."""
+        last = self._reruns.confirmed[-1] if self._reruns.confirmed else None
+        read = [test.trial for test in self._reruns.tested]
+        wanted = [] if last is None else [n for n in (last.winner, 0) if n not in (None, *read)]
+        if event.trial not in wanted:
+            self._differ(f"trial {event.trial} was tested, which no confirmation had measured")
+        measured = self._reruns.of(event.trial, "measure")
+        seeds = [rerun.seed for rerun in measured][: len(event.seeds)]
+        self._compare(f"the seeds of the tested trial {event.trial}", event.seeds, seeds)
+        self._reruns.note(event)
+
+    def _end(self, event: Ended) -> None:
+        """A limit that ended the search was reached; the other reasons no journal can prove."""
+        provable = Budget.model_fields.keys() - {"hours"}
+        if event.reason in provable - self._spent:
+            self._differ(f"the search ended by {event.reason}, a limit that was not reached")
+
+    def _finish(self, event: Finished, rules: Rules, noun: str) -> None:
+        state = rules.ending.get(event.trial) or self._state_without_decision(event)
+        self._compare(f"the state of {noun} {event.trial}", event.state, state)
+        trial = rules.trials.by_number.get(event.trial)
+        if trial is not None:
+            self._compare(f"the last epoch of {noun} {event.trial}", event.epoch, trial.epoch)
+
     def _state_without_decision(self, event: Finished) -> State:
-        """A trial that no report ended: its process died, or its code returned early."""
-        return "completed" if event.state == "completed" and event.epoch else "failed"
+        """A trial that no report ended: its process died, or its own code returned early."""
+        may_return = self._experiment.trainable is not None and event.epoch > 0
+        return "completed" if event.state == "completed" and may_return else "failed"
 
     def _propose(self, event: Created) -> None:
         if self._sampler is not None:
@@ -138,7 +197,8 @@ class _Replay:
 
     def _compare(self, what: str, recorded: object, now: object) -> None:
         if recorded != now:
-            raise _DifferenceError(
-                f"line {self._line}: {what} was {recorded!r}, and is {now!r} by the rules"
-            )
+            self._differ(f"{what} was {recorded!r}, and is {now!r} by the rules")
         self.decisions += 1
+
+    def _differ(self, what: str) -> NoReturn:
+        raise _DifferenceError(f"line {self._line}: {what}")

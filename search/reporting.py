@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from search.options import Run, chosen_run
+from search.screen import Screen, doing
 from spaces.problems import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from search.coordinator import Coordinator
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, markup=False, emoji=False)
+_out = Screen()
 
 
 class Format(StrEnum):
@@ -76,9 +76,13 @@ def report_again(folder: RunFolder) -> Path | None:
     """
     from analysis.report.build import write_report
 
-    file = folder.report_file()
+    file, built = folder.report_file(), _build(folder.path)
     try:
-        write_report(_build(folder.path), file)
+        with doing(f"writing {file}"):
+            write_report(built.first() if built.takes_long else built, file)
+        if built.takes_long:
+            with doing(f"{file} is written; working out what mattered, for the whole report"):
+                write_report(built, file)
     except OSError as error:
         warnings.warn(
             f"{file} can't be written: {error.strerror or error}; once that is mended: "

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from analysis.events import Created, Event, Job, Rerun, Started, Training
+from analysis.events import (
+    Changed,
+    Confirmed,
+    Created,
+    Event,
+    Job,
+    Moved,
+    Rerun,
+    Started,
+    Tested,
+    Training,
+)
 from analysis.journal import Journal, replay
 from analysis.lock import locked
 from analysis.projection import open_projections
@@ -16,13 +26,15 @@ from analysis.reruns import Reruns
 from analysis.run import RunFolder, open_run
 from analysis.trials import Trial, Trials
 from search.cluster import Slots, on_cluster
+from search.first_failures import FirstFailures
 from search.guards import faults_told, interruptible
+from search.own_place import Terms, reentered
 from search.plain import run_plain
 from search.preparing import prepare
 from search.progress import Progress
+from search.provenance import compare, note, surroundings_of
 from search.rules import Rules
 from search.trainings import Leader, Trainings
-from spaces.checks import parse_experiment
 from spaces.experiment import Budget, Experiment, Scheduler
 from spaces.seeds import derive_seed
 from trainables.checkpoints import Checkpoints
@@ -72,6 +84,7 @@ class Rerunner(Trainings):
         self._searched = trials
         self._plan = plan
         self._journal = journal
+        journal.check = self._check
         replay(journal.path, self._replay)
         self._finish_told()
         self._unfinished = [
@@ -108,7 +121,7 @@ class Rerunner(Trainings):
 
     def next_trial(self) -> Trial | None:
         """The next one to train: unfinished ones first, then what the plan says."""
-        if self.must_stop_now:
+        if self.must_stop_now or self.first_failures.are_enough:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
@@ -121,29 +134,47 @@ class Rerunner(Trainings):
         self._write(Created(trial=number, params=params, seed=seed), job=job)
         return self.trials.by_number[number]
 
-    def origin(self, number: int) -> int | None:
+    def origin(self, number: int) -> Trial | None:
         """An audit goes on from where the trial itself was stopped."""
         job = self.reruns.jobs[number]
-        return job.trial if job.purpose == "audit" else None
+        return self._searched.by_number[job.trial] if job.purpose == "audit" else None
+
+    def has_failed_before(self, number: int) -> bool:
+        """Whether a rerun is one that failed, tried once more by the next confirmation."""
+        job, trials = self.reruns.jobs[number], self.trials.by_number
+        earlier = (n for n, held in self.reruns.jobs.items() if held == job and n != number)
+        return any(trials[n].state == "failed" for n in earlier)
 
     def _write(self, event: Training, job: Job | None = None) -> None:
         job = self.reruns.jobs[event.trial] if job is None else job
-        wrapped = Rerun(
-            trial=job.trial,
-            purpose=job.purpose,
-            index=job.index,
-            what=event.model_copy(update={"time": time.time()}),
-        )
+        wrapped = Rerun(trial=job.trial, purpose=job.purpose, index=job.index, what=event)
         written = self._journal.append(wrapped)
         self.rules.apply(written.what)
         self.reruns.note(written)
         for projection in self.projections:
             projection.write(written, self._searched)
 
+    def conclude(self, event: Confirmed | Tested) -> None:
+        """Write what followed from the reruns."""
+        written = self._journal.append(event)
+        self._searched.apply(written)
+        self.reruns.note(written)
+
+    def note(self, event: Changed | Moved) -> None:
+        """Write down what has changed."""
+        written = self._journal.append(event)
+        for trials in (self.trials, self._searched):
+            trials.apply(written)
+
+    def _check(self, event: Event) -> None:
+        self._searched.check(event)
+        self.reruns.check(event)
+
     def _replay(self, event: Event) -> None:
+        self.reruns.check(event)
         if isinstance(event, Rerun):
             self.rules.replay(event.what)
-        elif isinstance(event, Started):
+        elif isinstance(event, Started | Changed):
             self.rules.replay(event)
         self.reruns.note(event)
 
@@ -170,6 +201,7 @@ def reopened(
     again: str,
     address: str | None,
     verbose: bool,
+    terms: Terms,
 ) -> Iterator[tuple[Reopened, AnyPlan]]:
     """Carry a plan out on Ray, as far as it is not yet; what follows is done inside the context.
 
@@ -179,18 +211,26 @@ def reopened(
         again: the command that goes on.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
+        terms: what to do about code that moved, about what has changed, about failures.
 
     Raises:
         InputError: when the run is being written by another process, or damaged.
-        RunError: when its disk or its storage failed.
+        RunError: when its disk or its storage failed, or all that is trained fails.
     """
-    with faults_told(folder, again), locked(folder.path):
-        _, recorded, trials = open_run(folder.path)
-        experiment = parse_experiment(recorded.plain())
+    with (
+        reentered(folder, terms.code) as (folder, start, experiment, moved),
+        faults_told(folder, again),
+        locked(folder.path),
+    ):
+        _, _, trials = open_run(folder.path)
         plan = plan_of(experiment, trials)
         data = prepare(experiment)
+        now = surroundings_of(experiment, data)
+        changed = compare(start.surroundings, now, terms.strict)
         with closing(Journal(folder.journal_file)) as journal:
             rerunner = Rerunner(experiment, trials, journal, plan)
+            note(rerunner, trials.changes, changed, now, moved)
+            rerunner.first_failures = FirstFailures(terms.keep_going)
             if not rerunner.is_finished:
                 with on_cluster(experiment, address, verbose) as slots:
                     _train(rerunner, folder, slots, data, again)

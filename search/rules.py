@@ -14,6 +14,8 @@ from spaces.sections import parse_section
 from spaces.seeds import derive_seed
 from trainables.divergence import has_exploded
 
+_LOSSES = ("train_loss", "val_loss")
+
 
 class Rules:
     """How a run stands, and what follows from it; holds no clock, no file and no chance.
@@ -33,31 +35,69 @@ class Rules:
         """The seed of a trial."""
         return derive_seed(self.experiment.seed, "trial", number)
 
-    def judge(self, number: int, epoch: int, metrics: Mapping[str, float]) -> Decision:
+    def judge(
+        self, number: int, epoch: int, metrics: Mapping[str, float], is_last: bool = False
+    ) -> Decision:
         """Decide whether a trial goes on, which ends its next epoch; a rung counts it from now on.
 
         Args:
             number: the trial's.
             epoch: the epoch.
             metrics: by name.
+            is_last: whether the training ends with it, of its own accord.
         """
         trial = self.trials.by_number[number]
-        if _is_diverged(trial, metrics, self.experiment.metric.name):
+        if self.why_diverged(trial, metrics) is not None:
             self.rungs.arrive(number, epoch, math.nan)
             return self._stop(number, "diverged")
         decision = self.rungs.arrive(number, epoch, self._value_so_far(trial, metrics))
-        if epoch >= self.experiment.scheduler.max_epochs:
+        if is_last or epoch >= self.experiment.scheduler.max_epochs:
             return self._stop(number, "completed")
-        if self._is_baseline(number) or decision == "continue":
+        if self.is_baseline(number) or decision == "continue":
             return "continue"
         return self._stop(number, "stopped")
 
-    def _is_baseline(self, number: int) -> bool:
+    def why_diverged(self, trial: Trial, metrics: Mapping[str, float]) -> str | None:
+        """Why a report says that a training is lost; None when it does not.
+
+        Args:
+            trial: whose, with its earlier reports.
+            metrics: of the report.
+        """
+        name = self.experiment.metric.name
+        first = trial.reports[0].metrics if trial.reports else metrics
+        for loss in (key for key in metrics if key.endswith("loss") and self._counts(key)):
+            if not math.isfinite(metrics[loss]):
+                return f"{loss} is not finite"
+            if has_exploded(metrics[loss], first.get(loss, math.inf)):
+                return f"{loss} has exploded since epoch 1"
+        return None if math.isfinite(metrics[name]) else f"{name} is not finite"
+
+    def _counts(self, loss: str) -> bool:
+        """Whether a loss decides; a run keeps the rule that it began with."""
+        start = self.trials.start
+        if start is not None and start.divergence == "any_loss":
+            return True
+        return loss in (*_LOSSES, self.experiment.metric.name)
+
+    def is_baseline(self, number: int) -> bool:
+        """Whether a trial is the baseline, or one of its repeats."""
         return number < self.experiment.repeats and self.experiment.baseline is not None
 
     def _stop(self, number: int, state: State) -> Decision:
         self.ending[number] = state
         return "stop"
+
+    def check(self, event: Event) -> None:
+        """See that an event fits what came before, and the experiment; nothing is changed.
+
+        Raises:
+            InputError: when it does not.
+        """
+        self.trials.check(event)
+        if isinstance(event, Created):
+            is_recorded = event.distributions is not None
+            self.experiment.search_space.check(event.trial, event.params, is_recorded)
 
     def apply(self, event: Event) -> None:
         """Take an event in.
@@ -77,12 +117,10 @@ class Rules:
         Raises:
             InputError: when it does not fit what came before, or the experiment.
         """
+        self.check(event)
         decision: Decision | None = None
         if isinstance(event, Report):
-            self.trials.expect(event)
-            decision = self.judge(event.trial, event.epoch, event.metrics)
-        elif isinstance(event, Created):
-            self.experiment.search_space.check(event.trial, event.params)
+            decision = self.judge(event.trial, event.epoch, event.metrics, event.last)
         self.apply(event)
         return decision
 
@@ -96,11 +134,3 @@ class Rules:
         best = trial.scored(metric) if metric.scope == "best" else None
         before = value if best is None else best.metrics[metric.name]
         return before if metric.better(before, value) else value
-
-
-def _is_diverged(trial: Trial, metrics: Mapping[str, float], name: str) -> bool:
-    """Whether the metric or any loss is not finite, or a loss has exploded since epoch 1."""
-    first = trial.reports[0].metrics if trial.reports else metrics
-    losses = (key for key in metrics if key.endswith("loss"))
-    is_lost = any(has_exploded(metrics[key], first.get(key, math.inf)) for key in losses)
-    return is_lost or not math.isfinite(metrics[name])

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
@@ -16,6 +17,7 @@ from analysis.trials import Trial
 from search.history import History
 from spaces.experiment import Experiment
 from spaces.parameters import Params
+from spaces.problems import InputError
 from spaces.seeds import derive_seed
 
 _MOST_SHOWN = 2000  # to TPE, whose time grows with every trial that it looks at
@@ -60,7 +62,7 @@ class Sampler:
             row have the same.
         """
         if number % self._experiment.repeats:
-            self._add(number, self._latest)
+            self._add(self._latest)
             return self._latest
         if number == 0 and self._experiment.baseline is not None:
             self._study.enqueue_trial(self._experiment.baseline)
@@ -109,7 +111,19 @@ class Sampler:
         best = min if self._metric.mode == "min" else max
         return finite[-1][0], best(value for _, value in finite)
 
-    def restore(self, number: int, params: Params) -> None:
+    def drawn_from(self, number: int) -> dict[str, BaseDistribution] | None:
+        """What a function drew a trial's parameters from; None where the file says it."""
+        if not isinstance(self._experiment.space, str):
+            return None
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self._storage.get_trial(trial_id).distributions
+
+    def restore(
+        self,
+        number: int,
+        params: Params,
+        distributions: dict[str, BaseDistribution] | None = None,
+    ) -> None:
         """Take in that this trial was proposed before; restores come in the journal's order.
 
         Two samplers keep a state in the study, which is brought back by proposing again: CMA-ES
@@ -128,15 +142,17 @@ class Sampler:
             return
         self._latest = params
         self._remember(params)
-        self._add(number, params)
+        try:
+            self._add(params, distributions)
+        except ValueError as error:  # Optuna takes no choice where there was a range before
+            raise InputError(f"trial {number}: {error}") from None
 
-    def _add(self, number: int, params: Params) -> None:
+    def _add(self, params: Params, drawn_from: dict[str, BaseDistribution] | None = None) -> None:
         """Add a trial to the study whose parameters are given."""
-        fixed = optuna.trial.FixedTrial(params, number=number)
-        self._experiment.search_space.suggest(fixed)  # type: ignore[arg-type]
+        distributions = drawn_from or self._experiment.search_space.distributions_of(params)
         trial_id = self._storage.create_new_trial(self._study_id)
-        for name, distribution in fixed.distributions.items():
-            value = distribution.to_internal_repr(fixed.params[name])
+        for name, distribution in distributions.items():
+            value = distribution.to_internal_repr(params[name])
             self._storage.set_trial_param(trial_id, name, value, distribution)
 
     def _remember(self, params: Params) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,17 +15,27 @@ from analysis.bundle import Bundle, check_target, write_bundle
 from analysis.confirmation import Confirmation, open_confirmed
 from analysis.reruns import Reruns
 from analysis.run import RunFolder
+from analysis.surroundings import Surroundings
+from analysis.tables import markdown_text
+from analysis.taken import Taken
 from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
-from search.weights import weights_of
+from search.provenance import changes_of, compare_here, trained_in
+from search.weights import Noted, noted_of, weights_of
 from spaces.experiment import Experiment
-from spaces.problems import InputError
+from spaces.problems import InputError, printable
 from spaces.sections import parse_section, problems_of
-from trainables.config import AnyConfig, TrainConfig, resolve
+from trainables.config import AnyConfig, CodeConfig, TrainConfig, resolve
 from trainables.data import InputSpec, input_spec
 
 
-def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
+def export_best(
+    run: Path,
+    target: Path,
+    with_programs: bool = True,
+    strict: bool = False,
+    number: int | None = None,
+) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
     The weights are those of the first training that measured the winner: the best of them would be
@@ -35,6 +46,9 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         target: a new or empty folder.
         with_programs: whether a built-in model is exported as ``model.pt2`` (and
             ``model.onnx``, where that extra is installed), too.
+        strict: whether it is refused, instead of told, that data, code or versions are not those
+            of the training any more.
+        number: the trial to take instead, with the weights that it ended with itself.
 
     Raises:
         InputError: when the run has no trial with a value, or its checkpoint is gone.
@@ -42,30 +56,63 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
     check_target(target)
     folder, experiment, trials, reruns, confirmation = open_confirmed(run)
     assert trials.start is not None
-    measured = _measured(confirmation, reruns)
-    best = trials.best(experiment.metric)
+    measured = _measured(confirmation, reruns) if number is None else []
+    best = trials.best(experiment.metric) if number is None else _asked(trials, number)
+    if best is not None and best.value(experiment.metric) is None:
+        told = f"it is {best.state}, with {best.epoch} epochs"
+        raise InputError(f"trial {number} has no value to export: {told}", "--trial")
     trained = measured or ([] if best is None else [best])
     if not trained:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
     place = folder.of_reruns if measured else folder
-    trial, report, config, weights = _first_kept(experiment, place, trained)
-    inputs = inputs_of(config, trials.start.inputs)
+    kept = _first_kept(experiment, place, trained, reruns.trials if measured else trials)
+    trial, report, config, inputs, weights, worlds = kept
+    world = worlds[-1]
+    since = compare_here(experiment, trials.start, world, strict)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
         programs = make_programs(config, inputs, weights)
+    noted = Noted(None, {})
+    if isinstance(config, CodeConfig):
+        noted = noted_of(place, experiment, trial, report.epoch)
     bundle = Bundle(
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
-        versions=trials.start.versions,
-        origin=_origin(experiment, trials, trial, confirmation, bool(measured)),
+        versions=world.versions,
+        origin=_origin(experiment, trials, trial, confirmation, bool(measured), number is not None),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
-        split=trials.start.split,
+        split=world.plain_split if all(w.split == world.split for w in worlds) else None,
         params=trial.params,
         confirmation=_document(confirmation) if measured else None,
+        code=noted.code,
+        parts=noted.parts,
+        changes=changes_of(trials.changes, worlds, since),
     )
-    write_bundle(target, bundle, weights)
+    tell_left_out(write_bundle(target, bundle, weights))
     return bundle
+
+
+def tell_left_out(taken: Taken | None) -> None:
+    """Warn of what the code used and its bundle does not hold."""
+    if taken is None or not taken.left_out:
+        return
+    held = list(taken.left_out.items())
+    (name, reason), rest = held[0], f" and {len(held) - 1} more" if held[1:] else ""
+    message = f"the bundle does not hold {printable(name)} ({reason}){rest}, which its code used"
+    warnings.warn(f"{message}; its README.md says what to do", stacklevel=2)
+
+
+def _asked(trials: Trials, number: int) -> Trial:
+    """The trial that somebody asks for.
+
+    Raises:
+        InputError: when there is none of that number.
+    """
+    if number not in trials.by_number:
+        there = f"its trials are 0 to {len(trials) - 1}" if len(trials) else "it has none yet"
+        raise InputError(f"the run has no trial {number}; {there}", "--trial")
+    return trials.by_number[number]
 
 
 def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
@@ -77,16 +124,26 @@ def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
 
 
 class _Kept(NamedTuple):
-    """A training whose weights are there, and the report of just these."""
+    """A training whose weights are there, and the report of just these.
+
+    ``worlds``: what it depended on, in the order of the changes while it was trained.
+    """
 
     trial: Trial
     report: Reported
     config: AnyConfig
+    inputs: InputSpec | None
     weights: Mapping[str, torch.Tensor]
+    worlds: list[Surroundings]
 
 
-def _first_kept(experiment: Experiment, folder: RunFolder, trained: Sequence[Trial]) -> _Kept:
-    """The first whose checkpoint is there.
+def _first_kept(
+    experiment: Experiment,
+    folder: RunFolder,
+    trained: Sequence[Trial],
+    among: Trials,
+) -> _Kept:
+    """The first whose checkpoint is there; ``among``: all trials, or reruns, of which they are.
 
     Raises:
         InputError: when none's is.
@@ -95,13 +152,15 @@ def _first_kept(experiment: Experiment, folder: RunFolder, trained: Sequence[Tri
         report = trial.scored(experiment.metric)
         assert report is not None
         config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
+        worlds = trained_in(among, trial, report.epoch)
+        inputs = inputs_of(config, worlds[-1].inputs)
         try:
-            weights = weights_of(folder, experiment, trial, config, report.epoch)
+            weights = weights_of(folder, experiment, trial, config, report.epoch, inputs)
         except InputError:
             if trial is trained[-1]:
                 raise
         else:
-            return _Kept(trial, report, config, weights)
+            return _Kept(trial, report, config, inputs, weights, worlds)
     raise AssertionError
 
 
@@ -119,6 +178,7 @@ def _origin(
     trial: Trial,
     confirmation: Confirmation | None,
     is_measured: bool,
+    is_asked: bool,
 ) -> str:
     """How it was found, in sentences."""
     counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
@@ -129,10 +189,12 @@ def _origin(
         f"each (scheduler {scheduler.name}, seed {experiment.seed})."
     )
     if confirmation is None or confirmation.winner is None or not is_measured:
-        found = f"The best by {experiment.metric.name} on the validation split"
+        found = f"The best by {markdown_text(experiment.metric.name)} on the validation split"
         found = f"{search} {found}: trial {trial.number}, {trial.state}."
+        if is_asked:
+            found = f"{search} This is trial {trial.number}, {trial.state}, as it was asked for."
         if confirmation is not None:
-            return f"{found} A confirmation came to this: {confirmation.sentence}."
+            return f"{found} A confirmation came to this: {markdown_text(confirmation.sentence)}."
         return (
             f"{found} It was not confirmed: the best of many trainings, each with one seed, is "
             "partly the luckiest; `shoal confirm` trains it again under fresh seeds."

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from analysis.bundle import check_target
 from analysis.numbers import number, numbers
-from analysis.run import RunFolder, best_of
+from analysis.reasons import lost_by_reason
+from analysis.run import best_of
 from analysis.tables import best_table, rows_table, show_params, show_value, space_table
 from analysis.trials import Trials
-from spaces.experiment import Experiment
+from search.screen import ERR
+from spaces.experiment import Experiment, Metric
 from spaces.problems import printable
+
+_MOST_REASONS = 3
 
 
 def print_plan(experiment: Experiment, out: Console) -> None:
@@ -31,7 +34,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     out.print("configurations, drawn at random:")
     drawn = experiment.search_space.samples(10, experiment.seed)
     for shown_params in dict.fromkeys(map(show_params, drawn)):
-        out.print(f"  {shown_params}", soft_wrap=True, markup=False)
+        out.print(f"  {shown_params}", soft_wrap=True)
     most, usual = most_epochs(experiment), usual_epochs(experiment)
     cost = "no bound on epochs" if most is None else f"at most {most} epochs"
     if usual is not None and most is not None:
@@ -51,42 +54,71 @@ def print_plan(experiment: Experiment, out: Console) -> None:
         out.print(f"confirming the best: at most {more} epochs more", soft_wrap=True)
 
 
-def print_outcome(path: Path, coordinator: Any, out: Console, report: Path | None = None) -> int:
-    """After a search: the best configurations and what to do next; returns the exit code."""
+def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
+    """After a search: the best configurations; returns the exit code."""
     trials, experiment = coordinator.trials, coordinator.experiment
-    shown_path = escape(str(path))
     if coordinator.is_interrupted:
-        out.print(f"interrupted; go on with: shoal resume {shown_path}", soft_wrap=True)
+        out.print(f"interrupted; go on with: shoal resume {path}", soft_wrap=True)
         return 130
-    counts = trials.counts()
     if not len(trials):
-        print("error: the budget was spent before a trial began", file=sys.stderr)
-        return 1
-    if counts["failed"] == len(trials):
-        reason = (list(trials)[-1].reason or "").strip()
-        print(f"error: every trial failed; the last one:\n{reason}", file=sys.stderr)
+        ERR.print("error: the budget was spent before a trial began")
         return 1
     rows = best_of(trials, experiment.metric, top=5)
-    out.print(best_table(rows))
+    if not rows:
+        ERR.print(f"error: {_why_no_value(trials, experiment.metric)}")
+        return 1
+    out.print(best_table(rows, experiment.metric))
     _print_gain(trials, experiment, rows, out)
-    page = [] if report is None else [(escape(str(report)), "the report; open it in a browser")]
-    for command, purpose in (
-        *page,
-        (f"shoal confirm {shown_path}", "train the best again, under fresh seeds"),
-        (f"shoal tensorboard {shown_path}", "look at every trial"),
-        (f"shoal export {shown_path} -o bundle", "take the best home, with its weights"),
-        _next_step(experiment, shown_path),
-    ):
-        out.print(f"  {command:<58} [dim]{purpose}[/dim]", soft_wrap=True)
+    for line in _lost_lines(trials):
+        out.print(line, soft_wrap=True)
     return 0
 
 
-def _next_step(experiment: Experiment, path: str) -> tuple[str, str]:
-    """A grid has nothing to search on for: its groups are compared."""
+def _lost_lines(trials: Trials) -> list[str]:
+    """A line for each reason for which trials were lost, with a count."""
+    lost = lost_by_reason(trials)
+    lines = [
+        f"{len(entry.trials)} of {len(trials)} trials {entry.state}: {printable(entry.reason)}"
+        for entry in lost[:_MOST_REASONS]
+    ]
+    others = sum(len(entry.trials) for entry in lost[_MOST_REASONS:])
+    return [*lines, f"{others} more were lost for other reasons"] if others else lines
+
+
+def _why_no_value(trials: Trials, metric: Metric) -> str:
+    """Why a search has found nothing, with all that the commonest failure left."""
+    counts = trials.counts()
+    every = next((state for state, count in counts.items() if count == len(trials)), None)
+    what = f"every trial {every}" if every in ("failed", "diverged") else "no trial came to a value"
+    lines = [f"{what}, so there is no {printable(metric.name)} to compare", *_lost_lines(trials)]
+    failed = [entry.trials for entry in lost_by_reason(trials) if entry.state == "failed"]
+    if failed:
+        last = failed[0][-1]
+        lines.append(f"trial {last.number}:\n{printable((last.reason or '').strip())}")
+    return "\n".join(lines)
+
+
+def print_next_steps(path: Path, experiment: Experiment, out: Console, report: Path | None) -> None:
+    """After a search that found something: its report, and the commands that go on from it."""
+    page = [] if report is None else [(str(report), "the report; open it in a browser")]
+    for command, purpose in (
+        *page,
+        (f"shoal confirm {path}", "train the best again, under fresh seeds"),
+        (f"shoal tensorboard {path}", "look at the best and the baseline"),
+        (f"shoal export {path} -o bundle", "take the best home, with its weights"),
+        *_next_step(experiment, path),
+    ):
+        line = Text.assemble(f"  {printable(command):<58} ", (purpose, "dim"))
+        out.print(line, soft_wrap=True)
+
+
+def _next_step(experiment: Experiment, path: Path) -> list[tuple[str, str]]:
+    """A grid has nothing to search on for: its groups are compared, where it has any."""
     if experiment.sampler.name != "grid":
-        return f"shoal resume {path} --trials 20", "search on"
-    field = next(iter(experiment.search_space.distributions))
-    return f"shoal compare {path} --by {field} -o compare.png", "learning curves, overlaid"
+        return [(f"shoal resume {path} --trials 20", "search on")]
+    fields = list(experiment.search_space.distributions)[:1]
+    purpose = "learning curves, overlaid"
+    return [(f"shoal compare {path} --by {field} -o compare.png", purpose) for field in fields]
 
 
 def _print_gain(
@@ -105,17 +137,17 @@ def _print_gain(
         )
 
 
-def print_status(status: dict[str, Any], out: Console) -> None:
+def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
     """What ``shoal status`` prints."""
-    out.print(f"{status['run']}: {status['state']}", soft_wrap=True, markup=False)
+    out.print(f"{status['run']}: {status['state']}", soft_wrap=True)
     is_live = status["state"] == "running"
     names = {} if is_live else {"running": "unfinished"}
     counts = ", ".join(f"{n} {names.get(state, state)}" for state, n in status["trials"].items())
     out.print(f"trials: {counts}; {status['epochs']} epochs")
     if status["state"] == "interrupted":
-        out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True, markup=False)
+        out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True)
     if status["best"] is not None:
-        out.print(best_table([status["best"]]))
+        out.print(best_table([status["best"]], metric))
 
 
 def print_description(found: dict[str, Any], out: Console) -> None:
@@ -123,11 +155,11 @@ def print_description(found: dict[str, Any], out: Console) -> None:
     experiment = found["experiment"]
     out.print(experiment["name"], style="bold")
     if experiment.get("question"):
-        out.print(printable(experiment["question"]), markup=False)
+        out.print(experiment["question"])
     for section in ("dataset", "train", "metric", "sampler", "scheduler"):
         if experiment.get(section):
             fixed = show_params(_telling(experiment[section]))
-            out.print(f"{section + ':':<10} {fixed}", markup=False, soft_wrap=True)
+            out.print(f"{section + ':':<10} {fixed}", soft_wrap=True)
     if found["layers"]:
         layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
         table = rows_table(("layer", "parameters"), layers)
@@ -160,22 +192,27 @@ def _variant(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def train_and_compare(
-    spec: Path, changes: list[str], target: Path | None, out: Console | None
+    spec: Path, changes: list[str], target: Path | None, out: Console | None, final: bool = False
 ) -> dict[str, Any]:
     """Train one configuration here; a bundle's is compared with what it has on record.
 
     Args:
         spec: a bundle, its config.yaml, or an experiment file.
-        changes: settings to replace, for an experiment file.
+        changes: settings to replace.
         target: a folder for the bundle of this training, if any.
         out: where each epoch is printed, if anywhere.
+        final: train on the training and the validation split together.
 
     Returns:
         The document that ``--json`` prints.
     """
-    from search.retrain import read_config, save_training, train_here
+    from search.own_place import name_code
+    from search.retrain import read_config, save_training, score_name, train_here
+    from trainables.config import CodeConfig
 
-    config, record = read_config(spec, changes)
+    config, record = read_config(spec, changes, final)
+    if record is not None and isinstance(config, CodeConfig):
+        name_code([config.trainable.rpartition(":")[0]])
     if target is not None:
         check_target(target)
 
@@ -183,19 +220,32 @@ def train_and_compare(
         if out is not None:
             metrics = ((k, v) for k, v in report.metrics.items() if "/" not in k)
             shown = "  ".join(f"{name} {number(metric)}" for name, metric in metrics)
-            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True, markup=False)
+            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True)
 
-    split = None if record is None else record.split
-    report, training = train_here(config, print_epoch, split)
-    value = report.metrics[config.metric.name]
+    split, folder = (None, None) if record is None else (record.split, record.folder)
+    with contextlib.nullcontext() if folder is None else contextlib.chdir(folder):
+        report, training = train_here(config, print_epoch, split)
+    name = score_name(config)
+    value = report.metrics[name]
     if target is not None:
         save_training(config, report, training, target)
         if out is not None:
-            out.print(f"{target}: written, a bundle", soft_wrap=True, markup=False)
-    if record is None or not math.isfinite(value):
+            out.print(f"{target}: written, a bundle", soft_wrap=True)
+    is_final = name != config.metric.name
+    if is_final and out is not None:
+        out.print("there is no validation score: nothing was left to validate on", soft_wrap=True)
+    is_compared = record is not None and record.metric in ("", name)
+    if record is None or not is_compared or not math.isfinite(value):
         finite = value if math.isfinite(value) else None
-        return {"metric": config.metric.name, "value": finite, "epoch": report.epoch}
-    found = record.judge(config.metric.name, value)
+        changed = {} if record is None else {"changed": record.changed}
+        return {
+            "metric": name,
+            "value": finite,
+            "epoch": report.epoch,
+            "final": is_final,
+            **changed,
+        }
+    found = record.judge(name, value)
     if out is not None:
         _print_comparison(found, out)
     return found
@@ -205,8 +255,10 @@ def _print_comparison(found: dict[str, Any], out: Console) -> None:
     out.print(
         f"{found['metric']}: recorded {found['recorded']!r}, retrained {found['retrained']!r}, "
         f"difference {number(found['difference'])}",
-        markup=False,
+        soft_wrap=True,
     )
+    for path, (recorded, now) in found.get("changed", {}).items():
+        out.print(f"trained otherwise: {path} {now!r}, not {recorded!r}", soft_wrap=True)
     if "verdict" in found:
         low, high, _ = numbers([*found["expected"], found["retrained"]])
         expected = f"that in which 95 % of trainings are expected ({low} to {high})"
@@ -216,20 +268,3 @@ def _print_comparison(found: dict[str, Any], out: Console) -> None:
             "outside": f"outside the interval: {expected}",
         }
         out.print(words[found["verdict"]], soft_wrap=True)
-
-
-def serve_tensorboard(
-    folder: RunFolder, experiment: Experiment, trials: Trials, top: int | None, port: int
-) -> NoReturn:
-    """Become TensorBoard, on a run or on a view of its best trials."""
-    from analysis.tensorboard import best_view
-
-    shown = folder.tensorboard
-    if top is not None:
-        shown = folder.path / f"tensorboard-top{top}"
-        best_view(
-            folder.tensorboard, [t.number for t in trials.ranked(experiment.metric)[:top]], shown
-        )
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(shown)]
-    command += ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
-    os.execv(sys.executable, command)  # noqa: S606 (signals then reach TensorBoard itself)

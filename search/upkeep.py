@@ -1,18 +1,28 @@
-"""The commands that look after runs and machines: rebuild, replay, clean, doctor."""
+"""The commands that look after runs and machines: rebuild, replay, repair, clean, doctor."""
 
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from search.environment import prepare_environment
-from search.options import Address, Json, Run, Set, opened_run, print_json
+from search.options import (
+    Address,
+    Json,
+    Run,
+    Set,
+    Strict,
+    chosen_run,
+    opened_run,
+    print_json,
+)
+from search.screen import Screen
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+_out = Screen(soft_wrap=True)
 
 
 @app.command()
@@ -34,15 +44,23 @@ def replay(
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Let the sampler propose anew, too.")
     ] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Make the decisions of a run again, from its journal, and compare."""
+    from contextlib import nullcontext
+
+    from search.own_place import reentered
+    from search.provenance import compare_here
     from search.replay import replay_run
 
-    folder, experiment, _ = opened_run(run)
-    replayed = replay_run(folder, experiment, proposals)
+    folder, experiment, trials = opened_run(run)
+    assert trials.start is not None
+    changed = compare_here(experiment, trials.start, trials.start.surroundings, strict)
+    with reentered(folder) if proposals else nullcontext() as code:
+        replayed = replay_run(folder if code is None else code.folder, experiment, proposals)
     if as_json:
-        print_json(dataclasses.asdict(replayed))
+        print_json({**dataclasses.asdict(replayed), "changed": [d.model_dump() for d in changed]})
     elif replayed.difference is None:
         _out.print(f"{folder.path}: all {replayed.decisions} decisions are the same")
     else:
@@ -51,9 +69,28 @@ def replay(
 
 
 @app.command()
+def repair(run: Run = None) -> None:
+    """Cut a journal off before its first damaged line; the whole one is kept beside it."""
+    from analysis.repair import repair_run
+    from analysis.run import RunFolder
+
+    folder = RunFolder(chosen_run(run))
+    repaired = repair_run(folder)
+    if repaired.problem is None:
+        _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are sound")
+        return
+    _out.print(f"{folder.journal_file}: {repaired.problem}")
+    _out.print(f"kept the {repaired.kept} lines before it; the whole journal: {repaired.original}")
+    _out.print(f"go on with: shoal resume {folder.path}")
+
+
+@app.command()
 def clean(
     run: Run = None,
     top: Annotated[int, typer.Option(min=1, help="Keep the weights of so many best.")] = 5,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say what would be removed; remove nothing.")
+    ] = False,
 ) -> None:
     """Remove the checkpoints of a run that nothing needs any more."""
     from analysis.lock import locked
@@ -62,11 +99,13 @@ def clean(
 
     reruns = Reruns()
     folder, experiment, trials = opened_run(run, reruns.apply)
-    with locked(folder.path):
-        cleaned = clean_checkpoints(folder, experiment, trials, reruns, top)
+    with nullcontext() if dry_run else locked(folder.path):
+        cleaned = clean_checkpoints(folder, experiment, trials, reruns, top, dry_run)
+    removed, kept = ("would remove", "would keep") if dry_run else ("removed", "kept")
     _out.print(
-        f"{folder.path}: removed {cleaned.megabytes:.1f} MB, the checkpoints of {cleaned.removed} "
-        f"trainings; kept those of {cleaned.kept} (the best {top}, unfinished ones, the confirmed)"
+        f"{folder.path}: {removed} {cleaned.megabytes:.1f} MB, the checkpoints of "
+        f"{cleaned.removed} trainings; {kept} those of {cleaned.kept} (the best {top}, unfinished "
+        "ones, the confirmed)"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -14,17 +13,29 @@ from analysis.confirmation import figure_names, figures_of
 from analysis.hindsight import RUNG_COLUMNS
 from analysis.tables import rows_table, show_params
 from search.environment import prepare_environment
-from search.options import Address, Json, Run, Verbose, chosen_run, print_json
+from search.options import (
+    Address,
+    Code,
+    Json,
+    KeepGoing,
+    Run,
+    Strict,
+    Verbose,
+    chosen_run,
+    print_json,
+)
 from search.reporting import report_again
+from search.screen import ERR, Screen
 from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
     from analysis.confirmation import Confirmation
     from analysis.hindsight import Hindsight
     from analysis.run import RunFolder
+    from search.own_place import Terms
 
 app = typer.Typer(rich_markup_mode=None)
-_out = Console(highlight=False, markup=False, emoji=False)
+_out = Screen()
 
 
 @app.command()
@@ -39,6 +50,9 @@ def confirm(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="What it may cost; refused if it can cost more.")
     ] = None,
+    code: Code = None,
+    strict: Strict = False,
+    keep_going: KeepGoing = False,
     address: Address = None,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -46,12 +60,14 @@ def confirm(
     """Train the best again under fresh seeds, choose one, measure it, read the test split once."""
     prepare_environment(address)
     from analysis.run import RunFolder, experiment_of
+    from search.own_place import Terms
 
     folder = RunFolder(chosen_run(run))
     flags = {"top": top, "seeds": seeds, "epochs": epochs}
     given = {name: value for name, value in flags.items() if value is not None}
     settings = (experiment_of(folder).confirm or Confirm()).model_copy(update=given)
-    confirm_and_print(folder, settings, address, verbose, as_json)
+    terms = Terms(code, strict, keep_going)
+    confirm_and_print(folder, settings, address, verbose, as_json, terms)
 
 
 @app.command()
@@ -65,6 +81,9 @@ def audit(
             help="So many stopped trials in all, most of them from just below the cuts.",
         ),
     ] = 12,
+    code: Code = None,
+    strict: Strict = False,
+    keep_going: KeepGoing = False,
     address: Address = None,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -73,9 +92,10 @@ def audit(
     prepare_environment(address)
     from analysis.run import RunFolder
     from search.audit import audit_command, audit_run
+    from search.own_place import Terms
 
     folder = RunFolder(chosen_run(run))
-    found = audit_run(folder, sample, address, verbose)
+    found = audit_run(folder, sample, address, verbose, Terms(code, strict, keep_going))
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
     _tell(folder, found, as_json, lambda: print_hindsight(found, _out))
@@ -95,12 +115,17 @@ def _tell(
 
 
 def _interrupted(again: str, as_json: bool) -> NoReturn:
-    print(f"interrupted; go on with: {again}", file=sys.stderr if as_json else sys.stdout)
+    (ERR if as_json else _out).print(f"interrupted; go on with: {again}", soft_wrap=True)
     raise typer.Exit(130)
 
 
 def confirm_and_print(
-    folder: RunFolder, settings: Confirm, address: str | None, verbose: bool, as_json: bool = False
+    folder: RunFolder,
+    settings: Confirm,
+    address: str | None,
+    verbose: bool,
+    as_json: bool = False,
+    terms: Terms | None = None,
 ) -> None:
     """Confirm a run and print what was found.
 
@@ -108,8 +133,9 @@ def confirm_and_print(
         typer.Exit: with 130 when it was interrupted.
     """
     from search.confirm import confirm_command, confirm_run
+    from search.own_place import Terms
 
-    found = confirm_run(folder, settings, address, verbose)
+    found = confirm_run(folder, settings, address, verbose, terms or Terms())
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
     _tell(folder, found, as_json, lambda: print_confirmation(found, _out))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from spaces.code import load_function
 from spaces.experiment import Budget, Confirm, Experiment
+from spaces.locations import key_problem
+from spaces.overlaps import drawn_overlaps, overlap_problems
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
-from spaces.problems import InputError, Problem
+from spaces.problems import InputError, Problem, shown
+from spaces.recorded import check_recordable
 from spaces.sections import problems_of
 from spaces.space import condition_problems
 
@@ -22,22 +25,77 @@ def parse_experiment(data: Mapping[str, Any]) -> Experiment:
         InputError: with every mistake, each with its path, such as ``space.lr.low``.
     """
     problems: list[Problem] = []
-    faulty: set[str | int] = set()
-    try:
-        experiment = Experiment.model_validate(data)
-    except ValidationError as error:
-        problems = problems_of(error)
-        faulty = {details["loc"][0] for details in error.errors()}
-        sound = {key: data[key] for key in data.keys() & Experiment.model_fields.keys() - faulty}
-        experiment = Experiment.model_validate({"name": "unnamed", **sound})
-    problems.extend(_cross_problems(experiment, faulty))
+    left_out = _LeftOut()
+    while True:
+        try:
+            experiment = Experiment.model_validate(data)
+            break
+        except ValidationError as error:
+            problems.extend(problems_of(error))
+            sound = left_out.take(data, [details["loc"] for details in error.errors()])
+            if sound == data:  # what is not there can't be left out
+                raise InputError(problems) from None
+            data = sound
+    problems.extend(_cross_problems(experiment, left_out))
     if problems:
         raise InputError(problems)
     return experiment
 
 
-def _cross_problems(experiment: Experiment, faulty: set[str | int]) -> Iterator[Problem]:
+class _LeftOut:
+    """What is faulty is left out, so that the rest can be checked in the same go.
+
+    ``sections``: whole ones. ``parameters``: of the space, with those that depend on them.
+    ``fields``: of model and train.
+    """
+
+    def __init__(self) -> None:
+        self.sections: set[str | int] = set()
+        self.parameters: set[str] = set()
+        self.fields: set[str | int] = set()
+
+    def take(
+        self, data: Mapping[str, Any], places: Sequence[tuple[str | int, ...]]
+    ) -> dict[str, Any]:
+        """The data without what is faulty at these places."""
+        sound = dict(data)
+        for section in {place[0] for place in places}:
+            held = sound.pop(str(section), None)
+            parts = {place[1] for place in places if place[0] == section and len(place) > 1}
+            is_part = all(len(place) > 1 for place in places if place[0] == section)
+            is_told = is_part and isinstance(held, dict) and parts & held.keys() == parts
+            if is_told and section == "space":
+                sound["space"] = self._without_parameters(held, parts)
+            elif is_told and section in ("model", "train") and not parts & _DECIDING:
+                self.fields |= parts
+                sound[section] = {key: held[key] for key in held.keys() - parts}
+            else:
+                self.sections.add(section)
+        return sound if "name" in sound else {"name": "unnamed", **sound}
+
+    def _without_parameters(self, space: dict[str, Any], faulty: set[Any]) -> dict[str, Any]:
+        while True:
+            conditions = {
+                name: held["when"]
+                for name, held in space.items()
+                if isinstance(held, dict) and isinstance(held.get("when"), dict)
+            }
+            more = {name for name, when in conditions.items() if faulty & when.keys()}
+            if more <= faulty:
+                break
+            faulty = faulty | more
+        self.parameters |= faulty
+        return {name: held for name, held in space.items() if name not in faulty}
+
+
+_DECIDING = {"family", "optimizer", "blocks"}  # which other fields are valid depends on these
+
+
+def _cross_problems(experiment: Experiment, left_out: _LeftOut) -> Iterator[Problem]:
     """The rules that span sections; rules on sections that are faulty themselves are left out."""
+    if experiment.storage is not None and (problem := key_problem(experiment.storage)) is not None:
+        yield Problem("storage", problem)
+    faulty = left_out.sections
     if "scheduler" not in faulty:
         yield from _scheduler_problems(experiment)
     if not faulty & {"metric", "dataset", "trainable"}:
@@ -49,24 +107,27 @@ def _cross_problems(experiment: Experiment, faulty: set[str | int]) -> Iterator[
     if experiment.trainable is not None:
         yield from _own_code_problems(experiment, experiment.trainable)
     if not faulty & {"space", "model", "train", "trainable"}:
-        problems = list(_space_problems(experiment))
+        is_whole = not left_out.parameters | left_out.fields
+        problems = list(_space_problems(experiment, is_whole))
         yield from problems
         if experiment.baseline is not None:
             faulty_names = {
                 problem.path.split(".")[1] for problem in problems if "." in problem.path
-            }
+            } | left_out.parameters
             if not problems or faulty_names:
-                yield from _baseline_problems(experiment, experiment.baseline, faulty_names)
+                yield from _baseline_problems(
+                    experiment, experiment.baseline, faulty_names, is_whole
+                )
 
 
 def _baseline_problems(
-    experiment: Experiment, baseline: Mapping[str, Any], faulty_names: set[str]
+    experiment: Experiment, baseline: Mapping[str, Any], faulty_names: set[str], is_whole: bool
 ) -> Iterator[Problem]:
     problems = experiment.search_space.problems_with(baseline)
     for problem in problems:
         if problem.path not in faulty_names:
             yield Problem(f"baseline.{problem.path}".rstrip("."), problem.message)
-    if not problems and not faulty_names and experiment.trainable is None:
+    if not problems and not faulty_names and is_whole and experiment.trainable is None:
         try:
             experiment.settings(baseline)
         except ValidationError as error:  # values that are valid alone, but not together
@@ -82,6 +143,9 @@ def _scheduler_problems(experiment: Experiment) -> Iterator[Problem]:
 
 def _metric_problems(experiment: Experiment) -> Iterator[Problem]:
     if experiment.trainable is not None:
+        if experiment.metric.mode is None:
+            message = f"say which values of {shown(experiment.metric.name)} are better: min or max"
+            yield Problem("metric.mode", message)
         return
     regression = experiment.dataset.is_regression
     valid = ["val_loss"] if regression else ["val_accuracy", "val_loss"]
@@ -127,10 +191,11 @@ def _function_problems(path: str, reference: str) -> Iterator[Problem]:
         yield Problem(path, str(error))
 
 
-def _space_problems(experiment: Experiment) -> Iterator[Problem]:
+def _space_problems(experiment: Experiment, is_whole: bool) -> Iterator[Problem]:
     if isinstance(experiment.space, str):
         problems = list(_function_problems("space", experiment.space))
-        yield from problems or _drawing_problems(experiment)
+        if problems or is_whole:
+            yield from problems or _drawing_problems(experiment)
         return
     problems = condition_problems(experiment.space)
     problems.extend(_listing_problems(experiment.sampler.name, experiment.space))
@@ -140,9 +205,11 @@ def _space_problems(experiment: Experiment) -> Iterator[Problem]:
         for name, parameter in experiment.space.items():
             if name not in faulty:
                 problems.extend(_field_problems(experiment, experiment.space, name, parameter))
+    if not problems:  # so that every name is a field, and every condition sound
+        problems.extend(overlap_problems(experiment.space, experiment.trainable is not None))
     for problem in problems:
         yield Problem(f"space.{problem.path}".rstrip("."), problem.message)
-    if not problems:
+    if not problems and is_whole:
         yield from _drawing_problems(experiment)
 
 
@@ -175,12 +242,20 @@ def _field_problems(
         try:
             experiment.settings({**_enabling(space, name), name: value})
         except ValidationError as error:
-            yield from (Problem(f"{name}.{key}", p.message) for p in problems_of(error))
+            for problem in problems_of(error):
+                yield Problem(f"{name}.{key}", _with_field(problem, name))
         except ValueError as error:
             named = isinstance(parameter, Choice) and parameter.settings is not None
             yield Problem(f"{name}.{key}" if named else name, str(error))
             if not named:  # the name itself is no field
                 return
+
+
+def _with_field(problem: Problem, name: str) -> str:
+    """What is wrong with a configuration; with the field, where the parameter's name is none."""
+    field = problem.path.partition(".")[2]
+    is_named = not field or field == name.removeprefix("model.").removeprefix("train.")
+    return problem.message if is_named else f"{field}: {problem.message}"
 
 
 def _enabling(space: Mapping[str, Parameter], name: str) -> Params:
@@ -199,6 +274,7 @@ def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
     """Draw configurations and see that each is valid as a whole; the first bad one is told."""
     try:
         drawn = experiment.search_space.samples(50, seed=experiment.seed)
+        check_recordable(experiment.search_space.distributions)
     except Exception as error:
         yield Problem("space", f"the function failed: {type(error).__name__}: {error}")
         return
@@ -212,4 +288,7 @@ def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
             return
         except ValueError as error:
             yield Problem("space", f"{error} (with {params})")
+            return
+        for problem in drawn_overlaps(params) if isinstance(experiment.space, str) else ():
+            yield Problem(f"space.{problem.path}", problem.message)
             return

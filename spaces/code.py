@@ -2,59 +2,101 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
+from spaces.imports import absolute_reference, imported_files, parse_reference
 from spaces.problems import InputError, shown
+from spaces.project import Project, Stage, project_at
 
-
-def absolute_reference(reference: str, folder: Path) -> str:
-    """``my_code.py:train`` with the file's path made absolute, seen from ``folder``."""
-    file, _, function = reference.rpartition(":")
-    try:
-        return f"{(folder / file).resolve()}:{function}"
-    except (OSError, ValueError, RuntimeError):  # no path; ``load_function`` tells
-        return reference
+__all__ = ["absolute_reference", "code_files", "files_taken", "load_function"]
 
 
 def load_function(reference: str) -> Callable[..., Any]:
-    """Import the file that ``reference`` names and take the function from it.
-
-    The file's folder is put at the end of ``sys.path``, so that it can import its neighbours; one
-    that has the name of an installed package, or of one of ours, hides nobody's.
+    """Import the module that ``reference`` names, once in a process, and take the function from it.
 
     Args:
-        reference: ``path/to/file.py:function``.
+        reference: ``path/to/file.py:function`` or ``path/to/package.module:function``.
+
+    Returns:
+        The function; it and the generator that it may give find the world that they would find
+        outside, see ``spaces.project``.
 
     Raises:
         InputError: when the reference is no such pair, the file or function is not there, or
             the file cannot be imported.
     """
-    file, separator, function = reference.rpartition(":")
-    path = Path(file)
-    if not separator or path.suffix != ".py" or not function.isidentifier():
-        raise InputError(f"must look like my_code.py:function, got {shown(reference)}")
-    if not os.path.isfile(path):  # Path.is_file fails for a name that is too long
-        raise InputError(f"there is no file {file}")
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    spec = importlib.util.spec_from_file_location(f"user_code_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    parsed = parse_reference(reference)
+    project = project_at(parsed.root)
+    place = reference.rpartition(":")[0]
     try:
-        spec.loader.exec_module(module)
+        module = project.load(parsed)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, function, None)
+        raise InputError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+    found = getattr(module, parsed.function, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
+        project.forget()  # it may be mended, in a notebook
         raise InputError(
-            f"{file} has no function {shown(function)}; it has {', '.join(names) or 'none'}"
+            f"{place} has no function {shown(parsed.function)}; it has {', '.join(names) or 'none'}"
         )
-    return found  # type: ignore[no-any-return]
+    return _on_stage(found, project, parsed.file)
+
+
+def code_files(reference: str) -> list[Path]:
+    """The file of own code, and all of its project that it imports, by its source.
+
+    Raises:
+        InputError: when the reference names no file.
+    """
+    return imported_files(parse_reference(reference))
+
+
+def files_taken(reference: str, earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What own code has taken from its project in this process, and in earlier ones.
+
+    Args:
+        reference: the code.
+        earlier: what this function returned there.
+
+    Returns:
+        ``files``: modules and what it read, by their paths from the project's folder; ``folder``:
+        likewise, that in which it began.
+    """
+    project = project_at(parse_reference(reference).root)
+    files = {*map(str, project.modules()), *project.opened.files()}
+    paths = {Path(os.path.relpath(file, project.root)).as_posix() for file in files}
+    held = (earlier or {}).get("files", [])
+    folder = Path(os.path.relpath(project.opened.base, project.root)).as_posix()
+    return {"files": sorted({*paths, *held}), "folder": folder}
+
+
+def _on_stage(function: Callable[..., Any], project: Project, file: Path) -> Callable[..., Any]:
+    """The function, in the world of its own."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        stage = Stage(file)
+        with project.running(stage):
+            result = function(*args, **kwargs)
+        return _steps(result, project, stage) if isinstance(result, Generator) else result
+
+    return call
+
+
+def _steps(generator: Generator[Any], project: Project, stage: Stage) -> Generator[Any, None, Any]:
+    """A generator of own code: each of its steps in its own world."""
+    try:
+        while True:
+            with project.running(stage):
+                try:
+                    value = next(generator)
+                except StopIteration as end:
+                    return end.value
+            yield value
+    finally:
+        with project.running(stage):
+            generator.close()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -16,8 +17,10 @@ from pydantic import (
 )
 
 from spaces.code import load_function
+from spaces.directions import usual_mode
 from spaces.parameters import Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
+from spaces.recorded import RecordedSpace
 from spaces.sections import Section
 from spaces.settings import (
     MODELS,
@@ -28,6 +31,7 @@ from spaces.settings import (
     Size,
     Train,
     is_float_field,
+    named,
     set_fields,
 )
 from spaces.space import SearchSpace
@@ -40,8 +44,9 @@ _LONGEST_NAME = 100
 class Metric(Section):
     """What is compared: a metric of the epoch reports, at its last or at its best epoch.
 
-    Left out, ``name`` is val_accuracy (val_loss for a regression), and ``mode`` is min for names
-    that end with loss or error, else max. With your own code it is one of the metrics it yields.
+    Left out, ``name`` is val_accuracy (val_loss for a regression), and ``mode`` what is usual for
+    the name, such as min for a loss; for a name that is not known it must be given. With your own
+    code it is one of the metrics it yields.
     """
 
     name: str = ""
@@ -49,14 +54,18 @@ class Metric(Section):
     scope: Literal["last", "best"] = "last"
 
     def complete(self, is_regression: bool) -> Metric:
-        """The same metric with name and mode filled in."""
+        """The same metric with name and mode filled in; no mode where the name tells none."""
         name = self.name or ("val_loss" if is_regression else "val_accuracy")
-        mode = self.mode or ("min" if name.endswith(("loss", "error")) else "max")
-        return Metric(name=name, mode=mode, scope=self.scope)
+        return Metric(name=name, mode=self.mode or usual_mode(name), scope=self.scope)
 
     def better(self, a: float, b: float) -> bool:
         """Whether value ``a`` is strictly better than ``b``."""
         return a < b if self.mode == "min" else a > b
+
+    @property
+    def better_values(self) -> str:
+        """Which way is better, in words."""
+        return "lower is better" if self.mode == "min" else "higher is better"
 
 
 class Sampler(Section):
@@ -188,7 +197,7 @@ class Experiment(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     question: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    dataset: Dataset = Dataset(name="digits")
+    dataset: Annotated[Dataset, BeforeValidator(named)] = Dataset(name="digits")
     trainable: str | None = None
     isolate: bool = False
     model: Model = Mlp()
@@ -199,11 +208,11 @@ class Experiment(Section):
         dict[str, Parameter] | str, PlainValidator(_parse_space), PlainSerializer(_dump_space)
     ] = Field(default={})
     baseline: dict[str, Value] | None = None
-    metric: Annotated[Metric, AfterValidator(_complete_metric)] = Field(
+    metric: Annotated[Metric, BeforeValidator(named), AfterValidator(_complete_metric)] = Field(
         default=Metric(), validate_default=True
     )
-    sampler: Sampler = Sampler()
-    scheduler: Scheduler = Scheduler()
+    sampler: Annotated[Sampler, BeforeValidator(named)] = Sampler()
+    scheduler: Annotated[Scheduler, BeforeValidator(named)] = Scheduler()
     budget: Budget = Budget()
     resources: Resources = Resources()
     confirm: Confirm | None = None
@@ -220,6 +229,13 @@ class Experiment(Section):
         if isinstance(self.space, str):
             return SearchSpace(load_function(self.space))
         return SearchSpace(self.space)
+
+    def only_read(self) -> Experiment:
+        """The same for commands that only read a run: they never import a function as space."""
+        copy = self.model_copy()
+        if isinstance(self.space, str):
+            copy.search_space = RecordedSpace()
+        return copy
 
     def plain(self) -> dict[str, Any]:
         """The experiment as plain data, every default spelled out; a file may hold just this."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from spaces.checks import parse_experiment
 from spaces.code import absolute_reference
 from spaces.experiment import Experiment
+from spaces.notes import notes_on
 from spaces.problems import InputError, Problem, shown, unknown_name
+from spaces.settings import NAMED, named
 from spaces.text import MOST_LEVELS, dump_yaml, parse_yaml, read_mapping
 
 STUDIES = Path(__file__).parent / "studies"
@@ -21,12 +23,15 @@ def studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(STUDIES.glob("*.yaml"))}
 
 
-def load_experiment(spec: str | Path, changes: Sequence[str] = ()) -> Experiment:
+def load_experiment(
+    spec: str | Path, changes: Sequence[str] = (), note: Callable[[str], None] | None = None
+) -> Experiment:
     """Read an experiment file, or a ready-made study by its name.
 
     Args:
         spec: a path, or the name of a study.
         changes: settings that replace those of the file, each as ``a.b=value``.
+        note: is given a line for each thing that may not be what is meant.
 
     Raises:
         InputError: with every mistake in the file or the changes.
@@ -37,8 +42,7 @@ def load_experiment(spec: str | Path, changes: Sequence[str] = ()) -> Experiment
     is_file_name = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     missing = f"neither a file nor a study; {unknown_name('study', str(spec), studies())}"
     data = read_mapping(path, "there is no such file" if is_file_name else missing)
-    for change in changes:
-        set_path(data, change)
+    problems = list(_set_paths(data, changes))
     for key in ("trainable", "space"):
         if isinstance(data.get(key), str):
             data[key] = absolute_reference(data[key], path.parent)
@@ -49,9 +53,27 @@ def load_experiment(spec: str | Path, changes: Sequence[str] = ()) -> Experiment
     if isinstance(storage, str) and "://" not in storage:
         data["storage"] = _absolute(storage, "storage")
     try:
-        return parse_experiment(data)
+        experiment = parse_experiment(data)
     except InputError as error:
-        raise InputError(error.problems, source=str(spec)) from None
+        raise InputError([*problems, *error.problems], source=str(spec)) from None
+    if problems:
+        raise InputError(problems)
+    if note is not None:
+        for line in notes_on(experiment, data):
+            note(line)
+    return experiment
+
+
+def _set_paths(data: dict[str, Any], changes: Sequence[str]) -> Iterator[Problem]:
+    """Apply changes to the data of a file; what is wrong with any of them."""
+    for change in changes:
+        try:
+            set_path(data, change)
+        except InputError as error:
+            yield from (
+                Problem(f"--set: {p.path}" if p.path else "--set", p.message)
+                for p in error.problems
+            )
 
 
 def _absolute(path: str, place: str) -> str:
@@ -61,8 +83,15 @@ def _absolute(path: str, place: str) -> str:
         raise InputError([Problem(place, f"is no path: {error}, got {shown(path)}")]) from None
 
 
-def set_path(data: dict[str, Any], change: str) -> None:
+def set_path(
+    data: dict[str, Any], change: str, sections: Iterable[str] = tuple(Experiment.model_fields)
+) -> None:
     """Apply one ``a.b=value`` (the value in YAML) to the data of a file.
+
+    Args:
+        data: is changed.
+        change: a path and a value.
+        sections: what the file may hold.
 
     Raises:
         InputError: when the change has no ``=`` or its path leads nowhere.
@@ -78,11 +107,13 @@ def set_path(data: dict[str, Any], change: str) -> None:
     *parents, last = path.split(".")
     if len(parents) >= MOST_LEVELS:
         raise InputError(f"a path has at most {MOST_LEVELS} parts, got {shown(path)}", "--set")
-    if path.split(".")[0] not in Experiment.model_fields:
-        message = unknown_name("key", path.split(".")[0], Experiment.model_fields)
+    if path.split(".")[0] not in sections:
+        message = unknown_name("key", path.split(".")[0], sections)
         raise InputError([Problem(path, message)], source="--set")
     place: Any = data
     for depth, key in enumerate(parents):
+        if isinstance(place, dict) and key in NAMED:
+            place[key] = named(place.get(key, {}))
         place = place.setdefault(key, {}) if isinstance(place, dict) else _entry(place, key)
         if not isinstance(place, dict | list):
             here = ".".join(parents[: depth + 1])

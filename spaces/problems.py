@@ -94,4 +94,4 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> str:
     compared = valid if len(valid) <= _MOST_COMPARED else []
     close = difflib.get_close_matches(str(name)[:_LONGEST_VALUE], compared, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown {kind} {shown(name)}{hint}; valid: {', '.join(valid)}"
+    return f"unknown {kind} {shown(name)}{hint}; valid: {', '.join(valid) or 'there is none'}"

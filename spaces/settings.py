@@ -26,7 +26,10 @@ Size: TypeAlias = Annotated[int, Field(ge=1, le=10**9)]
 Location: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]  # a folder or a URI
 
 
-def _named(value: Any) -> Any:
+NAMED = {"dataset", "metric", "sampler", "scheduler", "init", "schedule"}
+
+
+def named(value: Any) -> Any:
     """``he`` is short for ``{name: he}``."""
     return {"name": value} if isinstance(value, str) else value
 
@@ -127,7 +130,7 @@ class Mlp(Section):
     family: Literal["mlp"] = "mlp"
     hidden: list[Size] = Field(default=[512], max_length=MOST_LAYERS)
     activation: Activation = "relu"
-    init: Annotated[Init, BeforeValidator(_named)] = Init()
+    init: Annotated[Init, BeforeValidator(named)] = Init()
     norm: Norm = "none"
     norm_groups: Size = 8
     dropout: Rate = 0.0
@@ -207,7 +210,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     norm_penalty: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = None
-    schedule: Annotated[Schedule, BeforeValidator(_named)] = Schedule()
+    schedule: Annotated[Schedule, BeforeValidator(named)] = Schedule()
 
     @model_validator(mode="after")
     def _check_rules(self) -> Train:
@@ -287,5 +290,5 @@ def _descend(place: Any, path: tuple[str, ...], value: Any) -> None:
         place[key] = value
     else:
         if not isinstance(place.get(key), dict | list):
-            place[key] = _named(place.get(key)) or {}
+            place[key] = named(place.get(key)) or {}
         _descend(place[key], rest, value)

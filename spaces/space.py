@@ -62,12 +62,26 @@ class SearchSpace:
                 problems.append(Problem(name, "is missing"))
         return problems
 
-    def check(self, trial: int, params: Mapping[str, Any]) -> None:
+    def distributions_of(self, params: Params) -> dict[str, BaseDistribution]:
+        """What each parameter of one configuration is drawn from."""
+        fixed = optuna.trial.FixedTrial(params)
+        self._define(fixed)  # type: ignore[arg-type]
+        return dict(fixed.distributions)
+
+    def check(self, trial: int, params: Mapping[str, Any], is_recorded: bool = False) -> None:
         """See that a trial that a journal holds is a point of this space.
+
+        Args:
+            trial: its number.
+            params: its configuration.
+            is_recorded: whether the journal says what a function drew them from; that was compared
+                as it was read, and the function is not asked again.
 
         Raises:
             InputError: when it is none.
         """
+        if is_recorded and not self.parameters:
+            return
         if problems := self.problems_with(params):
             raise InputError(f"trial {trial}: " + "; ".join(map(str, problems)))
 

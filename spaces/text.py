@@ -20,7 +20,7 @@ _SCALARS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null", "mer
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which also reads 1e-4 as a number and looks at the nodes first."""
+    """YAML's safe loader, with the numbers of YAML 1.2; it looks at the nodes first."""
 
     def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
         """Begin a list or mapping in brackets; each level makes the scanner slower."""
@@ -76,10 +76,25 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _check_scalar(node: yaml.ScalarNode) -> None:
-    if node.tag != _TAG + "str" and len(node.value) > _LONGEST_NUMBER:
-        raise _fault(node, f"a number has at most {_LONGEST_NUMBER} characters")
+    if node.tag != _TAG + "str":
+        if len(node.value) > _LONGEST_NUMBER:
+            raise _fault(node, f"a number has at most {_LONGEST_NUMBER} characters")
+        _check_versions(node)
     if re.search("[\ud800-\udfff]", node.value):
         raise _fault(node, "a text holds half of a surrogate pair")
+
+
+def _check_versions(node: yaml.ScalarNode) -> None:
+    """Refuse what YAML 1.1 reads as one value and YAML 1.2 as another."""
+    text = node.value
+    if _UNLIKE_NUMBERS.match(text):
+        plain = "a plain decimal number"
+    elif node.tag == _TAG + "bool" and text.lower() not in ("true", "false"):
+        plain = "true" if text.lower() in ("yes", "on") else "false"
+    else:
+        return
+    rule = "is one thing in YAML 1.1 and another in YAML 1.2"
+    raise _fault(node, f"{text} {rule}: write {plain}, or '{text}' in quotes for a text")
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
@@ -108,12 +123,14 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
+# 1e-4, -.5 and .5e3 are numbers in YAML 1.2, but not for PyYAML
+_FLOATS = re.compile(r"^[-+]?(\.\d+|\d[\d_]*(\.\d*)?[eE][-+]?\d+|\.\d+[eE][-+]?\d+)$")
+# 0123 (octal in YAML 1.1), 0o17 (in YAML 1.2), 0b11, 1:30 (to the base of 60)
+_UNLIKE_NUMBERS = re.compile(r"^[-+]?(0[\d_]+|0o[0-7]+|0b[01_]+|\d[\d_]*(:[\d_.]+)+)$")
+
 for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver(
-        _TAG + "float",
-        re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
-        list("-+0123456789"),
-    )
+    _kind.add_implicit_resolver(_TAG + "float", _FLOATS, list("-+.0123456789"))
+    _kind.add_implicit_resolver(_TAG + "int", re.compile(r"^[-+]?0(o[0-7]+|\d+)$"), list("-+0"))
 
 
 def parse_yaml(text: str) -> Any:

@@ -17,14 +17,24 @@ from search.environment import prepare_environment
 from search.replay import replay_run
 
 # CI tries the same examples each time; a developer's run goes on looking for new ones
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+hypothesis.settings.register_profile(
+    "shoal",
+    derandomize=bool(os.environ.get("CI")),
+    deadline=None,  # nor how fast examples are made: machines are shared, and time decides nothing
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("shoal")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keys_of_a_made_store() -> None:
+    """What a made-up object store takes; processes that Ray starts later inherit them."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import random
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from analysis.bundle import Bundle, write_bundle
 from analysis.events import Started, Tested
 from analysis.journal import Journal
 from analysis.run import RunFolder
+from analysis.trials import Trial
 from search.audit import Audit
 from search.candidates import best_configurations, race_among, verdict
 from search.coordinator import Coordinator
 from search.rerunning import Rerunner
 from search.trainings import Trainings
 from spaces.checks import parse_experiment
+from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from tests import made
 from tests.mutations import (
@@ -160,18 +163,30 @@ def make_runs(folder: Path) -> list[Path]:
         coordinator.resume()
         _play(coordinator, number, most_reports=12)
         coordinator.close("trials")
-        _confirm(coordinator, journal, RunFolder(run))
+        _confirm(coordinator, journal, RunFolder(run), inputs)
         journal.close()
         _set_times(run / "journal.jsonl")
         for trial in coordinator.trials:
             report = trial.scored(experiment.metric)
             epoch = 0 if report is None else report.epoch
-            Checkpoints(str(run / "checkpoints"), trial.number).save(epoch, _state(epoch))
+            state = _state(epoch, _weights(experiment, trial, inputs))
+            Checkpoints(str(run / "checkpoints"), trial.number).save(epoch, state)
         runs.append(run)
     return runs
 
 
-def _confirm(coordinator: Coordinator, journal: Journal, folder: RunFolder) -> None:
+def _weights(experiment: Experiment, trial: Trial, inputs: Data | None) -> Data:
+    """Those of a trial's built-in model; of own code, any."""
+    config = resolve(experiment, trial.params, trial.seed)
+    if inputs is None or not isinstance(config, TrainConfig):
+        return {"0.weight": torch.zeros(4, 2), "0.bias": torch.ones(4)}
+    shape = tuple(inputs["shape"])
+    return build_model(config.model, shape, inputs["outputs"], seed=0)[0].state_dict()
+
+
+def _confirm(
+    coordinator: Coordinator, journal: Journal, folder: RunFolder, inputs: Data | None
+) -> None:
     """Reruns of the best, a verdict, a reading of the test split, and one training of an audit."""
     experiment, trials = coordinator.experiment, coordinator.trials
     candidates = best_configurations(experiment, trials, top=2)
@@ -184,7 +199,8 @@ def _confirm(coordinator: Coordinator, journal: Journal, folder: RunFolder) -> N
         report = rerun.scored(experiment.metric)
         epoch = 0 if report is None else report.epoch
         place = folder.of_reruns.checkpoints(None)
-        Checkpoints(place, rerun.number).save(epoch, _state(epoch))
+        state = _state(epoch, _weights(experiment, rerun, inputs))
+        Checkpoints(place, rerun.number).save(epoch, state)
     found = verdict(experiment, race, rerunner.reruns.ended(race.wants, experiment.metric), trials)
     journal.append(found)
     journal.append(Tested(trial=0, metric="test_accuracy", seeds=[1, 2], scores=[0.5, math.nan]))
@@ -197,8 +213,7 @@ def _set_times(journal: Path) -> None:
     journal.write_text("".join(json.dumps(event) + "\n" for event in timed))
 
 
-def _state(epoch: int) -> Data:
-    weights = {"0.weight": torch.zeros(4, 2), "0.bias": torch.ones(4)}
+def _state(epoch: int, weights: Data) -> Data:
     own = {"net": weights, "steps": [1, 2.5, "x", None]}
     training = {"epoch": epoch, "kept": None, "model": weights, "state": own}
     return {"training": training, "reports": []}
@@ -226,7 +241,7 @@ def _play(coordinator: Trainings, seed: int, most_reports: int) -> None:
 def write_journal(rng: random.Random, folder: Path, runs: list[Path]) -> None:
     """The folder of a run, with its journal damaged."""
     run = rng.choice(runs)
-    (folder / "checkpoints").symlink_to(run / "checkpoints")
+    shutil.copytree(run / "checkpoints", folder / "checkpoints")
     content = (run / "journal.jsonl").read_bytes()
     if rng.random() < 0.4:
         content = damage(content, rng)
@@ -251,7 +266,7 @@ def write_checkpoints(rng: random.Random, folder: Path, runs: list[Path]) -> Non
     run = rng.choice(runs)
     (folder / "journal.jsonl").write_bytes((run / "journal.jsonl").read_bytes())
     for file in (run / "checkpoints").rglob("*.pt"):
-        state = _state(int(file.stem.removeprefix("epoch-")))
+        state = Checkpoints(str(file.parents[1]), int(file.parent.name)).load()
         buffer, is_damaged = io.BytesIO(), rng.random() < 0.6
         torch.save(state if is_damaged else rearrange(state, rng), buffer)
         payload = _repacked(buffer.getvalue(), rng) if is_damaged else buffer.getvalue()

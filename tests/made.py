@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from analysis.chain import split
 from analysis.events import Created, Started
-from analysis.journal import Journal
+from analysis.journal import Journal, replay
+from analysis.trials import Trials
 from search.coordinator import Coordinator
 from search.trainings import Trainings
 from spaces.checks import parse_experiment
@@ -31,7 +33,7 @@ def experiment(**changes: Any) -> Experiment:
 
 def started(experiment: Experiment) -> Started:
     """The first event of a run."""
-    return Started(spec=experiment.plain(), versions={}, host="here")
+    return Started(spec=experiment.plain(), versions={}, host="here", divergence="known_losses")
 
 
 def coordinator(folder: Path, **changes: Any) -> Coordinator:
@@ -40,6 +42,20 @@ def coordinator(folder: Path, **changes: Any) -> Coordinator:
     coordinator = Coordinator(made, Journal(folder / "journal.jsonl"))
     coordinator.start(started(made))
     return coordinator
+
+
+def unchain(journal: Path) -> None:
+    """Take the hashes out of a journal, as an earlier version would have written it."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(split(line)[0] + b"\n" for line in lines))
+
+
+def checked_journal(path: Path) -> Journal:
+    """A journal whose events are checked and taken in as those of a search are."""
+    journal, trials = Journal(path), Trials()
+    replay(path, trials.apply)
+    journal.check = trials.apply
+    return journal
 
 
 def created_line(trial: int) -> str:

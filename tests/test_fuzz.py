@@ -92,8 +92,8 @@ def look(folder: Path) -> None:
     rows = best_of(trials, experiment.metric, top=5)
     print_json([status, rows])
     out = _out()
-    print_status(status, out)
-    out.print(best_table(rows))
+    print_status(status, experiment.metric, out)
+    out.print(best_table(rows, experiment.metric))
 
 
 def tell(folder: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_users_code_is_imported_in_one_place() -> None:
         for function, _ in calls(path)
         if function.rpartition(".")[2] in words
     }
-    assert found == {"spaces/code.py"}
+    assert found == {"spaces/project.py"}
 
 
 @pytest.mark.parametrize("pickler", ["pickle", "torch", "old torch"])
@@ -223,15 +223,35 @@ def test_a_run_is_looked_at_without_its_code(tmp_path: Path) -> None:
     read_config(tmp_path / "bundle", [])
 
 
-def test_a_function_as_space_is_asked_only_by_what_needs_the_space(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+READERS = [
+    *(["status"], ["status", "--json"], ["best"], ["replay"], ["rebuild"], ["clean"]),
+    *(["compare", "--by", "x"], ["table", "-o", "trials.csv"], ["export", "-o", "bundle"]),
+    *(["report", "--format", kind] for kind in ("html", "md", "csv", "json")),
+]
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["now", "without distributions"])
+def test_reading_a_run_whose_space_is_a_function_imports_nothing(
+    elsewhere: Path, is_old: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = damaged.make_runs(tmp_path)[5]
-    (run / "own.py").write_text("raise RuntimeError('imported')")
-    assert main(["status", str(run)]) == main(["best", str(run)]) == 0
-    for command in ("rebuild", "replay", "resume"):
-        assert main([command, str(run)]) == 2
-        assert "cannot be imported: RuntimeError: imported" in capsys.readouterr().err
+    run = damaged.make_runs(elsewhere.parent)[5]
+    lines = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    drawn = [line["distributions"] for line in lines if line["event"] == "created"]
+    assert drawn
+    assert all(held["x"]["name"] == "FloatDistribution" for held in drawn)
+    if is_old:
+        plain = [{k: v for k, v in line.items() if k != "distributions"} for line in lines]
+        (run / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in plain))
+    (run / "own.py").write_text("open('imported', 'w')\nraise RuntimeError('imported')\n")
+    for name, *flags in READERS:
+        assert main([name, str(run), *flags]) == 0, capsys.readouterr().err
+    assert not list(elsewhere.parent.rglob("imported"))
+    for command in (["resume"], ["confirm"], ["audit"], ["replay", "--proposals"]):
+        capsys.readouterr()
+        assert main([command[0], str(run), *command[1:]]) == 2
+        told = capsys.readouterr().err
+        named = told.index(f"runs your code: {run}/own.py")
+        assert named < told.index("cannot be imported: RuntimeError: imported")
 
 
 def test_only_the_named_file_is_imported(elsewhere: Path) -> None:

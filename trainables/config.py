@@ -24,7 +24,8 @@ class TrainConfig(Section):
     initialisation, batch order and dropout; ``split_seed`` the cut of the validation split, the
     same for every trial of a search; ``threads`` are torch's CPU threads; ``device`` is cpu, or
     auto: a GPU where there is one for it. ``diagnostics``: every report says how signal and
-    gradient travel through the layers.
+    gradient travel through the layers. ``final``: it is trained on the training and the validation
+    split together, and no report has a validation score.
     """
 
     dataset: Dataset
@@ -38,6 +39,7 @@ class TrainConfig(Section):
     threads: Threads
     device: Device = "auto"
     diagnostics: bool = False
+    final: bool = False
 
 
 class CodeConfig(Section):

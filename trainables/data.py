@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from spaces.problems import InputError
 from spaces.sections import Section
 from spaces.settings import Dataset, PixelScale, Size
+from trainables.image_folder import validation_folder
 from trainables.sources import Array, Split, data_root, known_classes, known_shape, read
 
 
@@ -72,7 +73,9 @@ class Data:
     def fingerprint(self) -> dict[str, dict[str, int | str]]:
         """Of each split how many samples it has, and the SHA-256 of its inputs and targets."""
         splits = {"training": self.train, "validation": self.validation}
-        return {name: {"samples": len(s), "sha256": _digest(s)} for name, s in splits.items()}
+        return {
+            name: {"samples": len(s), "sha256": _digest(s)} for name, s in splits.items() if len(s)
+        }
 
 
 def _digest(split: Split) -> str:
@@ -86,19 +89,20 @@ def _digest(split: Split) -> str:
     return digest.hexdigest()
 
 
-def load_data(settings: Dataset, split_seed: int) -> Data:
+def load_data(settings: Dataset, split_seed: int, download: bool = True) -> Data:
     """Read the training split, cut validation from it and fix the normalisation.
 
     Args:
         settings: which data.
         split_seed: drives the cut and the choice of a subset.
+        download: whether to fetch what is not there.
 
     Raises:
         InputError: when the data is not there, or does not fit the settings.
     """
-    whole, names = read(settings, "train")
+    whole, names = read(settings, "train", download)
     validation = None
-    if settings.name == "image_folder" and (data_root(settings) / "val").is_dir():
+    if settings.name == "image_folder" and validation_folder(data_root(settings)) is not None:
         validation, _ = read(settings, "val")
     rows = np.arange(len(whole))
     if settings.subset is not None and settings.subset < len(whole):
@@ -110,6 +114,17 @@ def load_data(settings: Dataset, split_seed: int) -> Data:
     train = whole.take(rows)
     mean, std = _scale(settings, train)
     return Data(train, validation, names, mean, std)
+
+
+def joined(settings: Dataset, data: Data) -> Data:
+    """The same data with the validation split in the training split, and none to validate on."""
+    inputs, targets = (
+        np.concatenate([getattr(data.train, part), getattr(data.validation, part)])
+        for part in ("inputs", "targets")
+    )
+    train = Split(inputs, targets)
+    mean, std = _scale(settings, train)
+    return Data(train, train.take(np.arange(0)), data.class_names, mean, std)
 
 
 def load_test(settings: Dataset) -> Split:

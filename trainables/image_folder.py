@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from spaces.problems import InputError, unknown_name
+from spaces.problems import InputError, printable, unknown_name
 from spaces.settings import Dataset
-from trainables.pictures import read_picture
+from trainables.pictures import picture_endings, read_picture
 from trainables.sources import Array, Split, data_root
+
+VALIDATION_FOLDERS = ("val", "validation", "valid", "dev")
+
+
+def validation_folder(root: Path) -> Path | None:
+    """The folder with the validation split, by whichever of its usual names; None without one.
+
+    Raises:
+        InputError: when there are several.
+    """
+    found = [root / name for name in VALIDATION_FOLDERS if (root / name).is_dir()]
+    if len(found) > 1:
+        names = " and ".join(f"{folder.name}/" for folder in found)
+        raise InputError(f"dataset.root: {root} has {names}; keep one, for validation")
+    return found[0] if found else None
 
 
 def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, ...]]:
     """Read ``root/part/<class>/<image>`` into one array.
 
     Grey images become RGB. With ``image_size`` every image is resized to that many pixels square;
-    without it all must have the size of the first.
+    without it all must have the size of the first. What is hidden or no picture is skipped, with a
+    warning that counts it.
 
     Args:
         settings: the dataset section.
@@ -28,21 +47,15 @@ def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, .
     Raises:
         InputError: when the folder is not there, holds no images, or their sizes differ.
     """
-    from torchvision.datasets import ImageFolder
-
-    folder = data_root(settings) / part
-    if not folder.is_dir():
-        raise InputError(f"dataset.root: there is no folder {folder}")
-    try:
-        listing = ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        raise InputError(f"dataset.root: {error}") from None
-    names = _class_names(data_root(settings) / "train")
-    if not set(listing.classes) <= set(names):
-        strange = sorted(set(listing.classes) - set(names))[0]
-        raise InputError(f"dataset.root: {folder}: {unknown_name('class', strange, names)}")
-    files, classes = zip(*listing.samples, strict=True)
-    targets = [names.index(listing.classes[number]) for number in classes]
+    root = data_root(settings)
+    folder = (validation_folder(root) if part == "val" else None) or root / part
+    names = tuple(entry.name for entry in _class_folders(root / "train"))
+    listed = _pictures(folder)
+    if strange := sorted(listed.keys() - set(names)):
+        message = unknown_name("class", strange[0], names)
+        raise InputError(f"dataset.root: {folder}: {message}")
+    files = [file for held in listed.values() for file in held]
+    targets = [names.index(name) for name, held in listed.items() for _ in held]
     first = _read(files[0], settings.image_size)
     images = np.empty((len(files), *first.shape), dtype=np.uint8)
     for row, file in enumerate(files):
@@ -57,11 +70,56 @@ def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, .
     return Split(images, np.asarray(targets, dtype=np.int64)), names
 
 
-def _class_names(train: Path) -> tuple[str, ...]:
-    """The classes and their numbers are those of ``train/``; the other parts may lack some."""
-    if not train.is_dir():
-        raise InputError(f"dataset.root: there is no folder {train}")
-    return tuple(sorted(entry.name for entry in train.iterdir() if entry.is_dir()))
+def _class_folders(folder: Path) -> list[os.DirEntry[str]]:
+    """The folders of the classes, in the order of their names."""
+    if not folder.is_dir():
+        raise InputError(f"dataset.root: there is no folder {folder}")
+    with os.scandir(folder) as entries:
+        held = [entry for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
+    return sorted(held, key=lambda entry: entry.name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _pictures(folder: Path) -> dict[str, list[str]]:
+    """The pictures of each class, those in folders below too, in the order of their names.
+
+    Raises:
+        InputError: when a class has none, or there is no class.
+    """
+    found: dict[str, list[str]] = {entry.name: [] for entry in _class_folders(folder)}
+    loose = sorted(set(os.listdir(folder)) - found.keys())
+    hidden = [name for name in loose if _is_hidden(name)]
+    others = [name for name in loose if not _is_hidden(name)]
+    endings = tuple(picture_endings())
+    for name, pictures in found.items():
+        for place, files in sorted(_walk(folder / name, hidden)):
+            pictures += [f"{place}/{file}" for file in files if file.lower().endswith(endings)]
+            others += [file for file in files if not file.lower().endswith(endings)]
+        if not pictures:
+            raise InputError(f"dataset.root: there is no picture in {folder / name}")
+    if not found:
+        raise InputError(f"dataset.root: there is no folder of a class in {folder}")
+    _tell_skipped(folder, hidden, others)
+    return found
+
+
+def _walk(folder: Path, hidden: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder with its files in order, without what is hidden, which is noted."""
+    for place, folders, files in os.walk(folder, followlinks=True):
+        hidden += [name for name in (*folders, *files) if _is_hidden(name)]
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        yield place, sorted(name for name in files if not _is_hidden(name))
+
+
+def _tell_skipped(folder: Path, hidden: list[str], others: list[str]) -> None:
+    kinds = (("hidden", hidden), ("no pictures in the folder of a class", others))
+    counts = [f"{len(held)} {kind} (such as {held[0]})" for kind, held in kinds if held]
+    if counts:
+        message = f"{folder}: files and folders skipped: {', '.join(counts)}"
+        warnings.warn(printable(message), stacklevel=2)
 
 
 def _read(file: str, size: int | None) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from spaces.settings import Block, Convnet, Mlp
 from trainables.layers import ACTIVATIONS, DropConnect, Dropout, Noise, init_weights, make_norm
 
 MOST_WEIGHTS = 10**10
+_REPORTS_BYTES = 64 * 2**20  # earlier versions kept those of all epochs in a checkpoint
 
 
 def build_model(
@@ -70,6 +72,16 @@ def _assemble(
 def count_parameters(model: nn.Module) -> int:
     """The number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def most_state_bytes(model: nn.Module) -> int:
+    """More than a checkpoint of a training takes.
+
+    It has the weights, those of the best epoch, at most three numbers per weight of the optimizer,
+    and reports.
+    """
+    tensors: Iterable[torch.Tensor] = model.state_dict().values()
+    return _REPORTS_BYTES + 6 * sum(t.numel() * t.element_size() for t in tensors)
 
 
 def _add_blocks(

@@ -1,22 +1,27 @@
-"""The user's own training code: a generator that yields the metrics of each epoch."""
+"""The user's own training code: a function that yields the metrics of each epoch."""
 
 from __future__ import annotations
 
 import copy
 import math
 import random
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from spaces.code import load_function
-from trainables.checkpoints import check_savable
+from spaces.problems import shown, unknown_name
 from trainables.config import CodeConfig
+from trainables.own_folder import OwnFolder
+from trainables.saved_state import checked_state, with_arrays, without_arrays
 from trainables.training import EpochReport
+
+_METRICS_RULE = "each epoch must yield a mapping of metric names to numbers"
 
 
 @dataclass
@@ -24,35 +29,47 @@ class Context:
     """What the user's generator is given beside its configuration.
 
     ``device``: where to train. ``seed``: this trial's own. ``max_epochs``: how many epochs there
-    can be. ``gpu_ids``: the GPUs that Ray gave this trial. ``epoch``: epochs already done, 0 unless
-    resumed. ``state``: what was last saved, None unless resumed; ``state_epoch``: its epoch.
+    can be. ``gpu_ids``: the GPUs that Ray gave this trial. ``trial``: its number, 0 where there is
+    no search. ``epoch``: epochs already done, 0 unless resumed. ``state``: what was last saved,
+    None unless resumed; ``state_epoch``: its epoch. ``folder``: for files of this trial's own.
     """
 
     device: torch.device
     seed: int
     max_epochs: int
     gpu_ids: tuple[str, ...] = ()
+    trial: int = 0
     state: Any = None
     state_epoch: int = 0
     _epoch: int = 0
+    _folder: OwnFolder = field(default_factory=lambda: OwnFolder(None))
 
     @property
     def epoch(self) -> int:
         """Epochs done; they are counted here, by the yields."""
         return self._epoch
 
+    @property
+    def folder(self) -> Path:
+        """A folder of this trial's own in the run's, made when it is first asked for.
+
+        Raises:
+            StorageError: when it can't be made on this machine.
+        """
+        return self._folder.path()
+
     def save(self, state: Any) -> None:
         """Keep a state to resume from; call it before the ``yield`` of the epoch it belongs to.
 
         Args:
-            state: tensors, numbers, texts, and lists and dicts of them; such as state_dicts.
+            state: tensors, NumPy arrays, numbers, texts, and lists and dicts of them; such as
+                state_dicts. It comes back as it was, but single numbers of NumPy's as Python's.
 
         Raises:
-            TypeError: when the first state saved holds anything else.
+            TypeError: when it holds anything else, with the place where that stands.
         """
-        if self.state is None:
-            check_savable(state)
-        self.state = copy.deepcopy(state)  # the code goes on to change its tensors in place
+        plain = checked_state(state)
+        self.state = copy.deepcopy(plain)  # the code goes on to change its tensors in place
         self.state_epoch = self.epoch + 1
 
 
@@ -65,14 +82,24 @@ class CodeTraining:
         config: the settings, with the reference to the code.
         device: where it shall train.
         gpu_ids: the GPUs that Ray gave it.
+        trial: its number in the search.
+        folder: for files of its own; left out, one that goes with this object.
     """
 
     def __init__(
-        self, config: CodeConfig, device: torch.device, gpu_ids: tuple[str, ...] = ()
+        self,
+        config: CodeConfig,
+        device: torch.device,
+        gpu_ids: tuple[str, ...] = (),
+        trial: int = 0,
+        folder: OwnFolder | None = None,
     ) -> None:
         self.config = config
-        self._context = Context(device, config.seed, config.max_epochs, gpu_ids)
-        self._generator: Generator[dict[str, float]] | None = None
+        self._context = Context(device, config.seed, config.max_epochs, gpu_ids, trial)
+        if folder is not None:
+            self._context._folder = folder
+        self._generator: Generator[Any, None, Any] | None = None
+        self._is_over = False  # the code has returned its only report
         self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
     @property
@@ -84,19 +111,33 @@ class CodeTraining:
         return self
 
     def __next__(self) -> EpochReport:
-        if self.epoch >= self.config.epochs:
+        if self._is_over or self.epoch >= self.config.epochs:
             raise StopIteration
+        metrics = _checked(self._next_yield())
+        self._context._epoch += 1
+        self._keep_best(metrics)
+        return EpochReport(self.epoch, metrics, is_last=self._is_over)
+
+    def _next_yield(self) -> Any:
+        """What the code yields next, or the one dict that it returns instead."""
         if self._generator is None:
             _seed_everything(self.config.seed)
             train = load_function(self.config.trainable)
-            self._generator = train(dict(self.config.settings), self._context)
-            if not isinstance(self._generator, Generator):
-                kind = type(self._generator).__name__
-                raise TypeError(f"{self.config.trainable} must be a generator, it gave {kind}")
-        metrics = _checked(next(self._generator))
-        self._context._epoch += 1
-        self._keep_best(metrics)
-        return EpochReport(self.epoch, metrics)
+            given = train(dict(self.config.settings), self._context)
+            if isinstance(given, dict):
+                self._is_over = True
+                return given
+            if not isinstance(given, Generator):
+                rule = "must yield the metrics of each epoch, or return those of a single one"
+                raise TypeError(f"{self.config.trainable} {rule}; it gave {shown(given)}")
+            self._generator = given
+        try:
+            return next(self._generator)
+        except StopIteration as end:
+            if self.epoch or not isinstance(end.value, dict):
+                raise
+            self._is_over = True  # a generator that returned before its first yield
+            return end.value
 
     def _keep_best(self, metrics: dict[str, float]) -> None:
         """With ``metric.scope: best``, keep the state of the best epoch, if one was saved then."""
@@ -115,13 +156,20 @@ class CodeTraining:
     def state_dict(self) -> dict[str, Any]:
         """What the code saved last, and after how many epochs it did."""
         context = self._context
-        return {"epoch": context.state_epoch, "state": context.state, "kept": self._kept}
+        state = {"epoch": context.state_epoch, "state": context.state, "kept": self._kept}
+        return {name: without_arrays(held) for name, held in state.items()}
+
+    @staticmethod
+    def epoch_of(state: dict[str, Any]) -> int:
+        """The epoch after which a saved state goes on: 0 where the code had saved none."""
+        epoch: int = state["epoch"] if state["state"] is not None else 0
+        return epoch
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; without one, from the start."""
-        context, self._kept = self._context, state["kept"]
-        context.state = state["state"]
-        context._epoch = context.state_epoch = state["epoch"] if context.state is not None else 0
+        context, self._kept = self._context, with_arrays(state["kept"])
+        context.state = with_arrays(state["state"])
+        context._epoch = context.state_epoch = self.epoch_of(state)
 
     def close(self) -> None:
         """Let the generator run its ``finally`` blocks."""
@@ -133,7 +181,7 @@ def state_at(state: dict[str, Any], epoch: int) -> Any:
     """What the user's code had saved at ``epoch``, from a ``state_dict``; None when it had not."""
     for held in (state["kept"], state):
         if held is not None and held["epoch"] == epoch:
-            return held["state"]
+            return with_arrays(held["state"])
     return None
 
 
@@ -144,22 +192,44 @@ def _seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def absent_metric(name: str, epoch: int, metrics: Iterable[str]) -> str:
+    """What is wrong with a report that has not the metric of the search.
+
+    Args:
+        name: the metric's.
+        epoch: the report's.
+        metrics: that it has.
+    """
+    if epoch == 1:
+        rule = "each epoch must yield the metric of the search"
+        return f"metric.name: {unknown_name('metric', name, metrics)}; {rule}"
+    return (
+        f"{name}, the metric of the search, is absent at epoch {epoch}, but was there before; "
+        f"each epoch must yield it, for any of them may decide. It yielded {', '.join(metrics)}"
+    )
+
+
 def _checked(metrics: Any) -> dict[str, float]:
-    rule = "each epoch must yield a mapping of metric names to numbers"
     if not isinstance(metrics, dict):
-        raise TypeError(f"{rule}, got {metrics!r}")
-    for name, value in metrics.items():
-        if not isinstance(value, Real) and not (hasattr(value, "numel") and value.numel() == 1):
-            raise TypeError(f"{rule}, got {name}: {value!r}")
-    return {_written(name): _number(value) for name, value in metrics.items()}
+        raise TypeError(f"{_METRICS_RULE}, got {shown(metrics)}")
+    return {_written(name): _number(name, value) for name, value in metrics.items()}
 
 
 def _written(name: Any) -> str:
     return str(name).encode(errors="backslashreplace").decode()
 
 
-def _number(value: Any) -> float:
+def _number(name: Any, value: Any) -> float:
+    """One number as a float: Python's, NumPy's, or that of an array or tensor of one element."""
+    plain = value
+    if not isinstance(value, Real) and hasattr(value, "item"):
+        try:
+            plain = value.item()
+        except (TypeError, ValueError, RuntimeError):  # it has more than one element
+            plain = None
+    if not isinstance(plain, Real):
+        raise TypeError(f"{_METRICS_RULE}, got {name}: {shown(value)}")
     try:
-        return float(value)
+        return float(plain)
     except OverflowError:
         return math.inf

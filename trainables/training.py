@@ -31,12 +31,13 @@ class EpochReport:
     val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step); with
     ``diagnostics`` the measures of ``trainables.probes`` for each layer.
     ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
-    whole training.
+    whole training. ``is_last``: the user's own code said that there will be none after it.
     """
 
     epoch: int
     metrics: dict[str, float]
     steps: list[tuple[int, float]] = field(default_factory=list)
+    is_last: bool = False
 
 
 class Training:
@@ -79,7 +80,7 @@ class Training:
         losses, steps, hits, gradient_norm = self._train_epoch()
         finite = math.isfinite(losses)
         metrics = {"train_loss": losses}
-        validation = self.evaluate() if finite else self._no_scores()
+        validation = {} if self.config.final else self.evaluate() if finite else self._no_scores()
         if self._is_classification:
             metrics["train_accuracy"] = hits if finite else math.nan
         metrics |= {f"val_{name}": value for name, value in validation.items()}
@@ -203,7 +204,9 @@ class Training:
 
     def _keep_best(self, metrics: dict[str, float]) -> None:
         metric = self.config.metric
-        if metric.scope != "best" or not math.isfinite(value := metrics[metric.name]):
+        if metric.scope != "best" or self.config.final:
+            return
+        if not math.isfinite(value := metrics[metric.name]):
             return
         if self._kept is None or metric.better(value, self._kept["value"]):
             weights = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
@@ -224,6 +227,12 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "kept": self._kept,
         }
+
+    @staticmethod
+    def epoch_of(state: dict[str, Any]) -> int:
+        """The epoch after which a saved state goes on."""
+        epoch: int = state["epoch"]
+        return epoch
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that ``state_dict`` gave for the same configuration."""

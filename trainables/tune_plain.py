@@ -5,45 +5,64 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
-import io
+import os
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import ray
 import torch
 from ray import tune
 
-from spaces.code import absolute_reference
-from trainables.checkpoints import Checkpoints, StorageError
+from spaces.code import files_taken
+from spaces.project import restore_path
+from trainables.checkpoints import MOST_BYTES, Checkpoints, StorageError
 from trainables.config import AnyConfig, CodeConfig, parse_config
 from trainables.data import Data
+from trainables.models import most_state_bytes
 from trainables.own_code import CodeTraining
+from trainables.own_folder import OwnFolder
+from trainables.streams import Printing
 from trainables.training import EpochReport, Training
+from trainables.watchdog import Watchdog
 
-_STDERR = 2  # the file descriptor: sys.stderr is redirected while the code runs
+
+@dataclass(frozen=True)
+class Origin:
+    """A trial that another training takes on: where its checkpoints lie, and what it reported."""
+
+    checkpoints: str
+    trial: int
+    reports: tuple[EpochReport, ...]
 
 
 @dataclass(frozen=True)
 class Assignment:
     """What a worker is told about its trial.
 
-    ``config``: plain data of the resolved settings. ``reported``: epochs that the journal already
-    has. ``checkpoints``: folder or URI under which the trials' checkpoints lie. ``origin``: another
-    such place, and the trial there from which to begin while there is none of its own.
-    ``log_file``: where what the code prints goes, if that folder is there on the worker's machine.
+    ``config``: plain data of the resolved settings. ``reported``: epochs that the journal has as
+    the worker begins, or begins again. ``checkpoints``: folder or URI under which the trials'
+    checkpoints lie. ``origin``: another such place, the trial there from which to begin while there
+    is none of its own, and what that one reported. ``project``: the folder of the user's own code,
+    on the driver's machine. ``log_file``: where what the code prints goes, if that folder is there
+    on the worker's machine. ``files``: the run's folder, and below it that of this trial for files
+    of its own, and of the trial in ``origin``. ``directory``: where the user's own code runs,
+    unless it was shipped to a cluster.
     """
 
     trial: int
     config: dict[str, Any]
     reported: int
     checkpoints: str
-    origin: tuple[str, int] | None
+    origin: Origin | None
+    project: str | None
     log_file: str
+    files: tuple[str, str, str | None]
     epoch_timeout_seconds: float | None
+    directory: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +71,8 @@ class Outcome:
 
     ``report`` is None when the training had ended before; ``error`` is the traceback of an
     exception in it; ``fault`` is what the whole search can't go on without: a storage, room on a
-    disk. ``printed`` is what the code printed meanwhile, unless it is in the log.
+    disk. ``printed`` is what the code printed meanwhile, unless it is in the log; ``notes`` are
+    lines for the one who searches.
     """
 
     report: EpochReport | None
@@ -60,25 +80,14 @@ class Outcome:
     printed: str
     error: str | None = None
     fault: str | None = None
-
-
-class _Log(io.TextIOWrapper):
-    """A log that loses lines where its disk is full, for a training is worth more than its log."""
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            super().write(text)
-        return len(text)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            super().close()
+    notes: tuple[str, ...] = ()
 
 
 class PlainWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
     _training: Training | CodeTraining | None = None
+    _watchdog: Watchdog | None = None
 
     def setup(self, config: dict[str, Any], data: Data | None = None) -> None:
         """Take the first trial.
@@ -87,30 +96,38 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             config: ``{"assignment": …}``.
             data: the dataset, from Ray's object store; None for the user's own code.
         """
+        restore_path()
         self._data = data
+        self._remove_empty_folder()
+        self._printing = Printing()
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial; its process and the data on its device stay."""
         self.cleanup()
+        self._remove_empty_folder()
         self._take(new_config)
         return True
+
+    def _remove_empty_folder(self) -> None:
+        """Remove what Tune makes for a trial on each node; nothing is ever put into it."""
+        with contextlib.suppress(OSError):
+            Path(self.logdir).rmdir()
 
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
         if self._training is not None:
-            with (
-                self._open_log() as log,
-                contextlib.redirect_stdout(log),
-                contextlib.suppress(Exception),
-            ):
+            with contextlib.suppress(Exception):
                 self._training.close()
         self._training = None
+        self._printing.close()
 
     def _take(self, config: dict[str, Any]) -> None:
         self._assignment: Assignment = config["assignment"]
+        self._printing.open(self._assignment.log_file)
         self._unsent: deque[EpochReport] = deque()
-        self._reports: list[EpochReport] = []
+        self._notes: list[str] = []
+        self._code: dict[str, Any] | None = None
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, or hand in again a report that may have been lost on its way.
@@ -119,9 +136,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         a disk is let out, so that Tune starts the trial again in a fresh process.
         """
         report = checkpoint = error = fault = None
-        log = self._open_log()
         try:
-            with self._watched(log):
+            with self._watched():
                 report, checkpoint = self._next_report()
         except StorageError as no_storage:
             fault = str(no_storage)
@@ -129,30 +145,25 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             if is_short_of_room(exception):
                 raise
             error = traceback.format_exc()
-        printed = log.getvalue() if isinstance(log, io.StringIO) else ""
-        log.close()
-        return {"outcome": Outcome(report, checkpoint, printed, error, fault)}
+        notes, self._notes = tuple(self._notes), []
+        printed = self._printing.take()
+        return {"outcome": Outcome(report, checkpoint, printed, error, fault, notes)}
 
     @contextlib.contextmanager
-    def _watched(self, log: TextIO) -> Iterator[None]:
-        """What is printed goes to the log; an epoch that takes too long ends the process."""
+    def _watched(self) -> Iterator[None]:
+        """An epoch that takes too long ends the process."""
         timeout = self._assignment.epoch_timeout_seconds
         if timeout is not None:
-            file = _STDERR if isinstance(log, io.StringIO) else log.fileno()
+            file = self._printing.traces_to
             faulthandler.dump_traceback_later(timeout, exit=True, file=file)
+            self._watchdog = self._watchdog or Watchdog()
+            self._watchdog.begin(timeout, self._assignment.log_file)
         try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                yield
+            yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-    def _open_log(self) -> TextIO:
-        """The trial's log, line by line; or a buffer where it can't be written from here."""
-        try:
-            file = open(self._assignment.log_file, "ab")  # noqa: SIM115 (closed by the wrapper)
-            return _Log(file, "utf-8", "backslashreplace", line_buffering=True)
-        except OSError:
-            return io.StringIO()
+            if self._watchdog is not None:
+                self._watchdog.end()
 
     def _next_report(self) -> tuple[EpochReport | None, str | None]:
         """The next report, or None at the end, and the path of its checkpoint."""
@@ -167,56 +178,111 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             return None, None
         if self._training.config.metric.name not in report.metrics:
             return report, None  # the search refuses it, and no checkpoint shall bring it back
-        self._reports.append(report)
-        state = self._training.state_dict()
-        reports = [asdict(report) for report in self._reports]
-        path = self._checkpoints.save(report.epoch, {"training": state, "reports": reports})
-        return report, path
+        # the driver has every earlier report, or it would not have asked for this epoch
+        state = {"training": self._training.state_dict(), "reports": [asdict(report)]}
+        if isinstance(self._training, CodeTraining):
+            self._code = files_taken(self._training.config.trainable, self._code)
+            state["code"] = self._code
+        return report, self._checkpoints.save(report.epoch, state)
 
     def _start(self) -> None:
         """Set the process up for this trial and go on from its newest checkpoint, if any."""
         config = parse_config(self._assignment.config)
         if isinstance(config, CodeConfig):
-            config = config.model_copy(update={"trainable": code_here(config.trainable)})
+            here = code_here(config.trainable, self._assignment.project)
+            config = config.model_copy(update={"trainable": here})
+            _enter(self._assignment.directory)
         torch.set_num_threads(config.threads)
-        self._checkpoints = Checkpoints(self._assignment.checkpoints, self._assignment.trial)
-        self._checkpoints.check_root()
-        self._training = make_training(config, self._data, *_device_of_this_process(config))
-        saved = self._checkpoints.load()
-        if saved is None and self._assignment.origin is not None:
-            saved = Checkpoints(*self._assignment.origin).load()
-        if saved is None:
+        run, name, begun = self._assignment.files
+        folder = OwnFolder(Path(run), name, begun)
+        device, gpu_ids = _device_of_this_process(config)
+        number = self._assignment.trial
+        self._training = make_training(config, self._data, device, gpu_ids, number, folder)
+        most = MOST_BYTES
+        if isinstance(self._training, Training):
+            most = most_state_bytes(self._training.model)
+        own = Checkpoints(self._assignment.checkpoints, self._assignment.trial, most)
+        self._checkpoints = own
+        own.check_root()
+        if self._go_on(own, ()) or (origin := self._assignment.origin) is None:
             return
-        self._training.load_state_dict(saved["training"])
-        reports = [EpochReport(**report) for report in saved["reports"]]
-        # the user's code goes back to the last epoch that it saved, and reports the later ones anew
-        self._reports = [report for report in reports if report.epoch <= self._training.epoch]
-        self._unsent.extend(r for r in self._reports if r.epoch > self._assignment.reported)
+        self._go_on(Checkpoints(origin.checkpoints, origin.trial, most), origin.reports)
+
+    def _go_on(self, checkpoints: Checkpoints, earlier: Sequence[EpochReport]) -> bool:
+        """Go on from the newest state after which no report is missing; whether there is one.
+
+        What the journal lacks is handed in again: reports that may have been lost on their way
+        stand in the checkpoint. Where the journal lacks more, for it was cut off, the epochs are
+        trained again.
+        """
+        assert self._training is not None
+        for state in self._each_state(checkpoints):
+            reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
+            by_epoch = {report.epoch: report for report in reports}
+            # the user's code goes back to the last epoch that it saved, and reports later ones anew
+            epoch = self._training.epoch_of(state["training"])
+            unsent = range(self._assignment.reported + 1, epoch + 1)
+            if by_epoch.keys() >= set(unsent):
+                self._training.load_state_dict(state["training"])
+                self._code = state.get("code")
+                self._unsent.extend(by_epoch[epoch] for epoch in unsent)
+                return True
+        return False
+
+    def _each_state(self, checkpoints: Checkpoints) -> Iterator[dict[str, Any]]:
+        """The states that can be read, the newest first; files that can't be are told."""
+        try:
+            yield from checkpoints.load_all()
+        finally:
+            self._notes.extend(f"{file}; it is passed over" for file in checkpoints.unreadable)
 
 
 def make_training(
-    config: AnyConfig, data: Data | None, device: torch.device, gpu_ids: tuple[str, ...] = ()
+    config: AnyConfig,
+    data: Data | None,
+    device: torch.device,
+    gpu_ids: tuple[str, ...] = (),
+    trial: int = 0,
+    folder: OwnFolder | None = None,
 ) -> Training | CodeTraining:
     """The training that a configuration asks for.
+
+    Args:
+        config: its settings.
+        data: None for the user's own code.
+        device: where to train.
+        gpu_ids: the GPUs that Ray gave it, for the user's own code; as are the following.
+        trial: its number.
+        folder: for files of its own.
 
     Raises:
         ValueError: when a built-in model does not fit the data.
     """
     if isinstance(config, CodeConfig):
-        return CodeTraining(config, device, gpu_ids)
+        return CodeTraining(config, device, gpu_ids, trial, folder)
     assert data is not None
     return Training(config, data, device)
 
 
-def code_here(reference: str) -> str:
+def code_here(reference: str, project: str | None) -> str:
     """Where the user's code lies in this process: Ray ships it to the workers of a cluster.
 
     Args:
         reference: ``/path/on/the/driver.py:function``.
+        project: the folder of it that was shipped.
     """
-    if not ray.get_runtime_context().runtime_env.get("working_dir"):
+    is_shipped = ray.is_initialized() and ray.get_runtime_context().runtime_env.get("working_dir")
+    if project is None or not is_shipped:
         return reference
-    return absolute_reference(Path(reference).name, Path.cwd())
+    place, _, function = reference.rpartition(":")
+    return f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
+
+
+def _enter(directory: str | None) -> None:
+    """Work where the search began; code that was shipped works in its own copy of its folder."""
+    if directory is not None and not ray.get_runtime_context().runtime_env.get("working_dir"):
+        with contextlib.suppress(OSError):  # another machine; the driver's own was told
+            os.chdir(directory)
 
 
 def is_short_of_room(error: BaseException) -> bool:
@@ -233,6 +299,8 @@ def is_short_of_room(error: BaseException) -> bool:
 
 def _device_of_this_process(config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
     """The device to train on, by what Ray gave this process, and the ids of its GPUs."""
+    if not ray.is_initialized():  # asking would start one
+        return torch.device("cpu"), ()
     gpu_ids = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
     has_gpu = bool(gpu_ids) and config.device == "auto" and torch.cuda.is_available()
     return torch.device("cuda" if has_gpu else "cpu"), gpu_ids

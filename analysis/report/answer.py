@@ -11,8 +11,10 @@ from analysis.confirmation import Confirmation, figure_names, figures_of
 from analysis.numbers import SHORT, number, numbers
 from analysis.report.section import Cell, Code, Material, Part, Section, Table, Text
 from analysis.scale import Scale
+from analysis.surroundings import HOST
 from analysis.trials import Trial
 from spaces.experiment import Metric
+from spaces.problems import printable
 
 
 def answer_section(material: Material) -> Section:
@@ -23,11 +25,22 @@ def answer_section(material: Material) -> Section:
         parts += _confirmed(material.confirmation)
     else:
         parts += _searched(material)
+    parts += _changed(material)
     parts += _how_it_stands(material)
     winner = _winner(material)
     if winner is not None:
         parts.append(_configuration(winner, material))
     return Section("Answer", "answer", parts, _data(material))
+
+
+def _changed(material: Material) -> list[Part]:
+    """That what the run depends on has changed while it went on."""
+    held = (d for change in material.trials.changes for d in change.differences if d.what != HOST)
+    names = dict.fromkeys(difference.what for difference in held)
+    if not names:
+        return []
+    told = f"Changed while the run went on: {printable(', '.join(names))}. Trainings from before "
+    return [Text(f"{told}and after may differ for that alone; the figures are under Versions.")]
 
 
 def _how_it_stands(material: Material) -> list[Part]:
@@ -51,7 +64,7 @@ def _searched(material: Material) -> list[Part]:
     verb = "leads so far" if material.is_live else "is the best found"
     before = None if baseline is None else baseline.value(metric)
     score, *others = numbers([value] if before is None else [value, before])
-    sentence = f"Trial {best.number} {verb}: {metric.name} {score}"
+    sentence = f"Trial {best.number} {verb}: {metric.name} {score} ({metric.better_values})"
     if best is baseline:
         sentence += ". It is the baseline: nothing better was found"
     elif before is not None:
@@ -115,8 +128,10 @@ def _winner(material: Material) -> Trial | None:
     return material.trials.by_number[found.winner.trial]
 
 
-def _configuration(best: Trial, material: Material) -> Table:
+def _configuration(best: Trial, material: Material) -> Part:
     names, baseline = list(best.params), material.baseline
+    if not names and (baseline is None or not baseline.params):
+        return Text("The space is empty: all trials have the same configuration.")
     is_confirmed = material.confirmation is not None and material.confirmation.winner is not None
     what = "confirmed" if is_confirmed else "searched best"
     columns = ["parameter", f"{what} (trial {best.number})"]

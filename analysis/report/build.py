@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable
@@ -34,6 +35,8 @@ from analysis.trials import Trials
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 
+MANY_PARAMETERS = 12
+
 # Each makes a section from the run, or None where it has nothing to say.
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     answer_section,
@@ -60,6 +63,16 @@ class Report:
     """A report, before it is written."""
 
     material: Material
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether working out what mattered takes more than a moment."""
+        names = {name for trial in self.material.trials for name in trial.params}
+        return len(names) > MANY_PARAMETERS
+
+    def first(self) -> Report:
+        """The same without what takes long."""
+        return Report(dataclasses.replace(self.material, is_first=True))
 
     @property
     def title(self) -> str:
@@ -122,7 +135,9 @@ def write_report(report: Report, path: Path, kind: str = "html") -> None:
     content = WRITERS[kind](report)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(content)
+        draft.unlink(missing_ok=True)
+        with draft.open("xb") as file:  # a new one: no link is followed
+            file.write(content)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ _MEANINGS: dict[State, str] = {
     "running": "has not ended (yet)",
     "completed": "trained to its last epoch",
     "stopped": "stopped early by ASHA",
-    "diverged": "the metric or a loss became NaN, infinite or very large",
+    "diverged": "the metric, train_loss or val_loss became NaN or infinite, or a loss very large",
     "failed": "an error in the code, or its process was lost",
 }
 

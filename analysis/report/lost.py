@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 from analysis.failures import FEWEST_LOST, LostBy
+from analysis.reasons import LostFor, lost_by_reason
 from analysis.report.section import (
     Cell,
     Figure,
@@ -16,13 +17,14 @@ from analysis.report.section import (
     Table,
     Text,
     label,
-    last_line,
     sampled,
 )
 from analysis.trials import Trial
-from spaces.problems import InputError
+from spaces.problems import InputError, printable, shortened
 
 MOST_FAILURES = 100
+MOST_REASONS = 30
+MOST_NUMBERS = 10
 MOST_FIGURES = 30
 
 
@@ -32,18 +34,48 @@ def failures_section(material: Material) -> Section:
     if not found:
         text = "No trial diverged or failed, and no trial's process died."
         return Section("Failures", "failures", [Text(text)], [])
-    columns = ["trial", "state", "epochs", "times its process died", "reason"]
-    shown = sampled(found, MOST_FAILURES)
-    rows: list[list[Cell]] = [
-        [trial.number, trial.state, trial.epoch, trial.attempts, _why(trial)] for trial in shown
-    ]
-    notes = []
-    if len(shown) < len(found):
-        text = f"{len(shown)} of {len(found):,} are listed, an even sample."
-        notes.append(Text(f"{text} The table of all trials has the others.", "note"))
     data = [{**_row(trial), "reason": trial.reason} for trial in found]
-    parts = [*_where(material), Table(columns, rows), *notes]
+    parts = [*_where(material), *_by_reason(found), *_restarted(found)]
     return Section("Failures", "failures", parts, data)
+
+
+def _by_reason(found: Sequence[Trial]) -> list[Part]:
+    """Each reason for which trials were lost, once."""
+    lost = lost_by_reason(found)
+    rows: list[list[Cell]] = [
+        [entry.state, shortened(printable(entry.reason), 200), len(entry.trials), _span(entry)]
+        for entry in lost[:MOST_REASONS]
+    ]
+    parts: list[Part] = []
+    if rows:
+        parts.append(Table(["state", "reason", "how often", "trials"], rows))
+    if len(lost) > MOST_REASONS:
+        text = f"{MOST_REASONS} of {len(lost):,} reasons are listed, the most frequent ones."
+        parts.append(Text(f"{text} The table of all trials has the others.", "note"))
+    return parts
+
+
+def _span(entry: LostFor) -> str:
+    """The numbers of the trials, or of the first ones."""
+    numbers = [str(trial.number) for trial in entry.trials]
+    more = "" if len(numbers) <= MOST_NUMBERS else ", …"
+    return ", ".join(numbers[:MOST_NUMBERS]) + more
+
+
+def _restarted(found: Sequence[Trial]) -> list[Part]:
+    """The trials whose processes died, an even sample where there are many."""
+    died = [trial for trial in found if trial.attempts]
+    rows: list[list[Cell]] = [
+        [trial.number, trial.state, trial.epoch, trial.attempts]
+        for trial in sampled(died, MOST_FAILURES)
+    ]
+    if not rows:
+        return []
+    parts: list[Part] = [Table(["trial", "state", "epochs", "times its process died"], rows)]
+    if len(rows) < len(died):
+        text = f"{len(rows)} of {len(died):,} whose process died are listed, an even sample."
+        parts.append(Text(text, "note"))
+    return parts
 
 
 def _where(material: Material) -> list[Part]:
@@ -58,9 +90,6 @@ def _where(material: Material) -> list[Part]:
             figures = [_shares(table, verb) for table in tables[:MOST_FIGURES]]
             caption = f"The share of trials that {verb}, by level, with Wilson's 95 % interval."
             parts.append(Grid(figures, caption))
-    reasons: list[list[Cell]] = [[reason, count] for reason, count in explained.reasons]
-    if reasons:
-        parts.append(Table(["reason of failed trials", "how often"], reasons))
     return parts
 
 
@@ -107,12 +136,3 @@ def _row(trial: Trial) -> dict[str, Any]:
         "epoch": trial.epoch,
         "attempts": trial.attempts,
     }
-
-
-def _why(trial: Trial) -> str:
-    if trial.reason:
-        return last_line(trial.reason)
-    if trial.state != "diverged" or not trial.reports:
-        return ""
-    lost = [k for k, value in trial.reports[-1].metrics.items() if not math.isfinite(value)]
-    return f"{', '.join(lost)} not finite" if lost else "a loss exploded"

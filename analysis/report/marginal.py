@@ -22,6 +22,8 @@ _EPOCH = (
 
 def effects_section(material: Material) -> Section | None:
     """The mean at each level, with its interval; None where nothing varies."""
+    if material.is_first:
+        return None
     try:
         effects = material.effects
     except InputError:
@@ -37,6 +39,8 @@ def effects_section(material: Material) -> Section | None:
 
 def pairs_section(material: Material) -> Section | None:
     """Pairs of parameters as heat maps, with the number of trials in each cell."""
+    if material.is_first:
+        return None
     try:
         effects = material.effects
     except InputError:

@@ -24,6 +24,9 @@ _CAPTION = (
 
 def mattered_section(material: Material) -> Section:
     """Findings and importances; a space that can't be loaded any more is told."""
+    if material.is_first:
+        told = "This is being worked out; the page is then written again, with effects and pairs."
+        return Section("What mattered", "mattered", [Text(told)])
     try:
         found, entries = material.findings, material.importance
     except InputError as error:

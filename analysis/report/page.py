@@ -163,8 +163,9 @@ class _Page:
 
 
 def _table(table: Table) -> str:
-    caption = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
-    columns = [_shown(column) for column in zip(*table.rows, strict=True)]
+    caption = f"<figcaption>{_text(table.caption)}</figcaption>" if table.caption else ""
+    places = range(len(table.columns))  # of a table without rows, too
+    columns = [_shown([row[place] for row in table.rows]) for place in places]
     kinds = [_kind(column) for column in columns]
     head = "".join(
         f'<th scope="col"{kind}>{_text(name)}</th>'
@@ -174,7 +175,7 @@ def _table(table: Table) -> str:
         f"<tr>{''.join(map(_cell, row, kinds))}</tr>" for row in zip(*columns, strict=True)
     )
     body = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
-    return f'<div class="frame"><table>{caption}{body}</table></div>'
+    return f'<figure>{caption}<div class="frame"><table>{body}</table></div></figure>'
 
 
 def _kind(column: Sequence[str]) -> str:

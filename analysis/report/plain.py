@@ -18,27 +18,31 @@ from analysis.report.section import (
     Text,
     TrialTable,
 )
-from analysis.tables import show_rows
+from analysis.tables import markdown_text, show_rows
+from spaces.problems import printable
 
 MOST_ROWS = 50  # of the table of all trials, in Markdown
-_MARKUP = re.compile(r"([\\`*_\[\]<>|~#&])")
 
 
 def markdown_of(title: str, sections: Sequence[Section]) -> bytes:
     """The report as Markdown; what is drawn is named only."""
-    blocks = [f"# {_escaped(title)}"]
+    blocks = [f"# {markdown_text(title)}"]
     for section in sections:
         parts = [_markdown(part) for part in section.parts]
-        blocks += [f"## {_escaped(section.title)}", *(part for part in parts if part)]
+        blocks += [f"## {markdown_text(section.title)}", *(part for part in parts if part)]
     return ("\n\n".join(blocks) + "\n").encode(errors="backslashreplace")
 
 
 def _markdown(part: Part) -> str:
     match part:
         case Text():
-            return f"**{_escaped(part.text)}**" if part.kind == "lead" else _escaped(part.text)
+            return (
+                f"**{markdown_text(part.text)}**"
+                if part.kind == "lead"
+                else markdown_text(part.text)
+            )
         case Table():
-            caption = f"{_escaped(part.caption)}\n\n" if part.caption else ""
+            caption = f"{markdown_text(part.caption)}\n\n" if part.caption else ""
             return caption + _rows(part.columns, part.rows)
         case TrialTable():
             left = len(part.rows) - MOST_ROWS
@@ -46,18 +50,14 @@ def _markdown(part: Part) -> str:
             return _rows(part.columns, part.rows[:MOST_ROWS]) + more
         case Code():
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", part.text)), default=0))
-            return f"{fence}{part.language}\n{part.text.rstrip()}\n{fence}"
+            return f"{fence}{part.language}\n{printable(part.text.rstrip())}\n{fence}"
         case Figure() | Grid():
-            return f"(A figure, in the page.) {_escaped(part.caption)}"
+            return f"(A figure, in the page.) {markdown_text(part.caption)}"
 
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     lines = [columns, ["---"] * len(columns), *show_rows(rows)]
-    return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return "\n".join(f"| {' | '.join(map(markdown_text, line))} |" for line in lines)
 
 
 def json_of(title: str, sections: Sequence[Section]) -> bytes:

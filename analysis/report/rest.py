@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from analysis.events import Changed
 from analysis.numbers import percent
 from analysis.report.answer import trial_data
 from analysis.report.section import (
     Cell,
     Code,
     Material,
+    Part,
     Section,
     Table,
     Text,
     TrialTable,
     last_line,
 )
+from spaces.problems import printable
 from spaces.text import dump_yaml
 
 
@@ -122,5 +126,22 @@ def versions_section(material: Material) -> Section:
     began = datetime.fromtimestamp(start.time, UTC)
     rows: list[list[Cell]] = [[name, version] for name, version in start.versions.items()]
     rows += [["host", start.host], ["began", f"{began:%Y-%m-%d %H:%M} UTC"]]
-    data = {"versions": start.versions, "host": start.host, "began": start.time}
-    return Section("Versions", "versions", [Table(["what", "version"], rows)], data)
+    data: dict[str, Any] = {"versions": start.versions, "host": start.host, "began": start.time}
+    parts: list[Part] = [Table(["what", "version"], rows)]
+    if changes := material.trials.changes:
+        data["changes"] = [held.model_dump(exclude={"event"}) for held in changes]
+        parts.append(Table(["from", "what", "was", "now"], _changes(changes), _CHANGED))
+    return Section("Versions", "versions", parts, data)
+
+
+_CHANGED = "What the run depends on and that changed while it went on, from when it began."
+
+
+def _changes(changes: Sequence[Changed]) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for change in changes:
+        when = f"{datetime.fromtimestamp(change.time, UTC):%Y-%m-%d %H:%M} UTC"
+        if not change.differences:
+            rows.append([when, "all as when the run began", "", ""])
+        rows += [[when, *map(printable, (d.what, d.was, d.now))] for d in change.differences]
+    return rows

@@ -122,6 +122,7 @@ class Material:
 
     ``is_live``: whether a process is searching now; the report is then of what is there so far.
     ``rerun_epochs``: what confirming and auditing trained. ``audit``: what the latter found.
+    ``is_first``: what mattered is not worked out yet, for that takes long; a whole report follows.
     """
 
     run: RunFolder
@@ -131,6 +132,7 @@ class Material:
     confirmation: Confirmation | None = None
     rerun_epochs: int = 0
     audit: Hindsight | None = None
+    is_first: bool = False
 
     @property
     def metric(self) -> Metric:

@@ -180,6 +180,24 @@ def test_the_view_of_the_best_holds_their_runs_only(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "view").iterdir() if path.is_dir()] == ["1"]
 
 
+def test_a_view_is_brought_up_to_date_and_is_never_made_through_a_link(tmp_path: Path) -> None:
+    searched(tmp_path)
+    view, board = tmp_path / "view", tmp_path / "tensorboard"
+    best_view(board, [3, 0], view)
+    (kept,) = (view / "3").iterdir()
+    before = kept.lstat().st_mtime_ns
+    for file in (board / "0").iterdir():
+        file.rename(file.with_name("events.later"))  # as a resumed search writes them anew
+    best_view(board, [3, 0, 1], view)
+    assert kept.lstat().st_mtime_ns == before
+    assert [link.name for link in (view / "0").iterdir()] == ["events.later"]
+    assert all(link.exists() for link in view.rglob("events.*"))
+    (tmp_path / "elsewhere" / "9").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    best_view(board, [1], tmp_path / "link")
+    assert [path.name for path in (tmp_path / "elsewhere").rglob("*")] == ["9"]
+
+
 def test_a_trial_is_in_its_file_as_soon_as_it_is_created(tmp_path: Path) -> None:
     coordinator = made.coordinator(tmp_path)
     coordinator.projections = [TensorBoardFiles(tmp_path / "board", coordinator.experiment)]

@@ -120,7 +120,7 @@ def test_the_answer_comes_first_with_the_winner_and_its_gain(tmp_path: Path) -> 
     assert before is not None
     text = readable(written(coordinator, tmp_path))
     shown, shown_before = numbers([value, before])
-    lead = f"Trial {best.number} is the best found: val_accuracy {shown}, "
+    lead = f"Trial {best.number} is the best found: val_accuracy {shown} (higher is better), "
     lead += f"{value - before:.4g} more than the baseline's {shown_before}."
     assert lead in text
     assert "not yet confirmed: one reading each, the highest of many" in text

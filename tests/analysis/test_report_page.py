@@ -174,6 +174,31 @@ def test_in_a_window_that_changes_its_width_no_legend_covers_a_figure(
         assert browser.value("document.documentElement.scrollWidth") <= width
 
 
+def test_in_no_window_does_the_toolbar_cover_a_legend_or_is_a_caption_cut(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    covered = (
+        "[...document.querySelectorAll('.plot')].filter(plot => {"
+        " const [bar, legend] = ['.modebar', '.legend'].map(name => plot.querySelector(name)"
+        "?.getBoundingClientRect());"
+        " return bar?.width && legend?.width && bar.left < legend.right && legend.left < bar.right"
+        " && bar.top < legend.bottom && legend.top < bar.bottom; }).length"
+    )
+    cut = (
+        "[...document.querySelectorAll('figcaption, p, h2, caption')]"
+        ".filter(text => text.getBoundingClientRect().right > innerWidth"
+        " || text.closest('.frame')).map(text => text.textContent)"
+    )
+    for width in (500, 400, 700, 850, 1100):
+        browser.resize(width)
+        browser.wait(f"document.querySelector('.plot')._fullLayout.width > {min(width, 985) - 130}")
+        browser.wait(f"document.querySelector('.plot')._fullLayout.width < {width}")
+        assert browser.value(covered) == 0, width
+        assert browser.value(cut) == [], width
+    assert browser.value("document.querySelectorAll('.modebar').length") > 0
+
+
 @pytest.mark.slow
 def test_of_ten_thousand_trials_the_page_holds_fifty_rows(browser: Browser, tmp_path: Path) -> None:
     experiment, trials = many(10_000, 3)

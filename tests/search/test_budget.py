@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,36 @@ def test_a_run_that_ended_on_its_hours_is_extended_by_hours_or_by_trials(tmp_pat
     assert made.resumed(tmp_path, hours=2.0, **changes).budget.hours == pytest.approx(2.0)
     by_trials = made.resumed(tmp_path, trials=4, **changes)
     assert by_trials.next_trial() is not None
+
+
+def test_a_clock_that_is_set_neither_ends_a_budget_in_hours_nor_extends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coordinator = made.coordinator(tmp_path, budget={"hours": 0.5})
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 3600)
+    assert coordinator.next_trial() is not None
+    assert not coordinator.must_stop_now
+    monkeypatch.setattr("time.time", lambda: now - 3600)
+    monotonic = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: monotonic + 1801)
+    assert coordinator.must_stop_now
+
+
+def test_a_clock_set_back_between_two_sessions_gives_no_negative_span(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coordinator = made.coordinator(tmp_path, budget={"hours": 1.0})
+    coordinator.next_trial()
+    spent = coordinator.trials.seconds()
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now - 7200)
+    again = made.resumed(tmp_path, budget={"hours": 1.0})
+    assert again.trials.seconds() >= spent
+    assert again.next_trial() is not None
+    monotonic = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: monotonic + 3601)
+    assert again.must_stop_now
 
 
 def test_the_time_between_a_crash_and_the_resume_is_not_counted(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_own_code_is_trained_in_this_process_and_taken_home(
     bundle = tmp_path / "bundle"
     assert main(["train", str(tmp_path / "own.yaml"), "-o", str(bundle), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["value"] == 0.25
-    assert (bundle / "own.py").exists()
+    assert (bundle / "code" / "own.py").exists()
     (tmp_path / "own.py").unlink()
     assert main(["train", str(bundle), "--json"]) == 0
 
@@ -205,11 +205,99 @@ def test_a_damaged_bundle_is_one_clear_message(
     assert "seed: is required" in message(capsys, "train", str(tmp_path))
 
 
-def test_settings_of_a_bundle_are_not_changed_in_passing(
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of two epochs on the digits."""
+    folder = tmp_path_factory.mktemp("made")
+    spec = file(folder, baseline={"lr": 0.01, "activation": "relu"}, scheduler={"max_epochs": 2})
+    assert main(["train", spec, "-o", str(folder / "bundle")]) == 0
+    return folder / "bundle"
+
+
+def test_a_bundle_is_trained_with_other_settings_and_what_differs_is_told(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = {"expected": [0.0, 1e-9]}
+    (bundle / "confirmation.json").write_text(json.dumps(held))
+    settings = ["--set", "train.lr=0.02", "--set", "model.activation=tanh", "--set", "epochs=2"]
+    assert main(["train", str(bundle), *settings]) == 0
+    told = capsys.readouterr().out
+    assert "trained otherwise: train.lr 0.02, not 0.01" in told
+    assert "trained otherwise: model.activation 'tanh', not 'relu'" in told
+    assert "epochs 2, not" not in told
+    assert "interval" not in told
+    assert main(["train", str(bundle), *settings, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["changed"] == {"train.lr": [0.01, 0.02], "model.activation": ["relu", "tanh"]}
+    assert "verdict" not in found
+    assert main(["train", str(bundle), "--set", "train.lr=0.01", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "equal"  # nothing was changed
+    (bundle / "confirmation.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("train.lr=-1", "--set: train.lr: must be above 0.0, got -1"),
+        ("train.lrr=1", "--set: train.lrr: unknown key 'lrr' (did you mean 'lr'?)"),
+        ("space.lr=1", "--set: space.lr: unknown key 'space'; valid: dataset, device,"),
+        ("epochs=0", "--set: epochs: must be at least 1, got 0"),
+        ("lr", "--set: must look like a.b=value"),
+    ],
+)
+def test_a_setting_that_a_bundle_does_not_take_is_told(
+    bundle: Path, change: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in message(capsys, "train", str(bundle), "--set", change)
+
+
+def test_the_final_training_is_on_all_samples_and_has_no_validation_score(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    final = tmp_path / "final"
+    assert main(["train", str(bundle), "--final", "-o", str(final)]) == 0
+    told = capsys.readouterr().out
+    assert "there is no validation score" in told
+    assert "val_" not in told
+    metrics = json.loads((final / "metrics.json").read_text())
+    assert metrics["metric"] == "train_loss"
+    assert metrics["epoch"] == 2
+    assert not any(name.startswith("val_") for name in metrics["metrics"])
+    splits = [json.loads((held / "split.json").read_text()) for held in (bundle, final)]
+    assert list(splits[1]) == ["training"]
+    assert splits[1]["training"]["samples"] == sum(part["samples"] for part in splits[0].values())
+    assert "There is no validation score" in (final / "README.md").read_text()
+    assert main(["train", str(final), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["metric"], again["difference"]) == ("train_loss", 0.0)
+
+
+def test_own_code_has_no_final_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.py").write_text("def train(config, context):\n    yield {'score': 1.0}\n")
+    spec = tmp_path / "own.yaml"
+    spec.write_text(yaml.safe_dump(made.own_code_experiment(tmp_path, space={}).plain()))
+    told = message(capsys, "train", str(spec), "--final")
+    assert "--final: is for built-in models" in told
+
+
+@pytest.mark.parametrize("command", [["predict", "x.png"], ["train"]])
+def test_of_a_run_it_is_told_that_it_must_be_exported_first(
+    tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.coordinator(tmp_path).close()
+    told = message(capsys, command[0], str(tmp_path), *command[1:])
+    assert f"is a run, no bundle; export it first: shoal export {tmp_path} -o bundle" in told
+
+
+def test_notes_are_told_where_a_file_is_looked_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = message(capsys, "train", str(tmp_path), "--set", "train.lr=1")
-    assert "is for experiment files" in told
+    spec = file(tmp_path, space={"lr": [1e-4, 1e-1]}, metric={"name": "val_loss", "mode": "max"})
+    for command in (["show", spec], ["search", spec, "--dry-run"], ["show", spec, "--json"]):
+        assert main(command) == 0
+        captured = capsys.readouterr()
+        assert captured.err.count("note: ") == 2
+        assert "note: " not in captured.out
 
 
 def test_a_full_target_folder_is_told_before_anything_is_trained(

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from analysis.events import Created, Finished, Report
-from analysis.journal import read_journal
+from analysis.events import Created, Finished, Report, Started
+from analysis.journal import Journal, read_journal
 from analysis.run import RunFolder, experiment_of
+from search.coordinator import Coordinator
 from search.replay import replay_run
 from spaces.problems import InputError
 from tests import made
@@ -179,11 +180,58 @@ def test_code_that_ends_before_its_first_epoch_has_failed(tmp_path: Path) -> Non
     assert coordinator.trials.by_number[0].state == "failed"
 
 
-def test_any_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [math.nan, 1e9])
+def test_another_loss_does_not_decide_divergence(tmp_path: Path, value: float) -> None:
     coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    for epoch, loss in enumerate((1.0, value), start=1):
+        metrics = {"val_accuracy": 0.5, "aux_loss": loss, "loss": loss}
+        assert coordinator.report(0, epoch, metrics) == "continue"
+
+
+def test_a_loss_that_is_the_metric_decides_divergence(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def train(config, context):\n    yield {'my_loss': 1.0}\n")
+    coordinator = made.own_code_coordinator(tmp_path, metric={"name": "my_loss"})
+    coordinator.next_trial()
+    assert coordinator.report(0, 1, {"my_loss": 1.0}) == "continue"
+    assert coordinator.report(0, 2, {"my_loss": 1e9}) == "stop"
+    assert coordinator.trials.by_number[0].reason == "my_loss has exploded since epoch 1"
+
+
+def test_a_run_of_an_earlier_version_keeps_the_rule_that_any_loss_decides(tmp_path: Path) -> None:
+    """Its decisions replay; the fixture that replays every run compares them."""
+    experiment = made.experiment()
+    coordinator = Coordinator(experiment, Journal(tmp_path / "journal.jsonl"))
+    older = made.started(experiment).model_dump(exclude={"divergence"})
+    coordinator.start(Started.model_validate(older))
+    coordinator.next_trial()
     coordinator.next_trial()
     assert coordinator.report(0, 1, {"val_accuracy": 0.5, "loss": math.nan}) == "stop"
     assert coordinator.trials.by_number[0].state == "diverged"
+    again = made.resumed(tmp_path)
+    assert again.report(1, 1, {"val_accuracy": 0.5, "loss": math.nan}) == "stop"
+    assert again.trials.by_number[1].reason == "loss is not finite"
+
+
+def test_a_report_that_is_the_last_completes_a_trial_wherever_it_stands(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    for number in range(9):  # falling, so that ASHA would stop the later ones at epoch 1
+        coordinator.next_trial()
+        metrics = {"val_accuracy": 0.9 - number / 10}
+        assert coordinator.report(number, 1, metrics, is_last=True) == "stop"
+    assert {trial.state for trial in coordinator.trials} == {"completed"}
+
+
+def test_a_metric_that_is_absent_in_an_epoch_is_told_as_that(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    coordinator.next_trial()
+    made.report(coordinator, 0, 1)
+    told = "val_accuracy, the metric of the search, is absent at epoch 2, but was there before"
+    with pytest.raises(InputError, match=told):
+        coordinator.report(0, 2, {"train_loss": 1.0})
+    assert coordinator.trials.by_number[0].epoch == 1
+    assert coordinator.report(0, 2, {"val_accuracy": 0.5, "extra": 1.0}) == "continue"
+    assert coordinator.report(0, 3, {"val_accuracy": 0.5}) == "continue"  # others may be absent
 
 
 def test_a_loss_that_explodes_is_divergence_even_while_it_is_finite(tmp_path: Path) -> None:

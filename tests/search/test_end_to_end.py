@@ -159,7 +159,7 @@ def test_own_code_that_fails_leaves_its_traceback_and_the_search_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write(tmp_path, space={"step": {"low": 0.0, "high": 1.0}}, baseline={"step": 0.95})
-    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 0
+    assert main(["search", str(file), "--run", str(tmp_path / "run"), "--keep-going"]) == 0
     assert "trial 0 failed: RuntimeError: too far" in capsys.readouterr().err
     failed = trials_in(tmp_path / "run").by_number[0]
     assert failed.state == "failed"
@@ -170,17 +170,46 @@ def test_a_search_in_which_every_trial_fails_ends_with_exit_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = "def train(config, context):\n    yield {'score': 1 / 0}\n"
-    file = write(tmp_path, code, budget={"trials": 3})
-    assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 1
+    file = write(tmp_path, code, budget={"trials": 5})
+    assert main(["search", str(file), "--run", str(tmp_path / "run"), "--keep-going"]) == 1
+    assert trials_in(tmp_path / "run").counts()["failed"] == 5
     error = capsys.readouterr().err
-    assert "every trial failed" in error
-    assert "ZeroDivisionError" in error
+    assert "error: every trial failed, so there is no score to compare" in error
+    assert "\n5 of 5 trials failed: ZeroDivisionError: division by zero\n" in error
+    assert error.count("Traceback") == 1
+    assert "trial 0 failed: ZeroDivisionError: division by zero\n" in error
+    assert "trial 1 failed" not in error
+    assert "\n5 trials failed: ZeroDivisionError: division by zero\n" in error
+
+
+def test_a_baseline_that_fails_at_once_ends_the_search_and_a_resume_goes_on_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "import pathlib\nhere = pathlib.Path(__file__).parent\n"
+    code += "def train(config, context):\n    (here / 'data').read_text()\n"
+    code += "    (context.folder / 'best.pt').write_text(str(context.trial))\n"
+    code += "    return {'score': config['step']}\n"
+    run = tmp_path / "run"
+    file = write(tmp_path, code, budget={"trials": 7}, resources={"cpus": 2, "gpus": 0})
+    assert main(["search", str(file), "--run", str(run)]) == 1
+    error = capsys.readouterr().err
+    assert "error: trial 0, the baseline, failed before its first report; none is" in error
+    assert "FileNotFoundError: [Errno 2] No such file or directory" in error
+    assert f"go on with: shoal resume {run}" in error
+    assert len(trials_in(run)) == 1
+    assert trials_in(run).by_number[0].state == "running"
+    (tmp_path / "data").touch()
+    assert main(["resume", str(run)]) == 0
+    trials = trials_in(run)
+    assert {(trial.state, trial.epoch) for trial in trials} == {("completed", 1)}
+    assert {file.parent.name for file in run.glob("files/*/best.pt")} == {str(n) for n in range(7)}
+    assert "score: higher is better" in capsys.readouterr().out
 
 
 def test_a_metric_that_the_code_never_reports_ends_the_search_with_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = write(tmp_path, metric={"name": "scora"})
+    file = write(tmp_path, metric={"name": "scora", "mode": "max"})
     assert main(["search", str(file), "--run", str(tmp_path / "run")]) == 2
     assert "metric.name: unknown metric 'scora' (did you mean 'score'?)" in capsys.readouterr().err
 

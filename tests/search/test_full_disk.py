@@ -87,7 +87,8 @@ class Place:
 
 def moved(file: str) -> str:
     """Shell commands that move a file of the run to the small disk."""
-    return f"touch run/{file}; mv run/{file} disk/; ln -s ../disk/{file} run/{file}"
+    moves = f"touch run/{file}; mv run/{file} disk/; touch run/{file}"
+    return f"{moves}; mount --bind disk/{file} run/{file}"
 
 
 PLACES = {
@@ -224,11 +225,13 @@ import resource, sys
 from pathlib import Path
 from analysis.events import Created, Ended
 from analysis.journal import Journal
+from analysis.trials import Trials
 
 most = int(sys.argv[2])
 if most:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 journal = Journal(Path(sys.argv[1]))
+journal.check = Trials().apply
 for number in range(1000):
     try:
         journal.append(Created(trial=number, params={"x": 0.5}, seed=7))

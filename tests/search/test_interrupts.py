@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from analysis.journal import read_journal
 from analysis.lock import RunLock
 from analysis.run import RunFolder, open_run, status_of
 from tests.processes import code_file, python, shoal, wait_for_epochs
@@ -22,8 +21,8 @@ import pathlib, time
 def train(config, context):
     total = context.state or 0.0
     for epoch in range(context.epoch, context.max_epochs):
-        if epoch == 2 and not pathlib.Path(config["go"]).exists():
-            time.sleep(300)
+        while epoch == 2 and not pathlib.Path(config["go"]).exists():
+            time.sleep(0.1)
         total += config["step"]
         context.save(total)
         yield {"score": total}
@@ -89,7 +88,8 @@ def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     holder = python(
         "-c",
         "import sys, time; from pathlib import Path; from analysis.lock import RunLock\n"
-        f"lock = RunLock(Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(600)",
+        f"lock = RunLock(Path({str(tmp_path)!r}), is_new=True)\n"
+        "print('held', flush=True); time.sleep(600)",
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
@@ -102,15 +102,25 @@ def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     RunLock(tmp_path).release()
 
 
-def test_a_second_driver_is_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
+def test_a_second_driver_is_refused_and_a_search_whose_journal_is_gone_ends_in_good_order(
+    tmp_path: Path,
+) -> None:
     run = tmp_path / "run"
     first = shoal("search", long_file(tmp_path), "--run", str(run))
     wait_for_epochs(run, 4, first)
-    before = read_journal(RunFolder(run).journal_file)
     second = shoal("resume", str(run))
     _, error = second.communicate(timeout=60)
     assert second.returncode == 2
     assert f"is being searched by pid {first.pid} on {os.uname()[1]}" in error
-    assert read_journal(RunFolder(run).journal_file) == before
-    first.kill()
-    first.communicate()
+    (run / "lock").unlink()  # opens no door
+    third = shoal("resume", str(run))
+    _, error = third.communicate(timeout=60)
+    assert third.returncode == 2
+    assert "is being searched by another process" in error
+    RunFolder(run).journal_file.unlink()
+    (tmp_path / "go").touch()
+    _, error = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert "journal.jsonl was removed during the search; its events were saved as" in error
+    (run / "journal-kept.jsonl").rename(RunFolder(run).journal_file)
+    assert trials_in(run).epochs == 4

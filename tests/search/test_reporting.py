@@ -45,7 +45,7 @@ def test_while_another_process_searches_the_report_is_of_what_is_there(
 ) -> None:
     coordinator = made.coordinator(tmp_path)
     made.run_all(coordinator, reports=25)
-    with locked(tmp_path):
+    with locked(tmp_path, is_new=True):
         assert main(["report", str(tmp_path)]) == 0
     assert "The run is being written now" in (tmp_path / "report.html").read_text()
     made.run_all(coordinator)

@@ -8,6 +8,7 @@ from pathlib import Path
 import boto3
 import psutil
 import pytest
+import ray
 import yaml
 from moto.server import ThreadedMotoServer
 
@@ -51,7 +52,7 @@ def bucket() -> Iterator[tuple[str, boto3.client]]:
     )
     client.create_bucket(Bucket="bucket")
     options = f"scheme=http&endpoint_override={host}:{port}&region=us-east-1"
-    yield f"s3://key:secret@bucket/searches?{options}", client
+    yield f"s3://bucket/searches?{options}", client
     server.stop()
 
 
@@ -87,6 +88,11 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint_in_an_object_sto
         )
     assert not (run / "checkpoints").exists()
     assert len(keys(client, "searches/run/")) == 2
+    session = Path(ray._private.worker._global_node.get_session_dir_path())
+    assert (session / "artifacts").is_dir()
+    assert (
+        list((session / "artifacts").iterdir()) == []
+    )  # none of Tune's folders, of a trial or ours
 
 
 def test_checkpoints_in_an_object_store_are_kept_dropped_and_read_back(
@@ -110,7 +116,7 @@ def test_checkpoints_in_an_object_store_are_kept_dropped_and_read_back(
 def test_a_bucket_that_is_not_there_is_one_message_before_anything_starts(
     tmp_path: Path, bucket: tuple[str, boto3.client], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    uri = bucket[0].replace("@bucket", "@nobody")
+    uri = bucket[0].replace("//bucket", "//nobody")
     arguments = ["--run", str(tmp_path / "run"), "--set", f"storage={uri}"]
     assert main(["search", "quickstart", *arguments]) == 2
     error = capsys.readouterr().err

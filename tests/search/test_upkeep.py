@@ -12,7 +12,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from analysis.events import EVENT, Created, Event, Finished, Report
+from analysis import events
+from analysis.events import EVENT, Created, Ended, Event, Finished, Report
 from analysis.journal import read_journal
 from analysis.lock import RunLock
 from search.cli import main
@@ -87,6 +88,8 @@ def test_replay_finds_every_decision_the_same(
         (Report, 0, {"decision": "stop"}, "the decision on trial 0 at epoch 1 was 'stop', and is"),
         (Created, 3, {"seed": 1}, "the seed of trial 3 was 1, and is"),
         (Finished, 0, {"state": "diverged"}, "the state of trial 0 was 'diverged', and is"),
+        (Finished, 0, {"epoch": 8}, "the last epoch of trial 0 was 8, and is 9"),
+        (Ended, 0, {"reason": "epochs"}, "the search ended by epochs, a limit that was not"),
     ],
 )
 def test_replay_names_the_first_decision_that_differs(
@@ -104,6 +107,55 @@ def test_replay_names_the_first_decision_that_differs(
 
 
 @pytest.mark.edits_journals
+def test_replay_finds_that_the_last_reports_of_a_completed_trial_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    made.unchain(run / "journal.jsonl")  # as in journals of earlier versions
+    lines = (run / "journal.jsonl").read_text().splitlines(keepends=True)
+    cut = [at for at in lines if '"report"' in at and '"trial":0,' in at and '"epoch":9' in at]
+    assert len(cut) == 1
+    lines.remove(cut[0])
+    (run / "journal.jsonl").write_text("".join(lines))
+    assert main(["replay", str(run)]) == 1
+    assert "the state of trial 0 was 'completed', and is 'failed'" in capsys.readouterr().out
+
+
+@pytest.mark.edits_journals
+def test_replay_finds_a_reading_of_the_test_split_that_follows_from_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    made.unchain(run / "journal.jsonl")
+    forged = events.Tested(trial=3, metric="test_accuracy", seeds=[1, 2], scores=[0.99, 0.98])
+    with (run / "journal.jsonl").open("a") as file:
+        file.write(forged.model_dump_json() + "\n")
+    assert main(["replay", str(run)]) == 1
+    assert "trial 3 was tested, which no confirmation had measured" in capsys.readouterr().out
+
+
+@pytest.mark.edits_journals
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"batch_size":64', '"batch_size":32'),
+        ('"val_accuracy":', '"val_accuracy":1'),
+        ('"reason":"trials"', '"reason":"interrupted"'),
+    ],
+)
+def test_replay_finds_any_changed_line(
+    old: str, new: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    lines = (run / "journal.jsonl").read_text().splitlines(keepends=True)
+    place = max(at for at, line in enumerate(lines) if old in line)
+    lines[place] = lines[place].replace(old, new)
+    (run / "journal.jsonl").write_text("".join(lines))
+    assert main(["replay", str(run)]) == 1
+    assert f"line {place + 1} does not fit the lines before it" in capsys.readouterr().out
+
+
+@pytest.mark.edits_journals
 def test_replay_with_proposals_names_a_configuration_that_the_sampler_would_not_propose(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,6 +170,7 @@ def test_replay_names_a_trial_that_was_begun_after_the_budget_was_spent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = searched(tmp_path / "run")
+    made.unchain(run / "journal.jsonl")
     lines = (run / "journal.jsonl").read_text().splitlines(keepends=True)
     lines.insert(-1, made.created_line(12))
     (run / "journal.jsonl").write_text("".join(lines))
@@ -142,6 +195,23 @@ def test_clean_keeps_the_best_and_the_unfinished_and_removes_the_others(
     assert len(left) < len(coordinator.trials)
     removed = len(coordinator.trials) - len(left)
     assert f"the checkpoints of {removed} trainings" in capsys.readouterr().out
+
+
+def test_a_dry_run_of_clean_says_what_would_go_and_removes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    before = sorted((run / "checkpoints").rglob("*"))
+    lock = RunLock(run)  # it may be asked while the run is searched
+    assert main(["clean", str(run), "--top", "2", "--dry-run"]) == 0
+    lock.release()
+    told = capsys.readouterr().out
+    assert "would remove" in told
+    assert sorted((run / "checkpoints").rglob("*")) == before
+    assert main(["clean", str(run), "--top", "2"]) == 0
+    assert capsys.readouterr().out == told.replace("would remove", "removed").replace(
+        "would keep", "kept"
+    )
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -176,7 +246,7 @@ def test_doctor_tells_code_that_the_nodes_cannot_import(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(
-        "import sys\nif 'default_worker' in ' '.join(sys.argv): import not_there\n"
+        "import os\nif 'RAY_RAYLET_PID' in os.environ: import not_there\n"
         "def train(config, context):\n    yield {'score': 1.0}\n"
     )
     file = tmp_path / "own.yaml"

@@ -127,7 +127,7 @@ def mistakes(**sections: Any) -> list[str]:
         ({**OWN, "trainable": "nowhere.py:train"}, "trainable: there is no file nowhere.py"),
         (
             {**OWN, "trainable": "train"},
-            "trainable: must look like my_code.py:function, got 'train'",
+            "trainable: must look like my_code.py:function or package.module:function, got 'train'",
         ),
         ({**OWN, "model": {}}, "model: is not for your own code; put fixed values under train"),
         (
@@ -223,13 +223,14 @@ def test_a_metric_left_out_fits_the_task(
 def test_a_baseline_whose_values_do_not_go_together_is_told() -> None:
     """Drawing at random would hardly meet it: one of 10,000 combinations."""
     plain: dict[str, Any] = {f"plain-{n}": {"weight_decay": 0.0} for n in range(99)}
+    clipped: dict[str, Any] = {f"plain-{n}": {"clip_norm": 1.0} for n in range(99)}
     data = {
         "name": "x",
         "budget": {"trials": 1},
         "train": {"optimizer": "sgd"},
         "space": {
             "momentum_kind": {**plain, "nesterov": {"nesterov": True}},
-            "rule": {**plain, "adam": {"optimizer": "adam"}},
+            "rule": {**clipped, "adam": {"optimizer": "adam"}},
         },
         "baseline": {"momentum_kind": "nesterov", "rule": "adam"},
     }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+import yaml
 
 from spaces import InputError, load_experiment, save_experiment, studies
 from spaces.files import dump_yaml, read_mapping
 from spaces.settings import Train
+from spaces.text import parse_yaml
 
 OWN_CODE = Path(__file__).with_name("own_code.py")
 TEXT = """
@@ -144,7 +147,51 @@ def test_the_baseline_of_a_python_space_is_checked(tmp_path: Path) -> None:
     assert "baseline: " in message_of(file_with(tmp_path, text))
 
 
-@pytest.mark.parametrize("text", ["a\x85b", "\u2028", "é", "1e-4", "no", " x "])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [(".5e3", 500.0), ("-.5", -0.5), ("1_000", 1000), ("0x1F", 31), ("01e3", 1000.0)],
+)
+def test_numbers_are_those_of_yaml_1_2(text: str, number: float) -> None:
+    assert parse_yaml(f"a: {text}") == {"a": number}
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("1:30", "write a plain decimal number, or '1:30' in quotes for a text"),
+        ("12:30:45.5", "write a plain decimal number, or "),
+        ("0123", "write a plain decimal number, or '0123' in quotes"),
+        ("-0123", "write a plain decimal number, or "),
+        ("0_17", "write a plain decimal number, or "),
+        ("089", "write a plain decimal number, or "),
+        ("0o17", "write a plain decimal number, or "),
+        ("0b11", "write a plain decimal number, or "),
+        ("!!int '0123'", "write a plain decimal number, or '0123' in quotes"),
+        ("[on, off]", "write true, or 'on' in quotes for a text"),
+        ("No", "write false, or 'No' in quotes for a text"),
+        ("{yes: 1}", "write true, or 'yes' in quotes for a text"),
+    ],
+)
+def test_what_versions_of_yaml_read_differently_is_refused_with_the_way_out(
+    tmp_path: Path, text: str, way_out: str
+) -> None:
+    told = message_of(file_with(tmp_path), f"budget.hours={text}")
+    assert "is one thing in YAML 1.1 and another in YAML 1.2" in told
+    assert way_out in told
+
+
+NUMBERLIKE = hypothesis.strategies.text("0123789_.:eE-+xobyns~ ", min_size=1, max_size=6)
+
+
+@hypothesis.given(NUMBERLIKE)
+def test_a_text_like_a_number_is_read_back_as_a_text_by_any_reader(text: str) -> None:
+    written = dump_yaml({"text": text, "texts": [text]})
+    assert parse_yaml(written) == yaml.safe_load(written) == {"text": text, "texts": [text]}
+
+
+@pytest.mark.parametrize(
+    "text", ["a\x85b", "\u2028", "é", "1e-4", "no", " x ", "0123", "089", "0o17", "1:30", "-.5"]
+)
 def test_any_text_survives_yaml(text: str, tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(dump_yaml({"text": text, text: 1}), encoding="utf-8")
@@ -154,10 +201,10 @@ def test_any_text_survives_yaml(text: str, tmp_path: Path) -> None:
 def test_null_survives_where_it_is_a_value(tmp_path: Path) -> None:
     text = (
         "name: nulls\nbudget: {trials: 1}\n"
-        "space: {clip_norm: [null, 1.0], rule: {off: {clip_norm: null}, on: {clip_norm: 2.0}}}\n"
-        "baseline: {clip_norm: null, rule: off}\n"
+        "space: {clip_norm: [null, 1.0], rule: {free: {clip_norm: null}, held: {clip_norm: 2.0}}}\n"
+        "baseline: {clip_norm: null, rule: free}\n"
     )
-    (tmp_path / "a.yaml").write_text(text.replace("off", "free"))
+    (tmp_path / "a.yaml").write_text(text)
     experiment = load_experiment(tmp_path / "a.yaml")
     save_experiment(experiment, tmp_path / "b.yaml")
     again = load_experiment(tmp_path / "b.yaml")

@@ -56,6 +56,10 @@ def spaces(draw: st.DrawFn) -> Plain:
     space: Plain = {}
     for name in draw(st.lists(NAMES, min_size=1, max_size=5, unique=True)):
         space[name] = draw(st.one_of(ranges(), choices()))
+        if isinstance(space[name].get("choices"), dict):  # no two parameters set one field
+            for settings in space[name]["choices"].values():
+                for key in list(settings):
+                    settings[f"{name}/{key}"] = settings.pop(key)
         parents = [other for other in space if other != name and "choices" in space[other]]
         if parents and draw(st.booleans()):
             parent = draw(st.sampled_from(parents))
@@ -74,7 +78,11 @@ def experiments(draw: st.DrawFn) -> Experiment:
         "trainable": OWN_CODE,
         "train": draw(st.dictionaries(NAMES, SCALARS, max_size=3)),
         "space": draw(spaces()),
-        "metric": {"name": draw(NAMES), "scope": draw(st.sampled_from(["last", "best"]))},
+        "metric": {
+            "name": draw(NAMES),
+            "mode": draw(st.sampled_from(["min", "max"])),
+            "scope": draw(st.sampled_from(["last", "best"])),
+        },
         "sampler": {"name": draw(st.sampled_from(["tpe", "gp", "cmaes", "random", "qmc"]))},
         "scheduler": {"max_epochs": draw(st.integers(1, 99))},
         "budget": {"trials": draw(st.integers(1, 99)), "hours": draw(st.none() | st.just(1e-05))},

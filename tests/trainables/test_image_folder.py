@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from spaces import InputError
 from spaces.settings import Dataset
 from trainables.data import load_data, load_test, shape_of
+from trainables.pictures import picture_endings, read_picture
+from trainables.sources import read
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -130,3 +135,122 @@ def test_real_airplanes_and_birds_are_read(real_data: Path, tmp_path: Path) -> N
     assert data.class_names == ("airplane", "bird")
     assert (data.input_shape, len(data.train), len(data.validation)) == ((3, 32, 32), 32, 8)
     assert data.mean.shape == (3,)
+
+
+def test_what_is_hidden_or_no_picture_is_skipped_with_a_count(images: Path) -> None:
+    before = load_data(settings(images), split_seed=0)
+    red = images / "train" / "red"
+    write(red / ".ipynb_checkpoints" / "0-checkpoint.png", COLOURS["red"])
+    write(red / "._x.jpg", COLOURS["red"])
+    write(images / "train" / ".ipynb_checkpoints" / "a.png", COLOURS["red"])
+    (images / "train" / ".DS_Store").touch()
+    (red / "notes.txt").touch()
+    write(images / "train" / "loose.png", COLOURS["red"])
+    with pytest.warns(UserWarning, match="skipped") as told:
+        after = load_data(settings(images), split_seed=0)
+    assert after.fingerprint == before.fingerprint
+    assert after.class_names == ("blue", "green", "red")
+    assert str(told[0].message) == (
+        f"{images / 'train'}: files and folders skipped: 4 hidden (such as .DS_Store), "
+        "2 no pictures in the folder of a class (such as loose.png)"
+    )
+
+
+@pytest.mark.parametrize(
+    "ending", [".jfif", ".gif", ".webp", ".tif", ".JPG", ".jp2", ".bmp", ".tga"]
+)
+def test_all_that_pillow_reads_is_read(images: Path, ending: str) -> None:
+    write(images / "train" / "red" / f"more{ending}", COLOURS["red"])
+    data = load_data(settings(images), split_seed=0)
+    assert len(data.train) + len(data.validation) == 31
+
+
+def test_what_pillow_needs_other_programs_for_is_no_picture() -> None:
+    assert {".eps", ".h5", ".mpg"}.isdisjoint(picture_endings())
+    assert {".pdf", ".txt", ".py"}.isdisjoint(picture_endings())
+
+
+@pytest.mark.parametrize("name", ["val", "validation", "valid", "dev"])
+def test_the_validation_split_is_found_by_its_usual_names(images: Path, name: str) -> None:
+    write(images / name / "blue" / "a.png", COLOURS["blue"])
+    assert len(load_data(settings(images), split_seed=0).validation) == 1
+
+
+def test_two_validation_splits_are_refused(images: Path) -> None:
+    for name in ("validation", "val"):
+        write(images / name / "blue" / "a.png", COLOURS["blue"])
+    assert "has val/ and validation/; keep one, for validation" in message_of(images)
+
+
+def test_the_samples_and_their_order_are_what_they_always_were(images: Path) -> None:
+    """A fingerprint in an old journal still fits the folder."""
+    for number in range(3):
+        shade = (number, 50 * number, 7)
+        write(images / "train" / "red" / "below" / f"{number}.png", shade)
+        write(images / "train" / "red" / "a" / f"{number}.JPG", shade)
+    listing = ImageFolder(str(images / "train"))
+    whole, _ = read(settings(images), "train")
+    assert whole.targets.tolist() == listing.targets
+    for row, (image, _) in enumerate(listing):
+        assert (whole.inputs[row] == np.asarray(image).transpose(2, 0, 1)).all()
+
+
+def png(path: Path, size: tuple[int, int], bits: int, channels: int, rows: bytes) -> None:
+    """Write a PNG that holds these rows, whatever its header says."""
+
+    def chunk(kind: bytes, held: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + held))
+        return struct.pack(">I", len(held)) + kind + held + checksum
+
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, kind, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + data)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sixteen_bits_a_channel_are_refused_never_cut(images: Path, channels: int) -> None:
+    values = np.linspace(0, 4000, 16 * channels).reshape(4, -1).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    png(images / "train" / "red" / "deep.png", (4, 4), 16, channels, rows)
+    assert "deep.png: has more than 8 bits a channel; save it with 8" in message_of(images)
+
+
+@pytest.mark.parametrize(
+    ("size", "got"), [((17_500, 10_000), ", got 17500x10000"), ((100_000, 100_000), "")]
+)
+def test_too_many_pixels_are_refused_before_they_are_decoded(
+    images: Path, size: tuple[int, int], got: str
+) -> None:
+    png(images / "train" / "red" / "vast.png", size, 8, 3, rows=b"")
+    rule = f"vast.png: a picture may have at most 100,000,000 pixels{got}; save it smaller"
+    assert rule in message_of(images, image_size=8)
+
+
+def halves(path: Path, mode: str = "RGB", **options: Any) -> None:
+    """A picture of 8000 x 4500 pixels: its upper half is red, its lower half blue."""
+    image = Image.new("RGB", (8000, 4500), COLOURS["blue"])
+    image.paste(COLOURS["red"], (0, 0, 8000, 2250))
+    image.convert(mode).save(path, **options)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.jpg", "RGB"), ("a.gif", "P")])
+def test_a_large_picture_is_decoded_at_the_size_that_is_needed(
+    tmp_path: Path, name: str, mode: str
+) -> None:
+    halves(tmp_path / name, mode)
+    picture = read_picture(tmp_path / name, 3, (16, 16))
+    assert picture.note == "resized from 8000x4500 to 16x16"
+    for rows, colour in ((slice(0, 7), "red"), (slice(9, 16), "blue")):
+        wanted = np.array(COLOURS[colour])[:, None, None]
+        assert np.abs(picture.pixels[:, rows].astype(int) - wanted).max() <= 3
+
+
+def test_a_large_picture_on_its_side_is_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    halves(tmp_path / "a.jpg", exif=exif)
+    picture = read_picture(tmp_path / "a.jpg", 3, (16, 16))
+    assert picture.note == "resized from 4500x8000 to 16x16"
+    assert (picture.pixels[0, :, 9:] > 250).all()
+    assert (picture.pixels[2, :, :7] > 250).all()

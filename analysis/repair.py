@@ -1,0 +1,69 @@
+"""``shoal repair``: a journal is cut off before its first line that can't be read."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.journal import DamagedError, replay
+from analysis.lock import locked
+from analysis.reruns import Reruns
+from analysis.run import RunFolder, experiment_of, params_check
+from analysis.trials import Trials
+from spaces.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """``kept``: so many lines; ``problem``: what was wrong with the next one, None where nothing
+    was; ``original``: where the whole journal was saved."""
+
+    kept: int
+    problem: str | None
+    original: Path | None
+
+
+def repair_run(folder: RunFolder) -> Repaired:
+    """Keep what stands before the first line of a journal that no reader takes.
+
+    Raises:
+        InputError: when the folder holds no run, its first line is damaged, or it is being
+            searched.
+        OSError: when the disk is full; the journal is then as it was.
+    """
+    with locked(folder.path):
+        experiment = experiment_of(folder)  # without its first line there is nothing to keep
+        kept, problem = _readable(folder, experiment)
+        if problem is None:
+            return Repaired(kept, None, None)
+        original = _save_original(folder.journal_file)
+        with folder.journal_file.open("rb") as file:
+            length = sum(len(line) for line in itertools.islice(file, kept))
+        os.truncate(folder.journal_file, length)
+        return Repaired(kept, problem, original)
+
+
+def _readable(folder: RunFolder, experiment: Experiment) -> tuple[int, str | None]:
+    """How many lines can be read, and what is wrong with the next one."""
+    takers = (Trials().apply, Reruns().apply, params_check(experiment))
+    try:
+        return replay(folder.journal_file, *takers), None
+    except DamagedError as error:
+        return error.line - 1, error.problem
+
+
+def _save_original(journal: Path) -> Path:
+    """Copy the journal to a name that is free, and bring the copy to the disk."""
+    for number in itertools.count(1):
+        path = journal.with_name(f"journal-damaged-{number}.jsonl")
+        try:
+            with path.open("xb") as copy, journal.open("rb") as whole:
+                shutil.copyfileobj(whole, copy)
+                os.fsync(copy.fileno())
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("numbers do not end")

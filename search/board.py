@@ -1,0 +1,71 @@
+"""``shoal tensorboard``: TensorBoard on a run, or on a view of its best trials."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from analysis.lock import is_locked
+from analysis.run import RunFolder, open_run
+from analysis.tensorboard import best_view
+from analysis.trials import Trials
+from spaces.experiment import Experiment
+from spaces.problems import InputError
+
+TOP = 20
+REFRESH_SECONDS = 15.0
+
+
+def shown_trials(experiment: Experiment, trials: Trials, top: int) -> list[int]:
+    """The best trials, the baseline, and those that are running."""
+    best = [trial.number for trial in trials.ranked(experiment.metric)[:top]]
+    baseline = [0] if experiment.baseline is not None and len(trials) else []
+    return list(dict.fromkeys([*best, *baseline, *trials.running]))
+
+
+def serve_tensorboard(folder: RunFolder, top: int | None, port: int) -> NoReturn:
+    """Become TensorBoard; while the run is searched, keep its view of the best up to date.
+
+    Args:
+        folder: the run.
+        top: show so many of the best, the baseline and what is running; None: every training.
+        port: where it listens, on this machine only.
+    """
+    shown = folder.tensorboard if top is None else folder.path / f"tensorboard-top{top}"
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(shown)]
+    command += ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
+    is_live = is_locked(folder.path)
+    if top is not None:
+        make_view(folder, shown, top)
+    if top is None or not is_live:
+        os.execv(sys.executable, command)  # noqa: S606 (signals then reach TensorBoard itself)
+    with subprocess.Popen(command) as board:  # noqa: S603
+        signal.signal(signal.SIGTERM, lambda *_: board.terminate())
+        while board.poll() is None:
+            with contextlib.suppress(KeyboardInterrupt):  # TensorBoard was told, too
+                try:
+                    board.wait(REFRESH_SECONDS)
+                except subprocess.TimeoutExpired:
+                    is_live = refresh(folder, shown, top, is_live)
+    sys.exit(board.returncode)
+
+
+def refresh(folder: RunFolder, shown: Path, top: int, is_live: bool) -> bool:
+    """Bring a view up to date as long as its run is searched; returns whether it still is."""
+    if is_live:
+        with contextlib.suppress(InputError, OSError):  # the run may be gone meanwhile
+            still_live = is_locked(folder.path)
+            make_view(folder, shown, top)
+            return still_live
+    return False
+
+
+def make_view(folder: RunFolder, shown: Path, top: int) -> None:
+    """Make a view of a run's best trials, or bring it up to date."""
+    _, experiment, trials = open_run(folder.path)
+    best_view(folder.tensorboard, shown_trials(experiment, trials, top), shown)

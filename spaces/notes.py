@@ -1,0 +1,61 @@
+"""What a file says that may not be what is meant: no mistakes, but worth a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spaces.experiment import Experiment, Metric
+from spaces.parameters import Choice
+from spaces.settings import is_float_field
+
+
+def notes_on(experiment: Experiment, data: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each, with its place.
+
+    Args:
+        experiment: what was read.
+        data: what the file holds, as plain data.
+    """
+    space = data.get("space")
+    if isinstance(space, Mapping) and experiment.sampler.name != "grid":  # a grid needs choices
+        for name, held in space.items():
+            if isinstance(held, list):
+                yield from _two_ends(experiment, str(name))
+    metric = experiment.metric
+    if metric.mode is not None and metric.mode != (usual := _usual_mode(metric.name)) and usual:
+        better = "lower" if usual == "min" else "higher"
+        yield (
+            f"metric.mode: {metric.mode}, although {better} values of {metric.name} are usually "
+            f"the better ones (mode: {usual})"
+        )
+
+
+def _two_ends(experiment: Experiment, name: str) -> Iterator[str]:
+    """A list of two numbers that somebody may take for a range."""
+    assert isinstance(experiment.space, dict)
+    parameter = experiment.space[name]
+    if not isinstance(parameter, Choice) or len(parameter.choices) != 2:
+        return
+    low, high = parameter.choices
+    are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (low, high))
+    if not are_numbers or not low < high:  # type: ignore[operator]
+        return
+    is_own_code = experiment.trainable is not None
+    if (
+        not (isinstance(low, float) or isinstance(high, float))
+        if is_own_code
+        else not is_float_field(name)
+    ):
+        return
+    yield (
+        f"space.{name}: a list is choices: only {low} and {high} are tried, nothing between; "
+        f"a range is {{low: {low}, high: {high}}}, with log: true for orders of magnitude "
+        f"(if two choices are meant: {{choices: [{low}, {high}]}})"
+    )
+
+
+def _usual_mode(name: str) -> str | None:
+    """Which way a metric is usually better; None where its name does not tell."""
+    usual = Metric(name=name).complete(is_regression=False).mode
+    return usual if usual == "min" or name.endswith("accuracy") else None

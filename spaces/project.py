@@ -1,0 +1,249 @@
+"""The project of the user's own code, and the world that it finds while it runs.
+
+Own code runs in a process of Shoal's. For as long as it does (``Project.running``) that process
+looks like one of its own, started as ``python its_file.py``:
+
+- its folder comes first on ``sys.path``, for it and for the processes that it starts;
+- a name that its project has and that something else has, too (``analysis`` is a package of
+  Shoal's, ``rich`` one that Shoal uses), means the project's module: what was loaded under that
+  name stands aside until own code hands back, and then the project's does. Libraries keep theirs:
+  a file that own code never imports, such as a ``profile.py``, hides none of Python's own;
+- ``sys.argv``, the current folder and ``__main__`` are its own, too. (A child process would else
+  begin by running Ray's or Shoal's main program.)
+
+Its modules are imported once in a process, under the names that they have in the project.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from spaces.imports import Reference, imported_files, module_file
+from spaces.opened import Opened
+
+PACKAGES = ("spaces", "trainables", "analysis", "search")
+_OURS = Path(__file__).resolve().parents[1]
+_TORCH_SEED = 67280421310721  # what torch starts with
+_PROJECTS: dict[Path, Project] = {}  # what is imported belongs to the process
+_PATH: list[str] = []
+
+
+class Stage:
+    """Where one call of own code stands: its arguments, and the folder that it has gone to."""
+
+    def __init__(self, file: Path) -> None:
+        self.argv = [str(file)]
+        self.folder: str | None = None
+
+
+class Project:
+    """All that lies below one folder: the first above own code that is no package.
+
+    Args:
+        root: that folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.opened = Opened(root)
+        self._names: set[str] = set()
+        self._own: set[str] = set()  # those that mean the project's modules
+        self._shared: set[str] = set()  # those of them that are another's, too
+        self._aside: dict[str, ModuleType] = {}  # the project's, while its code does not run
+        self._depth = 0
+
+    def load(self, reference: Reference) -> ModuleType:
+        """Import the module that a reference names, or take it as it was imported before."""
+        name = reference.module.replace(".", "_") if _is_odd(reference) else reference.module
+        for modules in (self._aside, sys.modules):
+            if name in modules and self._holds(modules[name]):
+                return modules[name]
+        self._survey(reference)
+        folder = str(reference.file.parent)
+        if folder not in sys.path:  # a file in a package may import its neighbours by name
+            sys.path.append(folder)
+        with self.running(Stage(reference.file)), _same_draws():
+            if _is_odd(reference):
+                return _load_file(name, reference.file)
+            return importlib.import_module(name)
+
+    def _survey(self, reference: Reference) -> None:
+        """See which names are the project's, and which of them are another's, too."""
+        importlib.invalidate_caches()
+        self._names = {name for name in _names_in(self.root) if not _is_always_pythons(name)}
+        files = [f for f in imported_files(reference) if f.is_relative_to(self.root)]
+        imported = {f.relative_to(self.root).parts[0].removesuffix(".py") for f in files}
+        self._own |= self._names & (imported | set(PACKAGES))
+        self._shared |= {name for name in self._own if self._is_elsewhere(name)}
+
+    def forget(self) -> None:
+        """Import the project's modules afresh the next time."""
+        self._aside.clear()
+        for name in [name for name, module in sys.modules.items() if self._holds(module)]:
+            del sys.modules[name]
+
+    @contextmanager
+    def running(self, stage: Stage) -> Iterator[None]:
+        """The world of own code, while it runs.
+
+        Args:
+            stage: where it stands; keeps what it changes.
+        """
+        names = {"__main__", *(name for name in self._own if self._is_anothers(name))}
+        others = _take_out(names)
+        sys.modules.update(self._aside)
+        sys.modules["__main__"] = ModuleType("__main__")
+        sys.meta_path.insert(0, self)
+        sys.path.insert(0, str(self.root))
+        argv, sys.argv = sys.argv, stage.argv
+        folder = _change_folder(stage.folder)
+        try:
+            with self.opened.noted():
+                yield
+        finally:
+            stage.argv, sys.argv = sys.argv, argv
+            stage.folder = _change_folder(folder)
+            with suppress(ValueError):
+                sys.path.remove(str(self.root))
+            if str(self.root) not in sys.path:  # a thread of its own may go on to import
+                sys.path.append(str(self.root))
+            sys.meta_path.remove(self)
+            self._aside = _take_out(names)
+            self._aside.pop("__main__", None)
+            sys.modules.update(others)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Part of Python's import: the project's own module, or else the installed one first."""
+        if path is not None or name not in self._names:
+            return None
+        if name in self._own:
+            return PathFinder.find_spec(name, [str(self.root)])
+        return PathFinder.find_spec(name, self._other_places())
+
+    def modules(self) -> set[Path]:
+        """The files of all modules of the project that are imported."""
+        loaded = [*sys.modules.values(), *self._aside.values()]
+        return {Path(module.__file__ or "") for module in loaded if self._holds(module)}
+
+    def _other_places(self) -> list[str]:
+        return [place for place in sys.path if place != str(self.root)]
+
+    def _is_elsewhere(self, name: str) -> bool:
+        if name in PACKAGES:
+            return self.root != _OURS
+        return PathFinder.find_spec(name, self._other_places()) is not None
+
+    def _is_anothers(self, name: str) -> bool:
+        """Whether a name of the project's means another's module, or may come to mean it."""
+        held = sys.modules.get(name)
+        return name in self._shared if held is None else not self._holds(held)
+
+    def _holds(self, module: Any) -> bool:
+        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
+        if not isinstance(file, str) or not file.startswith(f"{self.root}{os.sep}"):
+            return False
+        return "site-packages" not in file[len(str(self.root)) :]
+
+
+def project_at(root: Path) -> Project:
+    """The one project of this process at a folder."""
+    if root not in _PROJECTS:
+        _PROJECTS[root] = Project(root)
+    return _PROJECTS[root]
+
+
+def remember_path() -> None:
+    """Note ``sys.path`` as it should be in a worker, before Ray adds to it."""
+    _PATH[:] = sys.path
+
+
+def restore_path() -> None:
+    """Take from ``sys.path`` what was added since ``remember_path``, if that was called."""
+    if _PATH:
+        sys.path[:] = _PATH
+
+
+def _names_in(root: Path) -> Iterator[str]:
+    """The names under which what lies in a folder can be imported."""
+    with suppress(OSError):
+        for entry in os.scandir(root):
+            name = entry.name.removesuffix(".py")
+            path = root / name
+            is_module = module_file(path) is not None or any(path.glob("*.py"))
+            if name.isidentifier() and is_module:
+                yield name
+
+
+def _is_always_pythons(name: str) -> bool:
+    """Whether a name is looked for in no folder."""
+    return BuiltinImporter.find_spec(name) is not None or FrozenImporter.find_spec(name) is not None
+
+
+def _take_out(names: Iterable[str]) -> dict[str, ModuleType]:
+    """Take modules out of ``sys.modules``, with all that is in them."""
+    wanted = [name for name in names if name in sys.modules]
+    if not wanted:
+        return {}
+    found = [key for key in sys.modules if key.partition(".")[0] in wanted]
+    return {key: sys.modules.pop(key) for key in found}
+
+
+def _change_folder(folder: str | None) -> str | None:
+    """Go to a folder, if there is one to go to; returns the one before."""
+    before = None
+    with suppress(OSError):
+        before = os.getcwd()
+    if folder is not None and folder != before:
+        with suppress(OSError):
+            os.chdir(folder)
+    return before
+
+
+def _is_odd(reference: Reference) -> bool:
+    """Whether no import could name the file, such as ``train.v2.py``."""
+    return "." in reference.file.stem
+
+
+def _load_file(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextmanager
+def _same_draws() -> Iterator[None]:
+    """What own code draws at random while it is imported is the same in every process."""
+    python, numpy = random.getstate(), np.random.get_state()
+    torch = sys.modules.get("torch")
+    held = None if torch is None else torch.get_rng_state()
+    random.seed(0)
+    np.random.seed(0)
+    if torch is not None:
+        torch.manual_seed(_TORCH_SEED)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if torch is not None:
+            torch.set_rng_state(held)
