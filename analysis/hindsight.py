@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.numbers import fraction, number, percent
+from analysis.numbers import fraction, percent
+from analysis.scale import Scale
 
 RUNG_COLUMNS = ("rung", "trials", "rank correlation with the end", "95 %")
 
@@ -30,69 +31,76 @@ class RungCorrelation:
 
 
 @dataclass(frozen=True)
-class Advice:
-    """Another setting of ASHA, replayed on the known curves.
-
-    ``epochs``: as a share of those that the setting of the run took; ``regret``: its mean, against
-    ``regret_now``.
-    """
-
-    min_epochs: int
-    reduction_factor: int
-    epochs: float
-    regret: float
-    regret_now: float
-
-    @property
-    def sentence(self) -> str:
-        """The advice in words."""
-        return (
-            f"the data speak for min_epochs: {self.min_epochs}, reduction_factor: "
-            f"{self.reduction_factor}: {percent(self.epochs)} of the epochs, and a regret "
-            f"of {number(self.regret, 2)} where this setting has {number(self.regret_now, 2)} "
-            "(replayed on the known curves)"
-        )
-
-
-@dataclass(frozen=True)
 class Hindsight:
     """What an audit found.
 
-    ``beaten``: how many of the ``stopped`` trials would have ended better than the run's best, as
-    the ``audited`` ones say; ``regret``: by how much the best of all would have been better than
-    the best found, had nobody been stopped.
+    Regret is by how much the best of all would have been better than the best found, had nobody
+    been stopped.
+
+    Args:
+        stopped: how many trials were.
+        audited: how many of them were trained to the end.
+        best: the best trial of the run.
+        beating: the audited ones that ended better than it, the best first.
+        regret: as these show it, a lower bound; None where there are none.
+        chance: that one of the others would have ended better, too; None where all were audited.
+        bound: an upper bound of the regret, 95 %.
+        rungs: how well each foretells the end.
+        epochs: that the search trained.
+        epochs_to_the_end: what it would have, had nobody been stopped.
+        scale: how scores are written.
     """
 
     stopped: int
     audited: int
-    best: int | None
+    best: int
     beating: list[int]
-    beaten: Interval
-    regret: Interval
+    regret: float | None
+    chance: float | None
+    bound: float
     rungs: list[RungCorrelation]
     epochs: int
     epochs_to_the_end: int
-    advice: Advice | None
+    scale: Scale
 
     @property
     def sentences(self) -> list[str]:
         """What was found, in words."""
-        beaten = [number(n, 3) for n in (self.beaten.value, self.beaten.low, self.beaten.high)]
-        regret = [number(n, 2) for n in (self.regret.value, self.regret.low, self.regret.high)]
-        saved = 1 - self.epochs / self.epochs_to_the_end
+        saved = percent(1 - self.epochs / self.epochs_to_the_end)
         return [
             f"{len(self.beating)} of {self.audited} stopped trials that were trained to the end "
-            f"beat the best of the run (trial {self.best}); of all {self.stopped} stopped ones "
-            f"that makes {beaten[0]} (95 %: {beaten[1]} to {beaten[2]})",
-            f"regret: had nobody been stopped, the best would have been better by "
-            f"{regret[0]} (95 %: {regret[1]} to {regret[2]})",
-            f"epochs: {self.epochs} instead of {self.epochs_to_the_end}, {percent(saved)} saved",
+            f"beat the best of the run (trial {self.best})",
+            *self._others,
+            *self._regret,
+            f"epochs: {self.epochs} instead of {self.epochs_to_the_end}, {saved} saved",
             "each of these is one training with one seed: a small lead may be noise, see "
             "shoal confirm",
-            "the data speak for no other min_epochs or reduction_factor"
-            if self.advice is None
-            else self.advice.sentence,
         ]
+
+    @property
+    def _others(self) -> list[str]:
+        if self.chance is None:
+            return []
+        others = self.stopped - self.audited
+        return [
+            f"the chance that any of the other {others} stopped trials would have: "
+            f"{percent(self.chance)}"
+        ]
+
+    @property
+    def _regret(self) -> list[str]:
+        shown = []
+        if self.regret is not None:
+            shown.append(
+                f"regret: stopping lost {self._by(self.regret)} at least, for trial "
+                f"{self.beating[0]} ended so much better than the best of the run"
+            )
+        if self.chance is None:
+            return shown or ["regret: none, for every stopped trial was trained to the end"]
+        return [*shown, f"upper bound of the regret (95 %): {self._by(self.bound)}"]
+
+    def _by(self, width: float) -> str:
+        return f"{self.scale.width(width)}{self.scale.unit}"
 
     @property
     def rows(self) -> list[tuple[int, int, str, str]]:
@@ -106,6 +114,7 @@ class Hindsight:
     def plain(self) -> dict[str, Any]:
         """The figures as ``--json`` prints them."""
         found = asdict(self)
+        del found["scale"]
         for rung in found["rungs"]:
             figures = rung["correlation"]
             rung["correlation"] = {k: v if math.isfinite(v) else None for k, v in figures.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,22 +24,32 @@ from spaces.seeds import derive_seed
 
 @dataclass(frozen=True)
 class Audit:
-    """The plan: each of some stopped trials is trained on, from its last checkpoint."""
+    """The plan: some stopped trials are trained on, from their last checkpoints.
 
-    trials: tuple[int, ...]
+    Those that were taken on before count, however they were chosen.
+
+    Args:
+        order: the stopped trials, in the order in which they are taken.
+        size: how many are taken on, in all.
+    """
+
+    order: tuple[int, ...]
+    size: int
 
     @property
     def most_trainings(self) -> int:
         """How many it takes."""
-        return len(self.trials)
+        return min(self.size, len(self.order))
 
     def wants(self, job: Job) -> bool:
         """Whether a training that was begun before has a place in it."""
-        return job.purpose == "audit" and job.trial in self.trials
+        return job.purpose == "audit"
 
     def next(self, begun: Collection[Job], ended: Mapping[Job, float]) -> Job | None:
         """The training to begin now; None when there is none left."""
-        jobs = (Job(trial, "audit", 0) for trial in self.trials)
+        if len(begun) >= self.size:
+            return None
+        jobs = (Job(trial, "audit", 0) for trial in self.order)
         return next((job for job in jobs if job not in begun), None)
 
     def leader(self, ended: Mapping[Job, float], trials: Trials) -> Leader | None:
@@ -57,7 +68,7 @@ def audit_run(
 
     Args:
         folder: the run.
-        sample: so many trials, spread over the rungs.
+        sample: so many trials in all, spread over the rungs; those of earlier audits count.
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
         terms: what to do about code that moved, about what has changed, about failures.
@@ -71,7 +82,7 @@ def audit_run(
     """
 
     def plan(experiment: Experiment, trials: Trials) -> Audit:
-        return Audit(tuple(stopped_sample(experiment, trials, sample)))
+        return Audit(tuple(audit_order(experiment, trials)), sample)
 
     again = audit_command(folder, sample)
     with reopened(folder, plan, again, address, verbose, terms) as (work, _):
@@ -88,10 +99,11 @@ def audit_command(folder: RunFolder, sample: int) -> str:
     return shlex.join(["shoal", "audit", str(folder.path), "--sample", str(sample)])
 
 
-def stopped_sample(experiment: Experiment, trials: Trials, size: int) -> list[int]:
-    """Stopped trials, drawn at random, in turn from each of the rungs at which they were stopped.
+def audit_order(experiment: Experiment, trials: Trials) -> list[int]:
+    """The stopped trials in the order in which an audit takes them, in turn from each rung.
 
-    A larger sample of the same run holds every smaller one.
+    Of four from a rung, three are those that came nearest to passing it, for these might have won,
+    and one is drawn from the others, which tell how much a value at the rung says of the end.
 
     Raises:
         InputError: when there is none, or nothing to compare it with.
@@ -103,10 +115,22 @@ def stopped_sample(experiment: Experiment, trials: Trials, size: int) -> list[in
         raise InputError("no trial of the run came to its end, so there is nothing to compare with")
     draw = np.random.default_rng(derive_seed(experiment.seed, "audit"))
     of_rung: dict[int, list[int]] = {}
-    for trial in trials:
+    for trial in trials.ranked(experiment.metric):
         if trial.state == "stopped":
             of_rung.setdefault(trial.epoch, []).append(trial.number)
-    shuffled = [draw.permutation(of_rung[epoch]).tolist() for epoch in sorted(of_rung)]
-    longest = max((len(numbers) for numbers in shuffled), default=0)
-    turns = [numbers[place : place + 1] for place in range(longest) for numbers in shuffled]
-    return [number for turn in turns for number in turn][:size]
+    orders = [
+        _order(of_rung[epoch], draw.permutation(of_rung[epoch]).tolist())
+        for epoch in sorted(of_rung)
+    ]
+    turns = itertools.zip_longest(*orders)
+    return [number for turn in turns for number in turn if number is not None]
+
+
+def _order(nearest: Sequence[int], drawn: Sequence[int]) -> list[int]:
+    """The stopped trials of a rung: three by their values, then one as it was drawn, and so on."""
+    taken: dict[int, None] = {}
+    by_value, by_chance = iter(nearest), iter(drawn)
+    while len(taken) < len(nearest):
+        source = by_chance if len(taken) % 4 == 3 else by_value
+        taken[next(number for number in source if number not in taken)] = None
+    return list(taken)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from analysis.hindsight import Hindsight, Interval, RungCorrelation
 from analysis.observed import ranks
 from analysis.reruns import Reruns
+from analysis.scale import Scale
 from analysis.trials import Trial, Trials
-from search.foresight import Curve, advise
 from spaces.experiment import Experiment, Metric
 
+Curve: TypeAlias = list[float]  # by epoch, the larger the better
+
 DRAWS = 500
-_NEAREST = 5
 _FEWEST = 3  # trials at a rung, for a correlation
-_SMOOTHING = 0.3  # by trial on made landscapes: tests/search/test_audit.py
+_CORRELATION_DRAWS = 200
+# Both were chosen on made landscapes, so that the bound holds in 95 % of their searches:
+# tests/search/test_audit.py.
+_SMOOTHING = 0.5
+_BOUND = 0.99
 
 
 def hindsight_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> Hindsight | None:
@@ -34,12 +39,12 @@ def look_back(experiment: Experiment, trials: Trials, audited: Mapping[int, Tria
     """Judge the stopping of a run by the stopped trials that were trained on.
 
     What became of a trial depends, for all that ASHA knew of it, on its value at the rung where it
-    was stopped only; so the ends of those that were not audited are guessed from theirs, see
-    ``_guessed_ends``.
+    was stopped only. So it does not matter how the audited ones were chosen, if it was by these
+    values; and the ends of the others are guessed from theirs, see ``_guessed_ends``.
 
     Args:
         experiment: the run's.
-        trials: its trials.
+        trials: its trials, some of which were completed.
         audited: stopped ones by number, as they ended when they were taken on; at least one.
     """
     metric, last = experiment.metric, experiment.scheduler.max_epochs
@@ -48,20 +53,29 @@ def look_back(experiment: Experiment, trials: Trials, audited: Mapping[int, Tria
     completed = {t.number: _curve(t, metric) for t in trials if t.state == "completed"}
     curves = {n: _curve(rerun, metric, last) for n, rerun in audited.items() if n in stopped}
     _raise_to_worst(*completed.values(), *curves.values())
-    best = max(completed, key=lambda n: (completed[n][-1], -n), default=None)
-    top = -math.inf if best is None else completed[best][-1]
-    others = [t for n, t in stopped.items() if n not in curves]
-    longest = max(len(curve) for curve in (*completed.values(), *curves.values()))
-    beating = sorted(n for n, curve in curves.items() if curve[-1] > top)
+    best = max(completed, key=lambda n: (completed[n][-1], -n))
+    top = completed[best][-1]
     known = completed | curves
-    shares = dict.fromkeys(completed, 1.0) | _shares(stopped, curves)
+    shares = dict.fromkeys(completed, 1.0) | _shares(stopped, curves, metric)
+    beating = sorted((n for n, c in curves.items() if c[-1] > top), key=lambda n: -curves[n][-1])
+    seen = curves[beating[0]][-1] - top if beating else None
+    is_share = _is_share(known, metric)
+    others = [trial for number, trial in stopped.items() if number not in curves]
+    chance, bound = None, seen or 0.0
+    if others:
+        to_scale, back = _natural_scale(known, top, metric)
+        highest = back(_highest_ends(others, known, shares, metric, to_scale, draw))
+        chance = (np.count_nonzero(highest > top) + 0.5) / (DRAWS + 1)
+        bound = max(bound, float(np.quantile(highest, _BOUND)) - top)
+    longest = max(len(curve) for curve in known.values())
     return Hindsight(
         stopped=len(stopped),
         audited=len(curves),
         best=best,
         beating=beating,
-        beaten=_beaten(stopped, curves, top, draw),
-        regret=_regret(others, curves, known, top, metric, draw),
+        regret=seen,
+        chance=chance,
+        bound=bound,
         rungs=[
             _correlation(epoch, known, shares, draw)
             for epoch in experiment.scheduler.rung_epochs
@@ -69,7 +83,7 @@ def look_back(experiment: Experiment, trials: Trials, audited: Mapping[int, Tria
         ],
         epochs=sum(t.epoch for t in trials if t.state in ("completed", "stopped")),
         epochs_to_the_end=longest * len(stopped) + sum(map(len, completed.values())),
-        advice=advise(experiment.scheduler, known, shares, draw),
+        scale=Scale(is_share),
     )
 
 
@@ -100,95 +114,91 @@ def _raise_to_worst(*curves: Curve) -> None:
         curve[:] = [max(value, worst) for value in curve]
 
 
-def _beaten(
-    stopped: Mapping[int, Trial],
-    audited: Mapping[int, Curve],
-    top: float,
-    draw: np.random.Generator,
-) -> Interval:
-    """How many of all stopped trials are better than ``top``; of the others, rung by rung.
+def _shares(
+    stopped: Mapping[int, Trial], audited: Mapping[int, Curve], metric: Metric
+) -> dict[int, float]:
+    """How many stopped trials each audited one stands for: itself, and those nearest to it.
 
-    Each rung has a share of its own, drawn as Jeffreys has it; the others are drawn by it.
+    Nearest by the value at the rung where both were stopped; where none was audited at a rung,
+    nobody stands for those that were stopped there.
     """
-    value, found, drawn = 0.0, 0, np.zeros(DRAWS)
-    for numbers in _by_rung(stopped).values():
-        ends = [audited[number][-1] > top for number in numbers if number in audited]
-        better, others = sum(ends), len(numbers) - len(ends)
-        found += better
-        value += better + (others * better / len(ends) if ends else 0.0)
-        share = draw.beta(better + 0.5, len(ends) - better + 0.5, DRAWS)
-        drawn += better + draw.binomial(others, share)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(value, max(float(found), float(low)), float(high))
-
-
-def _shares(stopped: Mapping[int, Trial], audited: Mapping[int, Curve]) -> dict[int, float]:
-    """How many stopped trials each audited one stands for; a rung without any, for none."""
-    shares: dict[int, float] = {}
-    for numbers in _by_rung(stopped).values():
-        held = [number for number in numbers if number in audited]
-        shares |= {number: len(numbers) / len(held) for number in held}
+    shares = dict.fromkeys(audited, 1.0)
+    for number, trial in stopped.items():
+        held = [n for n in audited if stopped[n].epoch == trial.epoch]
+        if number not in audited and held:
+            value = _goodness(trial, metric)
+            nearest = min(held, key=lambda n: abs(_goodness(stopped[n], metric) - value))
+            shares[nearest] += 1.0
     return shares
 
 
-def _by_rung(stopped: Mapping[int, Trial]) -> dict[int, list[int]]:
-    """The numbers of stopped trials, by the epoch at which they were."""
-    of_rung: dict[int, list[int]] = {}
-    for number, trial in stopped.items():
-        of_rung.setdefault(trial.epoch, []).append(number)
-    return of_rung
+def _is_share(known: Mapping[int, Curve], metric: Metric) -> bool:
+    """Whether the metric is an accuracy from 0 to 1."""
+    values = [value for curve in known.values() for value in curve]
+    is_within = min(values) >= 0.0 and max(values) <= 1.0
+    return metric.mode == "max" and metric.name.endswith("accuracy") and is_within
 
 
-def _regret(
-    others: Sequence[Trial],
-    audited: Mapping[int, Curve],
-    known: Mapping[int, Curve],
-    top: float,
-    metric: Metric,
-    draw: np.random.Generator,
-) -> Interval:
-    """By how much the best end of all stopped trials exceeds ``top``.
+def _natural_scale(
+    known: Mapping[int, Curve], top: float, metric: Metric
+) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """To and from a scale on which good values scatter as much as poor ones do.
 
-    The lower bound is what the audited ones show for certain.
+    It is the logarithm of what an accuracy lacks of 1, or a loss is above 0: near the best, less is
+    left to win, and nothing is better than perfect. Other metrics stay as they are.
     """
-    seen = max(curve[-1] for curve in audited.values())
-    highest = np.full(DRAWS, seen)
+    is_share = _is_share(known, metric)
+    is_loss = metric.mode == "min" and metric.name.endswith("loss")
+    if not is_share and not (is_loss and all(v <= 0.0 for c in known.values() for v in c)):
+        return lambda value: value, lambda value: value
+    perfect = 1.0 if is_share else 0.0
+    widest = perfect - min(value for curve in known.values() for value in curve)
+    least = 0.02 * (perfect - top) + 1e-5 * (widest or 1.0)  # so that perfect is not infinite
+    return (
+        lambda value: -np.log(np.maximum(perfect - value, 0.0) + least),
+        lambda place: np.minimum(perfect + least - np.exp(-place), perfect),
+    )
+
+
+def _highest_ends(
+    others: Sequence[Trial],
+    known: Mapping[int, Curve],
+    shares: Mapping[int, float],
+    metric: Metric,
+    to_scale: Callable[[Any], Any],
+    draw: np.random.Generator,
+) -> Any:
+    """Where the best of some stopped trials may have ended, on the scale; (draws,)."""
+    worst = min(value for curve in known.values() for value in curve)
+    highest = np.full(DRAWS, -math.inf)
     for epoch in sorted({trial.epoch for trial in others}):
-        values = np.array([_goodness(t, metric) for t in others if t.epoch == epoch])
-        reached = [curve for curve in known.values() if len(curve) >= epoch]
+        values = [max(_goodness(t, metric), worst) for t in others if t.epoch == epoch]
+        reached = [n for n, curve in known.items() if len(curve) >= epoch]
         if not reached:
             continue
-        at_rung = np.array([curve[epoch - 1] for curve in reached])
-        ends = np.array([curve[-1] for curve in reached])
-        guessed = _guessed_ends(values, at_rung, ends, draw)  # (draws, trials)
+        at_rung = to_scale(np.array([known[n][epoch - 1] for n in reached]))
+        ends = to_scale(np.array([known[n][-1] for n in reached]))
+        weight = np.array([shares[n] for n in reached])
+        guessed = _guessed_ends(to_scale(np.array(values)), at_rung, ends, weight, draw)
         highest = np.maximum(highest, guessed.max(axis=1))
-    highest = np.minimum(highest, max(seen, _best_possible(known, metric)))
-    if not math.isfinite(top):
-        return Interval(0.0, 0.0, 0.0)
-    value, high = np.quantile(np.maximum(0.0, highest - top), [0.5, 0.975])
-    return Interval(float(value), max(0.0, seen - top), float(high))
+    return highest
 
 
-def _best_possible(known: Mapping[int, Curve], metric: Metric) -> float:
-    """The end that nothing exceeds: 1 of an accuracy, 0 of a loss that is never negative."""
-    values = [value for curve in known.values() for value in curve]
-    if metric.mode == "max":
-        is_share = metric.name.endswith("accuracy") and max(values) <= 1.0
-        return 1.0 if is_share else math.inf
-    return 0.0 if metric.name.endswith("loss") and max(values) <= 0.0 else math.inf
-
-
-def _guessed_ends(values: Any, at_rung: Any, ends: Any, draw: np.random.Generator) -> Any:
+def _guessed_ends(
+    values: Any, at_rung: Any, ends: Any, weight: Any, draw: np.random.Generator
+) -> Any:
     """Where trials with these values at a rung may have ended, guessed anew for each draw.
 
     The known trials are drawn anew, a line is fitted to their ends over their values at the rung,
-    and what one of the five nearest known trials ended above or below it is added, with a little
-    noise: the best of many guesses from few known ends would else never exceed the best of those.
+    and what one of the known trials ended above or below it is added, with some noise: the best of
+    many guesses from few known ends would else never exceed the best of those. How widely ends
+    scatter is itself known from so many only, so it is drawn, too, as for Student's t.
 
     Args:
         values: (trials,) at the rung.
         at_rung: (known,) values of those whose ends are known.
         ends: (known,) of the same.
+        weight: (known,) how many trials each stands for.
         draw: the source of chance.
 
     Returns:
@@ -196,26 +206,35 @@ def _guessed_ends(values: Any, at_rung: Any, ends: Any, draw: np.random.Generato
     """
     known = len(ends)
     rows = draw.integers(0, known, (DRAWS, known))
-    lines = [_line(at_rung[row], ends[row]) for row in rows]
-    slope, offset = (np.array(part)[:, None] for part in zip(*lines, strict=True))
-    nearest = np.argsort(np.abs(values[:, None] - at_rung), axis=1)[:, :_NEAREST]
-    chosen = nearest[
-        np.arange(len(values)), draw.integers(0, nearest.shape[1], (DRAWS, len(values)))
-    ]
+    slope, offset = _lines(at_rung[rows], ends[rows], weight[rows])  # (draws, 1) each
+    chosen = draw.integers(0, known, (DRAWS, len(values)))
     above = ends[chosen] - (offset + slope * at_rung[chosen])  # (draws, trials)
-    whole_slope, whole_offset = _line(at_rung, ends)
-    spread = np.sqrt(np.mean((ends - whole_offset - whole_slope * at_rung)[nearest] ** 2, axis=1))
+    whole_slope, whole_offset = _lines(at_rung, ends, weight)
+    spread = math.sqrt(np.mean((ends - whole_offset - whole_slope * at_rung) ** 2))
     noise = _SMOOTHING * spread * draw.normal(size=above.shape)
-    fit_loss = math.sqrt(known / max(1, known - 2))  # what a fit of two numbers hides of the spread
-    return offset + slope * values + fit_loss * above + noise
+    degrees = max(1, known - 2)  # a line has two numbers of its own
+    scatter = np.sqrt(known / draw.chisquare(degrees, (DRAWS, 1)))
+    return offset + slope * values + scatter * (above + noise)
 
 
-def _line(x: Any, y: Any) -> tuple[float, float]:
-    """Slope and offset by least squares; a level line where x is constant."""
-    about = x - x.mean()
-    squares = float(about @ about)
-    slope = float(about @ y) / squares if squares > 0 else 0.0
-    return slope, float(y.mean() - slope * x.mean())
+def _lines(x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
+    """Slopes and offsets by weighted least squares over the last axis; level where x is constant.
+
+    Args:
+        x: (…, points), as are the others.
+        y: what the lines are fitted to.
+        weight: of each point.
+
+    Returns:
+        Two of (…, 1).
+    """
+    share = weight / weight.sum(axis=-1, keepdims=True)
+    middle, height = ((share * each).sum(axis=-1, keepdims=True) for each in (x, y))
+    about = share * (x - middle)
+    squares = (about * (x - middle)).sum(axis=-1, keepdims=True)
+    rise = (about * (y - height)).sum(axis=-1, keepdims=True)
+    slope = np.where(squares > 0, rise / np.where(squares > 0, squares, 1.0), 0.0)
+    return slope, height - slope * middle
 
 
 def _correlation(
@@ -231,7 +250,7 @@ def _correlation(
     at_end = np.array([known[n][-1] for n in reached])
     found = _spearman(at_rung, at_end, weight)
     draws = []
-    for _ in range(DRAWS):
+    for _ in range(_CORRELATION_DRAWS):
         rows = draw.integers(0, len(reached), len(reached))
         draws.append(_spearman(at_rung[rows], at_end[rows], weight[rows]))
     low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (-1.0, 1.0)

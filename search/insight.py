@@ -188,52 +188,47 @@ def _print_comparison(
     """What ``shoal compare`` prints: the groups at the epoch that all reach, then at the rungs."""
     epoch = rows[0]["epoch"]
     best = [row["best"] for row in rows]
-    values = numbers([held["value"] for held in best if held is not None])
-    shown = iter(values)
+    values = iter(numbers([held["value"] for held in best if held is not None]))
     columns = [
         *([row["group"][name] for row in rows] for name in rows[0]["group"]),
         [row["trials"] for row in rows],
         _means(rows, "value"),
         *(show_column(_plain_means(rows, name)) for name in ("training", "gap")),
-        ["" if held is None else f"{next(shown)} (trial {held['trial']})" for held in best],
+        ["" if held is None else next(values) for held in best],
+        ["" if held is None else held["trial"] for held in best],
         show_column(_plain_means(rows, "epochs_to_95")),
         *([row["states"].get(state, "") for row in rows] for state in ENDED_EARLY),
     ]
-    names = [*rows[0]["group"], "trials", f"at epoch {epoch}", "train", "gap", "best", "to 95 %"]
+    names = [*rows[0]["group"], "trials", f"at epoch {epoch}", "train", "gap"]
+    names += ["best", "of trial", "to 95 %"]
     out.print(f"{path}: {metric.name}, at epoch {epoch}", soft_wrap=True)
     _print_columns([*names, *ENDED_EARLY], columns, out)
-    is_told = _print_epochs(rows, out)
+    _print_epochs(rows, out)
     out.print(
-        f"{metric.name}: means ± standard deviations (of so many trials), each at one epoch. "
-        f"Epoch {epoch} is the one that all trials reach; one that diverged or failed before it "
-        "has no value. "
-        + ("At later epochs only those are left that were not stopped. " if is_told else "")
-        + "Train: the same measure on the training data, taken while training (dropout included); "
-        "gap: by how much train is better; best: the best trial of the group, wherever it ended; "
-        "to 95 %: epochs until a completed trial is within 5 % of its own best.",
+        f"Means of {metric.name} ± standard deviations (in brackets: of so many trials), each at "
+        f"one epoch. Epoch {epoch} is the one that all trials reach; what diverged or failed "
+        "before it has no value. Later epochs have only those that were not stopped. Train: the "
+        "same measure on the training data, taken while training (dropout included); gap: by how "
+        "much train is better; best: of the best trial of the group, wherever it ended; to 95 %: "
+        "epochs until a completed trial is within 5 % of its own best.",
         style="dim",
     )
 
 
-def _print_epochs(rows: Sequence[dict[str, Any]], out: Console) -> bool:
-    """The groups at each epoch at which trials are compared, where there are several with values.
-
-    Returns:
-        Whether there are.
-    """
+def _print_epochs(rows: Sequence[dict[str, Any]], out: Console) -> None:
+    """The groups at every epoch at which trials are compared, where several have values."""
     places = [
         place
         for place in range(len(rows[0]["by_epoch"]))
         if any(row["by_epoch"][place]["value"] is not None for row in rows)
     ]
     if len(places) < 2:
-        return False
+        return
     by_place = [[row["by_epoch"][place] for row in rows] for place in places]
     columns = [[row["group"][name] for row in rows] for name in rows[0]["group"]]
     columns += [_means(held, "value") for held in by_place]
     names = [f"epoch {held[0]['epoch']}" for held in by_place]
     _print_columns([*rows[0]["group"], *names], columns, out)
-    return True
 
 
 def _print_columns(names: Sequence[str], columns: Sequence[Sequence[Any]], out: Console) -> None:
@@ -249,12 +244,16 @@ def _plain_means(rows: Sequence[dict[str, Any]], name: str) -> list[float | None
 
 
 def _means(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
-    """The same with standard deviations and counts, as texts."""
+    """The same with standard deviations, as texts; a count where it is not that of the group."""
     digits = digits_apart((m for m in _plain_means(rows, name) if m is not None), SHORT)
-    return [
-        "" if held is None else f"{spread(held['mean'], held['sd'], digits)} ({held['n']})"
-        for held in (row[name] for row in rows)
-    ]
+    texts = []
+    for row in rows:
+        held = row[name]
+        text = "" if held is None else spread(held["mean"], held["sd"], digits)
+        texts.append(
+            text if held is None or held["n"] == row.get("trials") else f"{text} ({held['n']})"
+        )
+    return texts
 
 
 def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:

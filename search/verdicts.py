@@ -74,7 +74,12 @@ def confirm(
 def audit(
     run: Run = None,
     sample: Annotated[
-        int, typer.Option(min=1, max=10_000, help="So many stopped trials, over all rungs.")
+        int,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="So many stopped trials in all, most of them from just below the cuts.",
+        ),
     ] = 12,
     code: Code = None,
     strict: Strict = False,
