@@ -24,7 +24,9 @@ from trainables.config import AnyConfig, TrainConfig, resolve
 from trainables.data import InputSpec, input_spec
 
 
-def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
+def export_best(
+    run: Path, target: Path, with_programs: bool = True, anyway: bool = False
+) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
     The weights are those of the first training that measured the winner: the best of them would be
@@ -35,13 +37,20 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         target: a new or empty folder.
         with_programs: whether a built-in model is exported as ``model.pt2`` (and
             ``model.onnx``, where that extra is installed), too.
+        anyway: even if the winner measured worse than the baseline.
 
     Raises:
-        InputError: when the run has no trial with a value, or its checkpoint is gone.
+        InputError: when the run has no trial with a value, its checkpoint is gone, or the winner
+            measured worse than the baseline.
     """
     check_target(target)
     folder, experiment, trials, reruns, confirmation = open_confirmed(run)
     assert trials.start is not None
+    if confirmation is not None and confirmation.is_worse and not anyway:
+        raise InputError(
+            f"the winner measured worse than the baseline, which needs no search "
+            f"({confirmation.sentence}); it is exported with --anyway"
+        )
     measured = _measured(confirmation, reruns)
     best = trials.best(experiment.metric)
     trained = measured or ([] if best is None else [best])
@@ -62,6 +71,8 @@ def export_best(run: Path, target: Path, with_programs: bool = True) -> Bundle:
         programs=programs,
         split=trials.start.split,
         params=trial.params,
+        baseline=experiment.baseline,
+        finding=None if confirmation is None else confirmation.sentence,
         confirmation=_document(confirmation) if measured else None,
     )
     write_bundle(target, bundle, weights)
