@@ -59,8 +59,8 @@ class Made:
 def make(
     draw: np.random.Generator, kind: str, mean: float, deviation: float, samples: int, size: int
 ) -> Made:
-    """A million scores, so that their mean is known to a hundredth of its interval."""
-    noise = KINDS["normal" if kind == COLLAPSING else kind](draw, (1_000_000 // size, size))
+    """200,000 scores, so that their mean is known to a hundredth of any interval."""
+    noise = KINDS["normal" if kind == COLLAPSING else kind](draw, (200_000 // size, size))
     scores = np.round(np.clip(mean + deviation * noise, 0.0, 1.0) * samples) / samples
     truth = float(scores.mean())
     if kind == COLLAPSING:
