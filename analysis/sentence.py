@@ -38,7 +38,7 @@ def _lost(held: Standing) -> str:
 def _verdict(found: Confirmation) -> str:
     gain, winner = found.told_gain, found.winner
     if winner is not None and winner.collapsed:
-        return f"Not confirmed, for {_lost(winner)}; the others: "
+        return f"Not confirmed, as {_lost(winner)}; the others: "
     if found.baseline is None or gain is None or gain.low > 0:
         return "Confirmed: "
     return (
