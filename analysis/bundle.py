@@ -31,7 +31,8 @@ class Bundle:
     of that epoch. ``versions``: by package. ``origin``: how it was
     found, in a sentence. ``inputs``: what a built-in model takes and gives, with its class names.
     ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name. ``split``: by which
-    data it was trained: samples and SHA-256 of either split. ``params``: what the search chose.
+    data it was trained: samples and SHA-256 of either split. ``params``: what the search chose,
+    beside those of the ``baseline``, if there was one. ``finding``: the sentence of a confirmation.
     ``confirmation``: what ``shoal confirm`` found, and between which scores a further training is
     ``expected``. ``changes``: of what the run depends on, while it went on and since.
     """
@@ -44,6 +45,8 @@ class Bundle:
     programs: Mapping[str, bytes] = field(default_factory=dict)
     split: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
+    baseline: dict[str, Any] | None = None
+    finding: str | None = None
     confirmation: dict[str, Any] | None = None
     code: Any = None
     parts: Mapping[str, int] = field(default_factory=dict)

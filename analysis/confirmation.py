@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from analysis.bounds import Bounds, bounds_in, collapsed
 from analysis.configurations import params_key, searched_values
 from analysis.estimates import Estimate, difference, estimate, finite
 from analysis.events import Confirmed, Tested
 from analysis.reruns import Reruns
 from analysis.run import RunFolder, open_run
 from analysis.scale import Scale, scale_of
+from analysis.sentence import sentence_of
 from analysis.trials import Trials
 from spaces.experiment import Experiment, Metric
 from spaces.parameters import Params
@@ -24,7 +26,8 @@ class Standing:
     """A configuration under fresh seeds.
 
     ``searched``: what the search believed. ``scores``: finite ones; ``lost``: how many seeds
-    diverged or failed. ``optimism``: by how much the search made it look better than it is,
+    diverged or failed. ``collapsed``: those of the scores that are far below the others; the
+    estimate is of the rest. ``optimism``: by how much the search made it look better than it is,
     where it trained it to the end.
     """
 
@@ -33,6 +36,7 @@ class Standing:
     searched: float | None
     scores: list[float]
     lost: int
+    collapsed: list[float]
     estimate: Estimate | None
     optimism: float | None
 
@@ -46,6 +50,7 @@ class Standing:
             **(found | {"n": len(self.scores)} if self.estimate is None else self.estimate.plain()),
             "optimism": self.optimism,
             "lost": self.lost,
+            "collapsed": len(self.collapsed),
             "scores": self.scores,
         }
 
@@ -55,9 +60,10 @@ class Confirmation:
     """What ``shoal confirm`` found last.
 
     ``candidates`` are chosen by these scores; ``winner`` and ``baseline`` are measured under seeds
-    that took no part in the choice. ``gain``: by how much the winner is better than the baseline.
-    ``tests``: every reading of the test split, the oldest first. ``later``: how many trials began
-    after it; ``earlier``: what other confirmations of this run came to, a line each.
+    that took no part in the choice. ``gain``: by how much the winner is better on validation;
+    ``tested`` and ``gain_on_test``: its mean on the test split, and its gain there, where that was
+    read. ``tests``: every reading, the oldest first. ``later``: how many trials began after it;
+    ``earlier``: what other confirmations of this run came to, a line each.
     """
 
     metric: Metric
@@ -65,6 +71,8 @@ class Confirmation:
     winner: Standing | None
     baseline: Standing | None
     gain: Estimate | None
+    tested: Estimate | None
+    gain_on_test: Estimate | None
     tests: list[Tested]
     most_seeds: int
     later: int
@@ -82,18 +90,35 @@ class Confirmation:
         """What is not in it."""
         return f"{self.later} later trials of the search are not in this" if self.later else ""
 
+    @property
+    def told_gain(self) -> Estimate | None:
+        """The gain that counts: on test, which the search has not seen, else on validation."""
+        return self.gain if self.gain_on_test is None else self.gain_on_test
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the winner measured worse than the baseline."""
+        return self.told_gain is not None and self.told_gain.mean < 0
+
+    @property
+    def has_score(self) -> bool:
+        """Whether anything can be said of a winner."""
+        return self.winner is not None and self.winner.estimate is not None
+
     def role(self, held: Standing) -> str:
         """What became of a candidate: it won, was out of the race early, or raced to the end."""
         if self.winner is not None and held.trial == self.winner.trial:
             return "chosen"
         if held.lost:
             return "lost a seed"
+        if held.collapsed:
+            return "collapsed"
         return "dropped" if len(held.scores) < self.most_seeds else "candidate"
 
     @property
     def sentence(self) -> str:
         """The finding, as one would say it."""
-        return _sentence(self)
+        return sentence_of(self)
 
     def plain(self) -> dict[str, Any]:
         """What ``shoal confirm --json`` prints, but for the run."""
@@ -106,26 +131,29 @@ class Confirmation:
             "winner": None if self.winner is None else self.winner.plain(),
             "baseline": None if self.baseline is None else self.baseline.plain(),
             "gain": None if self.gain is None else self.gain.plain(),
+            "gain_on_test": None if self.gain_on_test is None else self.gain_on_test.plain(),
             "candidates": [standing.plain() for standing in self.candidates],
             "seeds": self.most_seeds,
             "tests": [_reading(test) for test in self.tests],
         }
 
 
-def _line(event: Confirmed, experiment: Experiment) -> str:
+def _line(event: Confirmed, experiment: Experiment, trials: Trials) -> str:
     """An earlier confirmation, in short."""
     asked = f"{len(event.candidates)} candidates, {event.most_seeds} seeds"
-    found = estimate(finite(event.scores))
-    if event.winner is None or found is None:
+    held = _measured(event, experiment, trials)
+    if held is None or held.estimate is None:
         return f"{asked}: no winner"
     scale = scale_of(experiment.metric.name, finite([*event.scores, *event.baseline_scores]))
-    score = f"{scale.score(found.mean)} ± {scale.width(found.half)}"
-    return f"{asked}: trial {event.winner}, {score}"
+    span = scale.span(held.estimate.low, held.estimate.high)
+    return f"{asked}: trial {held.trial}, {scale.score(held.estimate.mean)} (95 %: {span})"
 
 
 def figures_of(held: Standing, scale: Scale) -> list[str]:
     """Seeds, mean, SE, interval, searched score and optimism of a configuration, as texts."""
-    seeds = f"{len(held.scores)}" + (f" ({held.lost} lost)" if held.lost else "")
+    failed = {"lost": held.lost, "collapsed": len(held.collapsed)}
+    told = ", ".join(f"{count} {what}" for what, count in failed.items() if count)
+    seeds = f"{len(held.scores)}" + (f" ({told})" if told else "")
     figures = [scale.score(held.scores[0], unit=""), "", ""] if held.scores else ["", "", ""]
     if held.estimate is not None:
         low, high = (scale.score(v, unit="") for v in (held.estimate.low, held.estimate.high))
@@ -173,8 +201,10 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
     baseline = _measured_baseline(event, experiment, trials)
     gain = None
     if winner is not None and baseline is not None:
-        pair = (winner.scores, baseline.scores)
-        gain = difference(*pair if experiment.metric.mode == "max" else reversed(pair))
+        bounds = bounds_in(experiment.metric, [*winner.scores, *baseline.scores], trials)
+        a, b = (_sound(scores, bounds) for scores in (winner.scores, baseline.scores))
+        gain = difference(a, b, bounds, bounds)
+    tested, gain_on_test = _on_test(experiment, trials, winner, reruns.tested)
     return Confirmation(
         metric=experiment.metric,
         candidates=[
@@ -189,10 +219,12 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
         winner=winner,
         baseline=baseline,
         gain=gain,
+        tested=tested,
+        gain_on_test=gain_on_test,
         tests=reruns.tested,
         most_seeds=event.most_seeds,
         later=len(trials) - trials.confirmed_after,
-        earlier=[_line(held, experiment) for held in reruns.confirmed[:-1]],
+        earlier=[_line(held, experiment, trials) for held in reruns.confirmed[:-1]],
     )
 
 
@@ -210,7 +242,9 @@ def standing(
     metric, params = experiment.metric, trials.by_number[number].params
     held = searched_values(trials, metric).get(params_key(params))
     searched = None if held is None else held.value
-    found = estimate(finite(scores))
+    known = finite(scores)
+    bounds = bounds_in(metric, known, trials)
+    found = estimate(_sound(known, bounds), bounds)
     optimism = None
     if found is not None and held is not None and searched is not None and held.is_of_end:
         optimism = searched - found.mean if metric.mode == "max" else found.mean - searched
@@ -218,11 +252,33 @@ def standing(
         trial=number,
         params=params,
         searched=searched,
-        scores=finite(scores),
-        lost=len(scores) - len(finite(scores)),
+        scores=known,
+        lost=len(scores) - len(known),
+        collapsed=collapsed(known, bounds),
         estimate=found,
         optimism=optimism,
     )
+
+
+def _sound(scores: Sequence[float], bounds: Bounds) -> list[float]:
+    """The scores of trainings that did not collapse."""
+    fallen = collapsed(scores, bounds)
+    return [score for score in scores if score not in fallen]
+
+
+def _on_test(
+    experiment: Experiment, trials: Trials, winner: Standing | None, tests: Sequence[Tested]
+) -> tuple[Estimate | None, Estimate | None]:
+    """The winner's mean on the test split, and its gain over the baseline there."""
+    read = {test.trial: test for test in tests}
+    of_winner = None if winner is None else read.get(winner.trial)
+    if of_winner is None:
+        return None, None
+    baseline = read.get(0) if experiment.baseline is not None else None
+    pair = [[] if test is None else finite(test.scores) for test in (of_winner, baseline)]
+    bounds = bounds_in(experiment.metric, [*pair[0], *pair[1]], trials, of_winner.samples or 0)
+    a, b = (_sound(scores, bounds) for scores in pair)
+    return estimate(a, bounds), difference(a, b, bounds, bounds)
 
 
 def _measured(event: Confirmed, experiment: Experiment, trials: Trials) -> Standing | None:
@@ -248,44 +304,3 @@ def _reading(test: Tested) -> dict[str, Any]:
         "scores": scores,
         "time": test.time,
     }
-
-
-def _sentence(found: Confirmation) -> str:
-    winner, scale = found.winner, found.scale
-    if winner is None:
-        return "Not confirmed: each candidate diverged or failed under some seed"
-    if winner.lost or winner.estimate is None:
-        return f"Not confirmed: {_lost(winner)}"
-    half = winner.estimate.half
-    score = f"{scale.score(winner.estimate.mean)} ± {scale.width(half)}"
-    parts = [f"{score} (validation, {winner.estimate.n} seeds)"]
-    if not scale.is_share:
-        parts[0] = f"{found.metric.name} {parts[0]}"
-    test = next((t for t in reversed(found.tests) if t.trial == winner.trial), None)
-    tested = None if test is None else estimate(finite(test.scores))
-    if tested is not None:
-        parts.append(f"{scale.score(tested.mean)} on test")
-    return f"{_verdict(found)}{', '.join(parts)}{_gained(found)}"
-
-
-def _lost(held: Standing) -> str:
-    return f"{held.lost} of {len(held.scores) + held.lost} trainings diverged or failed"
-
-
-def _verdict(found: Confirmation) -> str:
-    if found.baseline is None or found.gain is None or found.gain.low > 0:
-        return "Confirmed: "
-    if found.gain.high < 0:
-        return "Worse than the baseline: "
-    return "Not shown to be better than the baseline: "
-
-
-def _gained(found: Confirmation) -> str:
-    baseline, gain, scale = found.baseline, found.gain, found.scale
-    if baseline is None:
-        return ""
-    if gain is None:
-        return f"; of the baseline {_lost(baseline)}, so there is no gain to tell"
-    by = f"{scale.width(abs(gain.mean))}{scale.unit} ± {scale.width(gain.half)}"
-    compared = f"; {by} {'better' if gain.mean >= 0 else 'worse'} than the baseline"
-    return f"{compared}, of which {_lost(baseline)}" if baseline.lost else compared

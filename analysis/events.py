@@ -30,6 +30,7 @@ State: TypeAlias = Literal["running", "completed", "stopped", "diverged", "faile
 STATES: tuple[State, ...] = ("running", "completed", "stopped", "diverged", "failed")
 Decision: TypeAlias = Literal["continue", "stop"]
 Purpose: TypeAlias = Literal["choose", "measure", "audit"]
+RaceRule: TypeAlias = Literal["bounds", "posterior"]
 
 _LATEST = 1e11  # seconds since 1970: before the year 5139, which every calendar can tell
 
@@ -236,7 +237,9 @@ class Confirmed(BaseEvent):
     ``winner``: the trial whose configuration it is, None where each was lost with some seed; its
     ``params``, and the ``seeds`` and ``scores`` by which it was measured, those of the
     ``baseline_scores`` likewise (null: diverged or failed). ``candidates``: the trials whose
-    configurations were raced; ``most_seeds``: how many seeds each could get.
+    configurations were raced; ``most_seeds``: how many seeds each could get. ``rule``: by which
+    the race dropped candidates; ``prefer_small``: whether ties went to the model with the fewest
+    parameters (runs of earlier versions, which have neither, did both by the defaults).
     """
 
     event: Literal["confirmed"] = "confirmed"
@@ -247,6 +250,8 @@ class Confirmed(BaseEvent):
     baseline_scores: list[Number] = []
     candidates: list[TrialNumber]
     most_seeds: Annotated[int, Field(ge=2)]
+    rule: RaceRule = "bounds"
+    prefer_small: bool = True
 
     @model_validator(mode="after")
     def _fits(self) -> Confirmed:
@@ -260,7 +265,8 @@ class Confirmed(BaseEvent):
 class Tested(BaseEvent):
     """The test split was read for a configuration; never again for the same one.
 
-    ``scores``: of ``metric``, one for each of the ``seeds`` that it was measured with.
+    ``scores``: of ``metric``, one for each of the ``seeds`` that it was measured with;
+    ``samples``: how many the test split has (runs of earlier versions have not noted it).
     """
 
     event: Literal["tested"] = "tested"
@@ -268,6 +274,7 @@ class Tested(BaseEvent):
     metric: str
     seeds: list[int]
     scores: list[Number]
+    samples: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Tested:

@@ -21,8 +21,9 @@ def fresh_seeds_told(found: Confirmation, trial: int) -> str:
     """The same in words, for a table; empty where there is nothing to tell."""
     for role, held in _standings(found):
         if held.trial == trial and held.estimate is not None:
-            score = found.scale.score(held.estimate.mean)
-            return f"{score} ± {found.scale.width(held.estimate.half)} ({role}, {held.estimate.n})"
+            scale, figures = found.scale, held.estimate
+            low, high = scale.score(figures.low, unit=""), scale.score(figures.high, unit="")
+            return f"{scale.score(figures.mean)} ({low} to {high}; {role}, {figures.n} seeds)"
     return ""
 
 

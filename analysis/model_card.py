@@ -40,6 +40,7 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
             _parameters(bundle),
             _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
             "## These weights\n",
+            _ONE_OF_MANY if confirmed else "",
             f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
             *(
                 f"| {markdown_text(name)} | {show_value(score, DIGITS)} |"
@@ -63,11 +64,13 @@ def _parameters(bundle: Bundle) -> str:
     """What was searched, beside the baseline's."""
     if not bundle.params:
         return ""
-    held = (bundle.confirmation or {}).get("baseline")
-    baseline = {} if held is None else held["params"]
-    names = dict.fromkeys([*bundle.params, *baseline])
+    names = dict.fromkeys([*bundle.params, *(bundle.baseline or {})])
+    if bundle.baseline is None:
+        rows = [f"| {markdown_text(name)} | {_value(bundle.params, name)} |" for name in names]
+        return "\n".join(["\n| parameter | this configuration |\n|---|---|", *rows])
     rows = [
-        f"| {markdown_text(name)} | {_value(bundle.params, name)} | {_value(baseline, name)} |"
+        f"| {markdown_text(name)} | {_value(bundle.params, name)} "
+        f"| {_value(bundle.baseline, name)} |"
         for name in names
     ]
     head = "\n| parameter | this configuration | the baseline |\n|---|---|---|"
@@ -86,7 +89,7 @@ def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
     scale = scale_of(name, (score for _, held in known for score in held["scores"]))
     table = [
         f"| {what} | {len(held['scores'])} | {scale.score(held['mean'])} "
-        f"| {scale.span(held['low'], held['high'])} | {held['lost'] or ''} |"
+        f"| {scale.span(held['low'], held['high'])} | {_failed(held)} |"
         for what, held in known
     ]
     readings = [
@@ -98,22 +101,31 @@ def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
     return "\n".join(
         [
             "\n## How good it is\n",
-            f"| {markdown_text(name)}, validation | seeds | mean | 95 % interval | lost |",
+            f"| {markdown_text(name)}, validation | seeds | mean | 95 % interval | failed |",
             "|---|---|---|---|---|",
             *table,
             *(tests if readings else ["\nThere is no reading of a test split."]),
-            f"\n{_gain(confirmed['gain'], scale)}{_UNBIASED}{'' if is_own_code else _LIMITS}",
+            f"\n{_gain(confirmed['gain'], 'validation', scale)}"
+            f"{_gain(confirmed['gain_on_test'], 'test', scale)}"
+            f"{_UNBIASED}{'' if is_own_code else _LIMITS}",
         ]
     )
 
 
-def _gain(gain: Mapping[str, float] | None, scale: Scale) -> str:
+def _failed(held: Mapping[str, Any]) -> str:
+    """How many seeds came to nothing."""
+    counts = {"lost": held["lost"], "collapsed": held["collapsed"]}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _gain(gain: Mapping[str, float] | None, split: str, scale: Scale) -> str:
     if gain is None:
         return ""
     word, sign = ("Better", 1) if gain["mean"] >= 0 else ("Worse", -1)
     low, high = sorted((sign * gain["low"], sign * gain["high"]))
     by = f"{scale.width(abs(gain['mean']))}{scale.unit}"
-    return f"{word} than the baseline by {by} (95 %: {scale.width(low)} to {scale.width(high)}).\n"
+    span = f"95 %: {scale.width(low)} to {scale.width(high)}"
+    return f"{word} than the baseline by {by} on {split} ({span}).\n"
 
 
 def _whose(trial: int, confirmed: Mapping[str, Any]) -> str:
@@ -239,9 +251,12 @@ def _load_own(bundle: Bundle) -> str:
     return "\n".join(lines)
 
 
+_ONE_OF_MANY = """They are those of one of the trainings that measured this configuration; a mean
+of all of them stands above.
+"""
 _UNBIASED = """
 The seeds that measured it took no part in choosing it, so its mean is not too good. The intervals
-are over seeds (Student's t).
+are over seeds that did not collapse; they reach further on the side where seeds fall.
 """
 _LIMITS = """They are of this one validation split, which the search has seen; the test split
 it has not.

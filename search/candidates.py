@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from analysis.bounds import bounds_in
 from analysis.configurations import params_key, searched_values
-from analysis.events import Confirmed, Job
+from analysis.events import Confirmed, Job, RaceRule
 from analysis.trials import Trials
 from search.race import Race
 from search.rerunning import seed_of
@@ -30,19 +31,31 @@ def race_of(experiment: Experiment, trials: Trials, settings: Confirm) -> Race:
         raise InputError(
             "no finished trial but the baseline has a value, so there is nothing to confirm"
         )
-    return race_among(experiment, trials, candidates, settings.seeds)
+    return race_among(
+        experiment, trials, candidates, settings.seeds, prefer_small=settings.prefer_small
+    )
 
 
 def race_among(
-    experiment: Experiment, trials: Trials, candidates: Sequence[int], seeds: int
+    experiment: Experiment,
+    trials: Trials,
+    candidates: Sequence[int],
+    seeds: int,
+    rule: RaceRule = "posterior",
+    prefer_small: bool = False,
 ) -> Race:
     """The race of some trials' configurations, and the baseline's to measure them by."""
+    searched = _searched(experiment, trials, candidates)
     return Race(
         candidates=candidates,
         baseline=None if experiment.baseline is None or not len(trials) else 0,
         seeds=seeds,
         metric=experiment.metric,
-        parameters=_parameters(experiment, trials, candidates),
+        parameters=_parameters(experiment, trials, candidates) if prefer_small else {},
+        searched=searched,
+        bounds=bounds_in(experiment.metric, list(searched.values()), trials),
+        rule=rule,
+        prefer_small=prefer_small,
     )
 
 
@@ -77,7 +90,18 @@ def verdict(
         baseline_scores=[ended[job] for job in baseline if job in ended],
         candidates=list(race.candidates),
         most_seeds=race.seeds,
+        rule=race.rule,
+        prefer_small=race.prefer_small,
     )
+
+
+def _searched(
+    experiment: Experiment, trials: Trials, candidates: Sequence[int]
+) -> dict[int, float]:
+    """What the search measured of candidates that it trained to the end, by trial number."""
+    completed = (trials.by_number[n] for n in candidates)
+    values = {t.number: t.value(experiment.metric) for t in completed if t.state == "completed"}
+    return {number: value for number, value in values.items() if value is not None}
 
 
 def _parameters(

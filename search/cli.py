@@ -242,18 +242,23 @@ def export(
     trial: Annotated[
         int | None, typer.Option(min=0, help="This trial instead, with its own weights.")
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Even if it measured worse than the baseline.")
+    ] = False,
     strict: Strict = False,
 ) -> None:
     """Write the best configuration, with its weights, as a bundle."""
-    from analysis.numbers import number
+    from analysis.scale import scale_of
     from search.program import can_make_onnx
     from search.take_home import export_best
 
-    bundle = export_best(chosen_run(run), output, strict=strict, number=trial)
-    value = number(bundle.metrics["value"])
-    _out.print(f"{output}: {bundle.metrics['metric']} {value}", soft_wrap=True)
-    if bundle.confirmation is not None:
-        _out.print(bundle.confirmation["sentence"], soft_wrap=True)
+    bundle = export_best(chosen_run(run), output, strict=strict, number=trial, anyway=anyway)
+    name, value = bundle.metrics["metric"], bundle.metrics["value"]
+    of_one = "" if bundle.confirmation is None else ", of one of the trainings that measured it"
+    score = scale_of(name, [value]).score(value)
+    _out.print(f"{output}: weights with {name} {score}{of_one}", soft_wrap=True)
+    if bundle.finding is not None:
+        _out.print(bundle.finding, soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)
     if bundle.programs and not can_make_onnx():
         _out.print("to have model.onnx, too: pip install 'shoal[onnx]'")

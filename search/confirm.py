@@ -123,4 +123,6 @@ def confirm_command(folder: RunFolder, settings: Confirm) -> str:
     flags = ["--top", str(settings.top), "--seeds", str(settings.seeds)]
     if settings.epochs is not None:
         flags += ["--epochs", str(settings.epochs)]
+    if settings.prefer_small:
+        flags.append("--prefer-small")
     return shlex.join(["shoal", "confirm", str(folder.path), *flags])

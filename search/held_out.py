@@ -60,4 +60,6 @@ def read_test(
         training.model.load_state_dict(dict(weights))
         scores.append(training.evaluate(split)[name])
     seeds = [rerun.seed for rerun in reruns]
-    return Tested(trial=trial, metric=f"test_{name}", seeds=seeds, scores=scores)
+    return Tested(
+        trial=trial, metric=f"test_{name}", seeds=seeds, scores=scores, samples=len(split)
+    )

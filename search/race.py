@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
+from analysis.bounds import FREE, Bounds, collapsed
 from analysis.estimates import student
-from analysis.events import Job
+from analysis.events import Job, RaceRule
 from analysis.numbers import number
 from analysis.trials import Trials
+from search.posterior import chances_of_best
 from search.trainings import Leader
 from spaces.experiment import Metric
 
 SURE = 0.98  # between two-sided bounds, 99 % on one side: when a candidate counts as beaten
+UNLIKELY = 0.2  # of the leader's probability to be the best: below that, a candidate is dropped
 
 
 @dataclass(frozen=True)
 class Race:
     """Candidates race under fresh seeds; who wins is then measured under seeds that chose nobody.
 
-    Each candidate gets up to ``seeds`` trainings to ``choose`` by, in rounds. One that diverges or
-    fails under any of them is out, and so is one whose mean is below the leader's by more than
-    noise explains (Student's t with the variance that all candidates share, 99 %, one-sided). Of
-    those that are left at the end, any within one standard error of the best wins when it has the
-    fewest parameters. The winner, and the baseline, are each measured ``seeds`` times. The scores
-    by which it won would be too good on average, for they chose it; these are not.
+    Each candidate gets up to ``seeds`` trainings to ``choose`` by, in rounds. One that diverges,
+    fails or collapses under any of them is out. Of the others, one gets no more seeds once it is
+    five times less probable to be the best than the likeliest (``posterior``: normal noise, with a
+    variance that all candidates share; the score that the search had counts as one more). At the
+    end the best mean wins; with ``prefer_small``, of those within one standard error of it the one
+    with the fewest parameters. The winner, and the baseline, are each measured ``seeds`` times.
+    The scores by which it won would be too good on average, for they chose it; these are not.
+
+    Confirmations of earlier versions went by ``bounds``: a candidate was out when its mean was
+    below the leader's by more than noise explains (Student's t, 99 %, one-sided).
 
     Args:
         candidates: trial numbers, the best in the search first.
@@ -34,6 +41,10 @@ class Race:
         seeds: how many.
         metric: says which scores are better.
         parameters: trainable ones, by trial number, where they are known.
+        searched: what the search measured of them in a whole training, by trial number.
+        bounds: what scores can be.
+        rule: by which candidates are dropped.
+        prefer_small: whether a tie goes to the fewest parameters.
     """
 
     candidates: Sequence[int]
@@ -41,6 +52,10 @@ class Race:
     seeds: int
     metric: Metric
     parameters: Mapping[int, int]
+    searched: Mapping[int, float] = field(default_factory=dict)
+    bounds: Bounds = FREE
+    rule: RaceRule = "posterior"
+    prefer_small: bool = False
 
     @property
     def most_trainings(self) -> int:
@@ -109,42 +124,80 @@ class Race:
         if len(self.candidates) < 2:  # it need not be chosen
             return list(self.candidates)
         scores = self.scores(ended)
-        sound = [t for t in self.candidates if all(math.isfinite(score) for score in scores[t])]
+        sound = [trial for trial in self.candidates if self._is_sound(scores[trial])]
         known = {trial: scores[trial] for trial in sound if scores[trial]}
         spread, degrees = _shared_spread(list(known.values()))
         if not degrees:
             return sound
-        leader = max(known, key=lambda trial: self._good(known[trial]))
-        return [
+        beaten = (
+            self._unlikely(known, spread, degrees)
+            if self.rule == "posterior"
+            else self._beaten(known, spread, degrees)
+        )
+        return [trial for trial in sound if trial not in beaten]
+
+    def _is_sound(self, scores: Sequence[float]) -> bool:
+        if not all(math.isfinite(score) for score in scores):
+            return False
+        return self.rule == "bounds" or not collapsed(scores, self.bounds)
+
+    def _unlikely(
+        self, known: Mapping[int, Sequence[float]], spread: float, degrees: int
+    ) -> set[int]:
+        """Those that are five times less probable to be the best than the likeliest."""
+        held = [self._with_searched(trial, scores) for trial, scores in known.items()]
+        chances = chances_of_best(
+            tuple(map(self._good, held)),
+            tuple(map(len, held)),
+            spread**2 + self.bounds.step**2 / 12.0,  # scores without any spread are not exact
+            degrees,
+        )
+        least = UNLIKELY * max(chances)
+        return {trial for trial, chance in zip(known, chances, strict=True) if chance < least}
+
+    def _beaten(
+        self, known: Mapping[int, Sequence[float]], spread: float, degrees: int
+    ) -> set[int]:
+        """Those whose mean is below the leader's by more than noise explains."""
+        leader = max(known.values(), key=self._good)
+        return {
             trial
-            for trial in sound
-            if trial not in known
-            or self._good(known[leader]) - self._good(known[trial])
-            <= student(degrees, SURE) * _error(spread, known[leader], known[trial])
-        ]
+            for trial, scores in known.items()
+            if self._good(leader) - self._good(scores)
+            > student(degrees, SURE) * _error(spread, leader, scores)
+        }
 
     def winner(self, ended: Mapping[Job, float]) -> int | None:
         """Who has won, None where every candidate was lost."""
         scores, alive = self.scores(ended), self.alive(ended)
-        known = [trial for trial in alive if scores[trial]]
+        known = {trial: scores[trial] for trial in alive if scores[trial]}
         if len(alive) < 2 or not known:  # none is left, or one, which need not be compared
             return next(iter(alive), None)
-        spread, _ = _shared_spread([scores[trial] for trial in known])
-        best = max(known, key=lambda trial: self._good(scores[trial]))
+        good = {
+            trial: self._good(self._with_searched(trial, held)) for trial, held in known.items()
+        }
+        best = max(known, key=lambda trial: good[trial])
+        if not self.prefer_small:
+            return best
+        spread, _ = _shared_spread(list(known.values()))
         tied = [
             trial
             for trial in known
-            if self._good(scores[best]) - self._good(scores[trial])
-            <= _error(spread, scores[best], scores[trial])
+            if good[best] - good[trial] <= _error(spread, known[best], known[trial])
         ]
         if any(trial not in self.parameters for trial in tied):
             return best
-        return min(tied, key=lambda t: (self.parameters[t], -self._good(scores[t])))
+        return min(tied, key=lambda trial: (self.parameters[trial], -good[trial]))
 
     def scores(self, ended: Mapping[Job, float]) -> dict[int, list[float]]:
         """The scores by which the candidates are chosen, by trial number."""
         jobs = [[Job(trial, "choose", i) for i in range(self.seeds)] for trial in self.candidates]
         return {group[0].trial: [ended[job] for job in group if job in ended] for group in jobs}
+
+    def _with_searched(self, trial: int, scores: Sequence[float]) -> list[float]:
+        """A candidate's scores, and that of the search, where it counts."""
+        counts = self.rule == "posterior" and trial in self.searched
+        return [*scores, self.searched[trial]] if counts else list(scores)
 
     def _good(self, scores: Sequence[float]) -> float:
         return fmean(scores) if self.metric.mode == "max" else -fmean(scores)

@@ -149,7 +149,8 @@ class _Replay:
 
     def _judge(self, event: Confirmed) -> None:
         trials = self._rules.trials
-        race = race_among(self._experiment, trials, event.candidates, event.most_seeds)
+        asked = (event.candidates, event.most_seeds, event.rule, event.prefer_small)
+        race = race_among(self._experiment, trials, *asked)
         ended = self._reruns.ended(race.wants, self._experiment.metric)
         now = verdict(self._experiment, race, ended, trials).model_copy(update={"time": event.time})
         self._compare("what was confirmed", event.model_dump_json(), now.model_dump_json())

@@ -100,9 +100,9 @@ class Rerunner(Trainings):
 
     @property
     def most_trials(self) -> int:
-        """How many there will be at most, those of earlier plans, too."""
-        others = sum(not self._plan.wants(job) for job in self.reruns.jobs.values())
-        return others + self._plan.most_trainings
+        """How many there will be at most, those of earlier plans and failed ones, too."""
+        begun = self.reruns.begun(self._plan.wants)
+        return len(self.reruns.jobs) - len(begun) + self._plan.most_trainings
 
     @property
     def is_finished(self) -> bool:

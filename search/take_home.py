@@ -35,6 +35,7 @@ def export_best(
     with_programs: bool = True,
     strict: bool = False,
     number: int | None = None,
+    anyway: bool = False,
 ) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
@@ -49,13 +50,20 @@ def export_best(
         strict: whether it is refused, instead of told, that data, code or versions are not those
             of the training any more.
         number: the trial to take instead, with the weights that it ended with itself.
+        anyway: even if the winner measured worse than the baseline.
 
     Raises:
-        InputError: when the run has no trial with a value, or its checkpoint is gone.
+        InputError: when the run has no trial with a value, its checkpoint is gone, or the winner
+            measured worse than the baseline.
     """
     check_target(target)
     folder, experiment, trials, reruns, confirmation = open_confirmed(run)
     assert trials.start is not None
+    if number is None and confirmation is not None and confirmation.is_worse and not anyway:
+        raise InputError(
+            f"the winner measured worse than the baseline, which needs no search "
+            f"({confirmation.sentence}); it is exported with --anyway"
+        )
     measured = _measured(confirmation, reruns) if number is None else []
     best = trials.best(experiment.metric) if number is None else _asked(trials, number)
     if best is not None and best.value(experiment.metric) is None:
@@ -84,6 +92,8 @@ def export_best(
         programs=programs,
         split=world.plain_split if all(w.split == world.split for w in worlds) else None,
         params=trial.params,
+        baseline=experiment.baseline,
+        finding=None if confirmation is None else confirmation.sentence,
         confirmation=_document(confirmation) if measured else None,
         code=noted.code,
         parts=noted.parts,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from analysis.confirmation import figure_names, figures_of
 from analysis.hindsight import RUNG_COLUMNS
@@ -29,12 +31,14 @@ from search.screen import ERR, Screen
 from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
-    from analysis.confirmation import Confirmation
+    from analysis.confirmation import Confirmation, Standing
     from analysis.hindsight import Hindsight
     from analysis.run import RunFolder
+    from analysis.scale import Scale
     from search.own_place import Terms
 
 app = typer.Typer(rich_markup_mode=None)
+_SPARED = ("SE", "optimism", "searched")  # where the terminal is narrow, in this order
 _out = Screen()
 
 
@@ -50,6 +54,13 @@ def confirm(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="What it may cost; refused if it can cost more.")
     ] = None,
+    prefer_small: Annotated[
+        bool | None,
+        typer.Option(
+            "--prefer-small/--best-mean",
+            help="Of those within one standard error of the best, the fewest parameters win.",
+        ),
+    ] = None,
     code: Code = None,
     strict: Strict = False,
     keep_going: KeepGoing = False,
@@ -63,7 +74,7 @@ def confirm(
     from search.own_place import Terms
 
     folder = RunFolder(chosen_run(run))
-    flags = {"top": top, "seeds": seeds, "epochs": epochs}
+    flags = {"top": top, "seeds": seeds, "epochs": epochs, "prefer_small": prefer_small}
     given = {name: value for name, value in flags.items() if value is not None}
     settings = (experiment_of(folder).confirm or Confirm()).model_copy(update=given)
     terms = Terms(code, strict, keep_going)
@@ -130,7 +141,7 @@ def confirm_and_print(
     """Confirm a run and print what was found.
 
     Raises:
-        typer.Exit: with 130 when it was interrupted.
+        typer.Exit: with 130 when it was interrupted, with 1 when no training gave a score.
     """
     from search.confirm import confirm_command, confirm_run
     from search.own_place import Terms
@@ -139,8 +150,13 @@ def confirm_and_print(
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
     _tell(folder, found, as_json, lambda: print_confirmation(found, _out))
+    if not found.has_score:
+        if not as_json:
+            _out.print(f"  {folder.of_reruns.path}: their logs, below logs/", soft_wrap=True)
+        raise typer.Exit(1)
     if not as_json:
-        export = f"shoal export {folder.path} -o bundle"
+        anyway = " --anyway" if found.is_worse else ""
+        export = f"shoal export {folder.path} -o bundle{anyway}"
         _out.print(f"  {export}: take it home, with its weights", soft_wrap=True)
 
 
@@ -150,12 +166,9 @@ def print_confirmation(found: Confirmation, out: Console) -> None:
     measured = [("winner", found.winner), ("baseline", found.baseline)]
     held = [(role, standing) for role, standing in measured if standing is not None]
     raced = [(found.role(standing), standing) for standing in found.candidates]
-    table = rows_table(("", "trial", *figure_names(scale)), [])
-    for rows in (raced, held):
-        for role, standing in rows:
-            table.add_row(role, str(standing.trial), *figures_of(standing, scale))
-        table.add_section()
-    out.print(table)
+    tables = (_standings(scale, (raced, held), hidden) for hidden in range(len(_SPARED) + 1))
+    fitting = (t for t in tables if _width(t, out) <= out.width)
+    out.print(next(fitting, None) or _standings(scale, (raced, held), len(_SPARED)))
     for number, params in {s.trial: s.params for _, s in (*raced, *held)}.items():
         out.print(f"trial {number}: {show_params(params)}", soft_wrap=True)
     out.print("the winner was chosen by the candidates' scores, and measured under other seeds")
@@ -167,6 +180,29 @@ def print_confirmation(found: Confirmation, out: Console) -> None:
     if found.note:
         out.print(found.note, soft_wrap=True)
     out.print(found.sentence, style="bold", soft_wrap=True)
+
+
+def _width(table: Table, out: Console) -> int:
+    """How wide a table is where nothing bounds it."""
+    return Measurement.get(out, out.options.update(max_width=1000), table).maximum
+
+
+def _standings(
+    scale: Scale, groups: Sequence[Sequence[tuple[str, Standing]]], hidden: int
+) -> Table:
+    """The figures as a table, without some of those that follow from the others."""
+    names = figure_names(scale)
+    shown = [place for place, name in enumerate(names) if name not in _SPARED[:hidden]]
+    table = rows_table(("", "trial", *(names[place] for place in shown)), [])
+    table.collapse_padding = True
+    for column in table.columns:
+        column.no_wrap = True  # a number that goes on in the next line is read as two
+    for rows in groups:
+        for role, standing in rows:
+            figures = figures_of(standing, scale)
+            table.add_row(role, str(standing.trial), *(figures[place] for place in shown))
+        table.add_section()
+    return table
 
 
 def print_hindsight(found: Hindsight, out: Console) -> None:

@@ -120,12 +120,15 @@ class Confirm(Section):
     """How the best configurations are trained again under fresh seeds, see ``shoal confirm``.
 
     ``top``: so many of the best, and the baseline; ``seeds``: up to so many trainings each to
-    choose by, and as many to measure the chosen one and the baseline; ``epochs``: what it may cost.
+    choose by, and as many to measure the chosen one and the baseline; ``epochs``: what it may cost;
+    ``prefer_small``: of those within one standard error of the best, the one with the fewest
+    parameters wins (not the user's own code, whose parameters are not known).
     """
 
     top: Annotated[int, Field(ge=1, le=100)] = 5
     seeds: Annotated[int, Field(ge=2, le=100)] = 5
     epochs: Size | None = None
+    prefer_small: bool = False
 
     def most_epochs(self, max_epochs: int, has_baseline: bool) -> int:
         """What it costs if no candidate is dropped early and none ends early."""

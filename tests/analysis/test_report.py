@@ -169,7 +169,13 @@ def confirmed(coordinator: Coordinator) -> Confirmation:
     readings = {first.number: [0.79, 0.8, 0.81], 0: [0.58, 0.59, math.nan]}
     for number, test_scores in readings.items():
         reruns.apply(
-            events.Tested(trial=number, metric="test_accuracy", seeds=[1, 2, 3], scores=test_scores)
+            events.Tested(
+                trial=number,
+                metric="test_accuracy",
+                seeds=[1, 2, 3],
+                scores=test_scores,
+                samples=100,
+            )
         )
     found = confirmation_of(coordinator.experiment, coordinator.trials, reruns)
     assert found is not None
@@ -181,11 +187,12 @@ def test_a_confirmation_takes_the_place_of_the_searched_answer(tmp_path: Path) -
     found = confirmed(coordinator)
     assert found.winner is not None
     text = " ".join(readable(written(coordinator, tmp_path, confirmation=found)).split())
-    lead = "Confirmed: 82.00 % ± 2.48 (validation, 3 seeds), 80.00 % on test; 21.00 points ± 2.27"
+    assert found.sentence.startswith("Confirmed: 80.00 % on test (95 %: ")
+    assert "21.50 points better than the baseline (" in found.sentence
     for fact in (
-        f"{lead} better than the baseline.",
-        "79.52–84.48",
-        "Gain over the baseline: 21.00 points (95 %: 18.73 to 23.27).",
+        f"{found.sentence}.",
+        "Gain over the baseline on validation: 21.00 points (95 %: ",
+        "Gain over the baseline on test: 21.50 points (95 %: ",
         "58.00 %, 59.00 %, lost",
         f"confirmed (trial {found.winner.trial})",
     ):
