@@ -22,6 +22,7 @@ from pydantic_core.core_schema import (
     simple_ser_schema,
     union_schema,
 )
+from typing_extensions import TypedDict
 
 from spaces.parameters import Params
 
@@ -68,6 +69,15 @@ class BaseEvent(BaseModel):
     time: Annotated[float, Field(ge=0, le=_LATEST)] = 0.0
 
 
+class Fingerprint(TypedDict):
+    """By which samples a split is known."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    samples: int
+    sha256: str
+
+
 class Started(BaseEvent):
     """A run begins.
 
@@ -83,7 +93,7 @@ class Started(BaseEvent):
     versions: dict[str, str]
     host: str
     inputs: dict[str, Any] | None = None
-    split: dict[str, Any] | None = None
+    split: dict[str, Fingerprint] | None = None
     divergence: Literal["any_loss", "known_losses"] = "any_loss"
 
 
