@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spaces.experiment import Experiment, Metric
+from spaces.directions import usual_mode
+from spaces.experiment import Experiment
 from spaces.parameters import Choice
 from spaces.settings import is_float_field
 
@@ -23,7 +24,7 @@ def notes_on(experiment: Experiment, data: Mapping[str, Any]) -> Iterator[str]:
             if isinstance(held, list):
                 yield from _two_ends(experiment, str(name))
     metric = experiment.metric
-    if metric.mode is not None and metric.mode != (usual := _usual_mode(metric.name)) and usual:
+    if metric.mode is not None and metric.mode != (usual := usual_mode(metric.name)) and usual:
         better = "lower" if usual == "min" else "higher"
         yield (
             f"metric.mode: {metric.mode}, although {better} values of {metric.name} are usually "
@@ -53,9 +54,3 @@ def _two_ends(experiment: Experiment, name: str) -> Iterator[str]:
         f"a range is {{low: {low}, high: {high}}}, with log: true for orders of magnitude "
         f"(if two choices are meant: {{choices: [{low}, {high}]}})"
     )
-
-
-def _usual_mode(name: str) -> str | None:
-    """Which way a metric is usually better; None where its name does not tell."""
-    usual = Metric(name=name).complete(is_regression=False).mode
-    return usual if usual == "min" or name.endswith("accuracy") else None
