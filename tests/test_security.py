@@ -23,6 +23,7 @@ from search.trained import load_model
 from spaces.code import load_function
 from spaces.files import load_experiment
 from spaces.problems import InputError
+from spaces.project import project_at
 from tests import damaged
 from tests.test_arrows import FILES, ROOT, each_file, imports
 from trainables.checkpoints import Checkpoints
@@ -228,6 +229,7 @@ def test_a_function_as_space_is_asked_only_by_what_needs_the_space(
 ) -> None:
     run = damaged.make_runs(tmp_path)[5]
     (run / "own.py").write_text("raise RuntimeError('imported')")
+    project_at(run).forget()  # as in a process of its own
     assert main(["status", str(run)]) == main(["best", str(run)]) == 0
     for command in ("rebuild", "replay", "resume"):
         assert main([command, str(run)]) == 2
