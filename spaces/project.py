@@ -61,7 +61,6 @@ class Project:
         self._own: set[str] = set()  # those that mean the project's modules
         self._shared: set[str] = set()  # those of them that are another's, too
         self._aside: dict[str, ModuleType] = {}  # the project's, while its code does not run
-        self._depth = 0
 
     def load(self, reference: Reference) -> ModuleType:
         """Import the module that a reference names, or take it as it was imported before."""
@@ -136,7 +135,8 @@ class Project:
     def modules(self) -> set[Path]:
         """The files of all modules of the project that are imported."""
         loaded = [*sys.modules.values(), *self._aside.values()]
-        return {Path(module.__file__ or "") for module in loaded if self._holds(module)}
+        own = [module for module in loaded if self._holds(module)]
+        return {Path(file) for module in own if (file := getattr(module, "__file__", None))}
 
     def _other_places(self) -> list[str]:
         return [place for place in sys.path if place != str(self.root)]
