@@ -15,6 +15,7 @@ from analysis.run import RunFolder, experiment_of, moved_code, own_code, start_o
 from search.screen import ERR
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
+from spaces.imports import named_file
 from spaces.problems import InputError, Problem
 
 
@@ -69,7 +70,7 @@ def reentered(folder: RunFolder, code: Path | None = None) -> Iterator[Reentered
         moved = None if last is not None and _places(moved) == _places(last) else moved
     files = _files(own_code(experiment))
     for place, file in files.items():
-        if file.endswith(".py") and not os.path.isfile(file):
+        if not os.path.isfile(file):
             message = f"there is no file {file}; if it has moved: --code, its new file or folder"
             raise InputError([Problem(place, message)])
     path = folder.path.resolve()
@@ -158,7 +159,7 @@ def _new_files(files: Mapping[str, str], new: Path) -> dict[str, str]:
 
 
 def _files(names: Mapping[str, str]) -> dict[str, str]:
-    return {place: held.rpartition(":")[0] for place, held in names.items()}
+    return {place: str(named_file(held)) for place, held in names.items()}
 
 
 def _within(folder: Path, file: Path) -> str:

@@ -78,6 +78,15 @@ def parse_reference(reference: str) -> Reference:
     return Reference(root, ".".join(parts), path, function)
 
 
+def named_file(reference: str) -> Path:
+    """The file that a reference names, which may be gone."""
+    path = Path(reference.rpartition(":")[0])
+    if path.suffix == ".py":
+        return path
+    module = _path_of(path)
+    return module_file(module) or module.with_name(f"{module.name}.py")
+
+
 def module_file(path: Path) -> Path | None:
     """The file of the module at ``path`` (without ``.py``), or of the package."""
     for file in (path.parent / f"{path.name}.py", path / "__init__.py"):

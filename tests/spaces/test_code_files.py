@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spaces.code_files import code_fingerprint, own_files
+from spaces.code_files import code_fingerprint
 
 FILES = {
     "own.py": "import os, torch, nets\nfrom helpers import data as d\n\ndef train(c, x):\n"
@@ -29,7 +29,7 @@ def project(folder: Path) -> Path:
 
 
 def names(folder: Path, file: str) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in own_files(folder / file)}
+    return set(code_fingerprint(f"{folder / file}:train"))
 
 
 def test_a_file_is_taken_with_all_that_it_imports_from_its_project(tmp_path: Path) -> None:
@@ -41,6 +41,7 @@ def test_a_file_in_a_package_is_seen_from_above_the_package(tmp_path: Path) -> N
     needed = {"helpers/__init__.py", "helpers/data.py", "helpers/shared.py", "own.py"}
     assert needed <= names(tmp_path, "helpers/data.py")
     assert set(code_fingerprint(f"{tmp_path}/helpers/shared.py:run")) >= {"helpers/shared.py"}
+    assert set(code_fingerprint(f"{tmp_path}/helpers.shared:run")) >= {"helpers/shared.py"}
 
 
 def test_a_change_in_any_of_them_changes_the_fingerprint(tmp_path: Path) -> None:
@@ -62,4 +63,4 @@ def test_code_that_is_torn_or_gone_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "evil.py").write_bytes(b"x = '\0'\n" + b"(" * 5000)
     assert names(tmp_path, "evil.py") == {"evil.py"}
     assert code_fingerprint(f"{tmp_path}/gone.py:train", "nothing", "") == {}
-    assert code_fingerprint(f"{tmp_path}/helpers:train") == {}
+    assert code_fingerprint(f"{tmp_path}/helpers.gone:train") == {}
