@@ -18,6 +18,7 @@ from analysis.tables import best_table, rows_table, show_params, show_value, spa
 from analysis.trials import Trials
 from search.screen import ERR
 from spaces.experiment import Experiment, Metric
+from spaces.imports import named_file
 from spaces.problems import printable
 
 _MOST_REASONS = 3
@@ -212,7 +213,7 @@ def train_and_compare(
 
     config, record = read_config(spec, changes, final)
     if record is not None and isinstance(config, CodeConfig):
-        name_code([config.trainable.rpartition(":")[0]])
+        name_code([str(named_file(config.trainable))])
     if target is not None:
         check_target(target)
 

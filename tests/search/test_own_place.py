@@ -17,6 +17,7 @@ from search.own_place import reentered
 from search.provenance import note, surroundings_of
 from spaces.files import load_experiment
 from spaces.problems import InputError
+from spaces.project import project_at
 from tests import made
 
 pytestmark = pytest.mark.edits_journals  # and code that is found in its own folder only
@@ -201,6 +202,7 @@ def test_the_code_is_named_before_it_is_imported(
 ) -> None:
     marker = "import sys\nprint('imported', file=sys.stderr)\n"
     (project / "src" / "own.py").write_text(marker + CODE)
+    project_at(project / "src").forget()  # as in a process of its own
     go_on(project / "run")
     told = capsys.readouterr().err
     assert told.index("runs your code: ") < told.index("imported")
@@ -212,12 +214,12 @@ def test_a_bundles_code_is_named_before_it_runs(
     from tests import damaged
 
     bundle = damaged.make_bundles(tmp_path)[4]
-    (bundle / "own.py").write_text(
+    (bundle / "code" / "own.py").write_text(
         "import sys\nprint('imported', file=sys.stderr)\n" + damaged.OWN_CODE
     )
     assert main(["train", str(bundle)]) == 0
     told = capsys.readouterr().err
-    assert told.startswith(f"runs your code: {bundle}/own.py\n")
+    assert told.startswith(f"runs your code: {bundle}/code/own.py\n")
     assert "imported" in told
 
 
