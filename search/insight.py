@@ -205,7 +205,7 @@ def _print_comparison(
     _print_columns([*names, *ENDED_EARLY], columns, out)
     _print_epochs(rows, out)
     out.print(
-        f"Means of {metric.name} ± standard deviations (in brackets: of so many trials), each at "
+        f"Means of {metric.name} ± standard deviations (in brackets: of fewer trials), each at "
         f"one epoch. Epoch {epoch} is the one that all trials reach; what diverged or failed "
         "before it has no value. Later epochs have only those that were not stopped. Train: the "
         "same measure on the training data, taken while training (dropout included); gap: by how "
@@ -224,7 +224,9 @@ def _print_epochs(rows: Sequence[dict[str, Any]], out: Console) -> None:
     ]
     if len(places) < 2:
         return
-    by_place = [[row["by_epoch"][place] for row in rows] for place in places]
+    by_place = [
+        [{**row["by_epoch"][place], "trials": row["trials"]} for row in rows] for place in places
+    ]
     columns = [[row["group"][name] for row in rows] for name in rows[0]["group"]]
     columns += [_means(held, "value") for held in by_place]
     names = [f"epoch {held[0]['epoch']}" for held in by_place]

@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from analysis.effects import Effect, Pair
+from analysis.effects import Effect, Effects, Pair
 from analysis.numbers import numbers
-from analysis.report.section import Figure, Grid, Material, Section, Text, label
+from analysis.report.section import ByEpoch, Figure, Grid, Material, Section, Text, label
 from analysis.tables import show_column
 from spaces.experiment import Metric
 from spaces.problems import InputError
 
 MOST_EFFECTS = 30
 _SCALE = [[place / 4, f"--level-{place}"] for place in range(5)]
-_EPOCH = (
-    "Values at epoch {epoch}, the deepest that half of the trials reached: values of different "
-    "epochs are never mixed. {trials:,} trials came so far{diverged}; others were stopped before."
+_FIRST = (
+    "Values at epoch {epoch}, which all trials reach: values of different epochs are never mixed. "
+    "{trials:,} trials are counted{diverged}."
+)
+_LATER = (
+    "Values at epoch {epoch}. {trials:,} trials are counted{diverged}; others were not trained so "
+    "far, so these are survivors: a poor level looks better for what made up for it."
 )
 
 
@@ -25,16 +29,24 @@ def effects_section(material: Material) -> Section | None:
     if material.is_first:
         return None
     try:
-        effects = material.effects
+        found = material.effects
     except InputError:
         return None  # told where the importances would stand
-    if not effects.parameters:
+    if not found[0].parameters:
         return None
-    shown = effects.parameters[:MOST_EFFECTS]
-    figures = [_effect(effect, material.metric) for effect in shown]
-    caption = "The mean at each level, with its 95 % interval (Student's t). " + _told(material)
-    data = {"epoch": effects.epoch, "parameters": [asdict(e) for e in effects.parameters]}
-    return Section("Effects", "effects", [Grid(figures, caption)], data)
+    grids = {
+        effects.epoch: Grid(
+            [_effect(effect, material.metric) for effect in effects.parameters[:MOST_EFFECTS]],
+            "The mean at each level, with its 95 % interval (Student's t). "
+            + _told(effects, found[0]),
+        )
+        for effects in found
+    }
+    first, *later = [
+        {"epoch": effects.epoch, "parameters": [asdict(e) for e in effects.parameters]}
+        for effects in found
+    ]
+    return Section("Effects", "effects", [ByEpoch(grids)], {**first, "later": later})
 
 
 def pairs_section(material: Material) -> Section | None:
@@ -42,26 +54,36 @@ def pairs_section(material: Material) -> Section | None:
     if material.is_first:
         return None
     try:
-        effects = material.effects
+        found = material.effects
     except InputError:
         return None
-    pairs = [pair for pair in effects.pairs if any(n for row in pair.counts for n in row)]
-    if not pairs:
-        return None
     metric = material.metric
-    grid = Grid(
-        [_pair(pair, metric) for pair in pairs],
-        f"The mean {metric.name} in each cell, and below it of how many trials. " + _told(material),
-    )
+    known = {effects.epoch: _known(effects) for effects in found}
+    if not known[found[0].epoch]:
+        return None
+    grids = {
+        effects.epoch: Grid(
+            [_pair(pair, metric) for pair in known[effects.epoch]],
+            f"The mean {metric.name} in each cell, and below it of how many trials. "
+            + _told(effects, found[0]),
+        )
+        for effects in found
+        if known[effects.epoch]
+    }
     note = "A cell of one or two trials says little; where it is empty, none came so far."
-    data = [asdict(pair) for pair in pairs]
-    return Section("Pairs", "pairs", [grid, Text(note, "note")], data)
+    data = [asdict(pair) for pair in known[found[0].epoch]]
+    return Section("Pairs", "pairs", [ByEpoch(grids), Text(note, "note")], data)
 
 
-def _told(material: Material) -> str:
-    effects = material.effects
+def _known(effects: Effects) -> list[Pair]:
+    """The pairs of which any cell has a value."""
+    return [pair for pair in effects.pairs if any(n for row in pair.counts for n in row)]
+
+
+def _told(effects: Effects, first: Effects) -> str:
     diverged = f", {effects.diverged} of them diverged" if effects.diverged else ""
-    return _EPOCH.format(epoch=effects.epoch, trials=effects.trials, diverged=diverged)
+    text = _FIRST if effects is first else _LATER
+    return text.format(epoch=effects.epoch, trials=effects.trials, diverged=diverged)
 
 
 def _effect(effect: Effect, metric: Metric) -> Figure:

@@ -8,7 +8,8 @@ from typing import Any
 
 from analysis.importance import Evaluator, RungImportance, Share
 from analysis.numbers import fraction
-from analysis.report.section import Figure, Grid, Material, Part, Section, Text, label
+from analysis.observed import shared_epoch
+from analysis.report.section import ByEpoch, Figure, Grid, Material, Part, Section, Text, label
 from spaces.problems import InputError
 
 MOST_PARAMETERS = 12  # in one figure
@@ -37,9 +38,10 @@ def mattered_section(material: Material) -> Section:
     else:
         chance = "Where nothing matters, 5 in 100 runs get any sentence; intervals in brackets."
         parts.append(Text(chance, "note"))
-    figures = [_figure(entry) for entry in entries if entry.shares]
-    if figures:
-        parts.append(Grid(figures, _CAPTION))
+    first = shared_epoch(material.experiment, material.trials)
+    told_at = sorted((e for e in entries if e.shares), key=lambda e: (e.epoch != first, e.epoch))
+    if told_at:
+        parts.append(ByEpoch({e.epoch: Grid([_figure(e)], _CAPTION) for e in told_at}))
     parts += [Text(f"Epoch {e.epoch}: {e.note}.", "note") for e in entries if e.note]
     data = {
         "findings": [asdict(finding) for finding in found],

@@ -45,7 +45,8 @@ class Plots {
 
   async draw() {
     const styles = getComputedStyle(root);
-    await Promise.all(this.places.map((place) => {
+    const shownPlaces = this.places.filter((place) => !place.closest("[hidden]"));
+    await Promise.all(shownPlaces.map((place) => {
       const number = Number(place.dataset.figure);
       const traces = painted(this.figures[number].data, styles);
       const layout = { ...painted(this.layouts[number], styles), template: template(styles) };
@@ -53,7 +54,24 @@ class Plots {
       layout.width = this.widths?.[place.closest(".grid") ? "grid" : "single"];
       return Plotly.react(place, traces, layout, { responsive: true, displaylogo: false, modeBarButtons: BUTTONS, displayModeBar: place.closest(".grid, .wide") ? false : "hover" });
     }));
-    root.dataset.drawn = this.places.length;
+    root.dataset.drawn = shownPlaces.length;
+  }
+
+  // Figures at several epochs: a reader chooses which are shown.
+  addEpochs() {
+    for (const part of document.querySelectorAll(".by-epoch")) {
+      const views = [...part.querySelectorAll(".view")];
+      if (views.length < 2) continue;
+      const chosen = document.createElement("select");
+      chosen.append(...views.map((view) => new Option(`epoch ${view.dataset.epoch}`)));
+      chosen.addEventListener("change", () => {
+        views.forEach((view, n) => { view.hidden = n !== chosen.selectedIndex; });
+        this.draw();
+      });
+      const label = document.createElement("label");
+      label.append("at ", chosen);
+      part.prepend(label);
+    }
   }
 
   addSwitches() {
@@ -208,6 +226,7 @@ const plots = new Plots(data("figures"));
 const tables = data("trials-data");
 document.querySelectorAll(".trials").forEach((place) => new TrialTable(place, tables[Number(place.dataset.table)]));
 plots.addSwitches();
+plots.addEpochs();
 plots.draw();
 
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");

@@ -16,6 +16,7 @@ from typing import Any
 from analysis.events import STATES
 from analysis.numbers import DIGITS, digits_apart, number
 from analysis.report.section import (
+    ByEpoch,
     Code,
     Figure,
     Grid,
@@ -147,9 +148,19 @@ class _Page:
                 figures = "\n".join(self._figure(figure) for figure in part.figures)
                 caption = f'<p class="note">{_text(part.caption)}</p>' if part.caption else ""
                 return f'<div class="grid">\n{figures}\n</div>\n{caption}'
+            case ByEpoch():
+                return self._by_epoch(part)
             case TrialTable():
                 self.tables.append(_trials_data(part))
                 return f'<div class="trials" data-table="{len(self.tables) - 1}"></div>'
+
+    def _by_epoch(self, part: ByEpoch) -> str:
+        views = [
+            f'<div class="view" data-epoch="{epoch}"{"" if grid is part.first else " hidden"}>\n'
+            f"{self._part(grid)}\n</div>"
+            for epoch, grid in part.grids.items()
+        ]
+        return f'<div class="by-epoch">\n{"".join(views)}\n</div>'
 
     def _figure(self, figure: Figure) -> str:
         place = len(self.figures)

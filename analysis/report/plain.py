@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.report.section import (
+    ByEpoch,
     Code,
     Figure,
     Grid,
@@ -51,6 +52,8 @@ def _markdown(part: Part) -> str:
         case Code():
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", part.text)), default=0))
             return f"{fence}{part.language}\n{printable(part.text.rstrip())}\n{fence}"
+        case ByEpoch():
+            return _markdown(part.first)
         case Figure() | Grid():
             return f"(A figure, in the page.) {markdown_text(part.caption)}"
 

@@ -16,7 +16,7 @@ from analysis.failures import Failures, explain_failures
 from analysis.findings import findings
 from analysis.hindsight import Hindsight
 from analysis.importance import RungImportance, rung_importance
-from analysis.observed import shared_epoch
+from analysis.observed import compared_epochs, shared_epoch
 from analysis.run import RunFolder
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment, Metric
@@ -84,6 +84,20 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class ByEpoch:
+    """Small figures at several epochs, of which a reader chooses one; the first is shown at first.
+
+    ``grids``: by epoch, in the order in which they are offered.
+    """
+
+    grids: Mapping[int, Grid]
+
+    @property
+    def first(self) -> Grid:
+        return next(iter(self.grids.values()))
+
+
+@dataclass(frozen=True)
 class TrialTable:
     """The table of all trials, which a reader sorts and filters.
 
@@ -96,7 +110,7 @@ class TrialTable:
     descending: bool = False
 
 
-Part: TypeAlias = Text | Table | Code | Figure | Grid | TrialTable
+Part: TypeAlias = Text | Table | Code | Figure | Grid | ByEpoch | TrialTable
 
 
 @dataclass(frozen=True)
@@ -145,10 +159,17 @@ class Material:
             return rung_importance(self.experiment, self.trials)
 
     @functools.cached_property
-    def effects(self) -> Effects:
-        """At the epoch that half of the trials reached, with the pairs that matter there."""
+    def effects(self) -> list[Effects]:
+        """At each compared epoch, with the pairs that matter there; first where all can be."""
+        by_epoch = {entry.epoch: entry for entry in self.importance}
+        shared = shared_epoch(self.experiment, self.trials)
+        others = [epoch for epoch in compared_epochs(self.experiment) if epoch != shared]
         with np.errstate(all="ignore"):
-            return marginal_effects(self.experiment, self.trials, importance=self._at_shared_epoch)
+            found = [
+                marginal_effects(self.experiment, self.trials, epoch, by_epoch.get(epoch))
+                for epoch in (shared, *others)
+            ]
+        return [found[0], *(effects for effects in found[1:] if effects.trials)]
 
     @functools.cached_property
     def findings(self) -> list[Finding]:

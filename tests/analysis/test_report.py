@@ -22,7 +22,7 @@ from analysis.confirmation import Confirmation, confirmation_of
 from analysis.events import Confirmed, Created, Finished, Report, Rerun, Resumed
 from analysis.numbers import numbers
 from analysis.report.build import SECTIONS, WRITERS, build_report
-from analysis.report.section import Figure, Grid, Section, Table, Text
+from analysis.report.section import ByEpoch, Figure, Grid, Section, Table, Text
 from analysis.reruns import Reruns
 from analysis.run import RunFolder, open_run
 from analysis.trials import Trials
@@ -79,6 +79,7 @@ def embedded(page: str, name: str) -> Any:
 def figures(section: Section) -> Iterator[Figure]:
     for part in section.parts:
         yield from part.figures if isinstance(part, Grid) else []
+        yield from part.first.figures if isinstance(part, ByEpoch) else []
         yield from [part] if isinstance(part, Figure) else []
 
 
@@ -224,6 +225,15 @@ def test_what_mattered_is_drawn_for_each_rung_that_has_enough_trials(tmp_path: P
     assert sum(level["n"] for level in effects["activation"]["levels"]) == 60
     (pair,) = found["pairs"].data
     assert sum(sum(row) for row in pair["counts"]) == 60
+    for anchor in ("mattered", "effects", "pairs"):  # the rung that all entered comes first
+        (part,) = (part for part in found[anchor].parts if isinstance(part, ByEpoch))
+        epochs = list(part.grids)
+        assert epochs[0] == 1
+        assert 3 in epochs[1:]
+    later = {entry["epoch"]: entry for entry in found["effects"].data["later"]}
+    reached = sum(trial.epoch >= 3 for trial in coordinator.trials)
+    levels = later[3]["parameters"][1]["levels"]
+    assert sum(level["n"] + level["diverged"] for level in levels) == reached < 60
 
 
 def test_where_trials_diverged_is_explained(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_every_figure_is_drawn_without_an_error_and_nothing_is_loaded(
 ) -> None:
     browser.open(page)
     drawn = browser.value(
-        "[...document.querySelectorAll('.plot')].map(place => "
+        "[...document.querySelectorAll('.plot')].filter(p => !p.closest('[hidden]')).map(place => "
         "place.querySelectorAll('.scatterlayer .trace, .heatmaplayer .hm').length)"
     )
     assert len(drawn) == 9
@@ -67,6 +67,35 @@ def test_every_figure_is_drawn_without_an_error_and_nothing_is_loaded(
     assert browser.errors == []
     loaded = [uri for uri in browser.requests if not uri.startswith("data:")]  # a heat map is one
     assert loaded == [page.as_uri()]
+
+
+def test_effects_are_of_the_first_rung_until_another_is_chosen(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    captions = (
+        "[...document.querySelectorAll('#effects p.note')].filter(p => p.offsetParent)"
+        ".map(p => p.textContent)"
+    )
+    (caption,) = browser.value(captions)
+    assert "epoch 1, which all trials reach" in caption
+    choice = "document.querySelector('#effects select')"
+    assert browser.value(f"[...{choice}.options].map(option => option.text)")[:2] == [
+        "epoch 1",
+        "epoch 3",
+    ]
+    browser.value(f"{choice}.selectedIndex = 1, {choice}.dispatchEvent(new Event('change'))")
+    (caption,) = browser.value(captions)
+    assert "Values at epoch 3" in caption
+    assert "survivors" in caption
+    drawn = "document.querySelectorAll('#effects .view:not([hidden]) .scatterlayer .trace').length"
+    browser.wait(f"{drawn} === 2")
+    widths = browser.value(
+        "[...document.querySelectorAll('#effects .view:not([hidden]) .main-svg')]"
+        ".map(s => s.clientWidth)"
+    )
+    assert min(widths) > 150
+    assert browser.errors == []
 
 
 def test_a_click_on_a_header_sorts_and_another_turns_the_order(
@@ -142,7 +171,10 @@ def test_on_paper_figures_are_white_and_no_wider_than_it(browser: Browser, page:
         "document.documentElement.dataset.drawn = 'before'; dispatchEvent(new Event('beforeprint'))"
     )
     browser.wait("document.documentElement.dataset.drawn !== 'before'")
-    widths = browser.value("[...document.querySelectorAll('.plot')].map(p => p._fullLayout.width)")
+    widths = browser.value(
+        "[...document.querySelectorAll('.plot')].filter(p => !p.closest('[hidden]'))"
+        ".map(p => p._fullLayout.width)"
+    )
     assert max(widths) <= 680
     assert browser.value("document.querySelector('.plot')._fullLayout.font.color") == "#1c2126"
     browser.value("dispatchEvent(new Event('afterprint'))")

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from analysis.numbers import spread
 from search.cli import main
 from search.probe import Probed, probe_space, shared_values
 from search.trained import load_model, predict
@@ -185,6 +186,13 @@ def test_compare_prints_a_table_a_document_and_a_picture(
     table = capsys.readouterr().out
     assert all(word in table for word in ("activation", "at epoch 1", "gap", "stopped"))
     assert picture.read_bytes().startswith(PNG)
+    assert main(["compare", run, "--by", "activation", "--json"]) == 0
+    for row in json.loads(capsys.readouterr().out):  # the table and the document say the same
+        assert (row["epoch"], row["value"]["n"]) == (1, row["trials"])
+        assert spread(row["value"]["mean"], row["value"]["sd"], digits=4) in table
+        assert [held["epoch"] for held in row["by_epoch"]] == [1, 3, 9]
+        for held in row["by_epoch"]:
+            assert f"{held['value']['mean']:.4f}" in table
     assert main(["compare", run, "--by", "activation", "--by", "lr", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert sum(row["trials"] for row in rows) == 12
