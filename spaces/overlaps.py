@@ -28,8 +28,8 @@ class _Setting(NamedTuple):
 def overlap_problems(parameters: Mapping[str, Parameter], is_own_code: bool) -> Iterator[Problem]:
     """Parameters that set one field in the same configuration, each two of them once.
 
-    A part of a field that the other one sets whole is fine, such as ``init`` and ``init.std``,
-    unless that one names the part, too.
+    A part of what the other one sets is fine, such as ``init.std`` of ``init``, unless that one
+    names the part, too; or one block's kernel beside ``blocks.kernel``, that of all blocks.
 
     Args:
         parameters: by name; their conditions are sound.
@@ -46,14 +46,14 @@ def drawn_overlaps(params: Iterable[str]) -> Iterator[Problem]:
 
 
 def _overlaps(settings: Iterable[_Setting]) -> Iterator[Problem]:
-    by_end: dict[str, list[_Setting]] = {}
+    by_field: dict[Field, list[_Setting]] = {}
     for setting in settings:
-        by_end.setdefault(setting.field[-1], []).append(setting)
+        by_field.setdefault(setting.field, []).append(setting)
     told = set()
-    for alike in by_end.values():
+    for alike in by_field.values():
         for one, other in combinations(alike, 2):
             pair = (one.parameter, other.parameter)
-            if pair not in told and _is_same(one.field, other.field) and _can_meet(one, other):
+            if pair not in told and _can_meet(one, other):
                 told.add(pair)
                 name = ".".join(one.field)
                 message = f"sets {name}, which space.{one.place} sets, too; drop one of them"
@@ -102,18 +102,6 @@ def _parts(field: Field, value: Any) -> Iterator[Field]:
             yield from _parts((*field, key), held)
     else:
         yield (*field, "name") if field[-1] in _SHORT else field
-
-
-def _is_same(one: Field, other: Field) -> bool:
-    """Whether two fields that end alike are one; ``blocks.kernel`` is that of every block."""
-    if one == other:
-        return True
-    numbers = [part for part in (*one, *other) if part.isdecimal()]
-    return len(numbers) == 1 and _unnumbered(one) == _unnumbered(other)
-
-
-def _unnumbered(field: Field) -> list[str]:
-    return [part for part in field if not part.isdecimal()]
 
 
 def _can_meet(one: _Setting, other: _Setting) -> bool:

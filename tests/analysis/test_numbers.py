@@ -153,7 +153,7 @@ _OTHERS = {
     "search/progress.py",
     "search/upkeep.py",
     "search/link.py",
-    "search/surroundings.py",
+    "search/ray_faults.py",
     "analysis/taken.py",
     "search/plain.py",
     "search/cluster.py",

@@ -24,6 +24,7 @@ from analysis.projection import open_projections
 from analysis.run import RunFolder
 from analysis.tensorboard import TensorBoardFiles, best_view
 from search.coordinator import Coordinator
+from spaces.problems import InputError
 from tests import made
 
 
@@ -194,7 +195,8 @@ def test_a_view_is_brought_up_to_date_and_is_never_made_through_a_link(tmp_path:
     assert all(link.exists() for link in view.rglob("events.*"))
     (tmp_path / "elsewhere" / "9").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    best_view(board, [1], tmp_path / "link")
+    with pytest.raises(InputError, match="is a link to"):
+        best_view(board, [1], tmp_path / "link")
     assert [path.name for path in (tmp_path / "elsewhere").rglob("*")] == ["9"]
 
 

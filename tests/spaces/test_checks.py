@@ -85,7 +85,7 @@ def mistakes(**sections: Any) -> list[str]:
             },
             "space: the conditions of lr, momentum form a circle",
         ),
-        ({"baseline": {"lr": 0.1}}, "baseline.lr: unknown parameter 'lr'; valid: "),
+        ({"baseline": {"lr": 0.1}}, "baseline.lr: unknown parameter 'lr'; valid: there is none"),
         (
             {"space": {"lr": LR}, "baseline": {"lr": 5.0}},
             "baseline.lr: must be in [0.1, 1.0], got 5.0",

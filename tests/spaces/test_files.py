@@ -201,7 +201,8 @@ def test_any_text_survives_yaml(text: str, tmp_path: Path) -> None:
 def test_null_survives_where_it_is_a_value(tmp_path: Path) -> None:
     text = (
         "name: nulls\nbudget: {trials: 1}\n"
-        "space: {clip_norm: [null, 1.0], rule: {free: {clip_norm: null}, held: {clip_norm: 2.0}}}\n"
+        "space: {clip_norm: {choices: [null, 1.0], when: {rule: free}},\n"
+        "  rule: {free: {dropout: 0.1}, held: {clip_norm: 2.0}}}\n"
         "baseline: {clip_norm: null, rule: free}\n"
     )
     (tmp_path / "a.yaml").write_text(text)

@@ -85,6 +85,7 @@ def test_an_old_journal_with_keys_opens_and_its_keys_are_not_used(
     coordinator = made.coordinator(tmp_path)
     made.run_all(coordinator)
     coordinator.close("trials")
+    made.unchain(tmp_path / "journal.jsonl")
     lines = (tmp_path / "journal.jsonl").read_text().splitlines(keepends=True)
     first = json.loads(lines[0])
     first["spec"]["storage"] = "s3://KEY:HIDDEN@bucket/kept?region=e"

@@ -82,7 +82,7 @@ def test_a_direction_against_the_name_is_noted(
 
 def test_a_direction_of_a_name_that_tells_nothing_is_not_noted(tmp_path: Path) -> None:
     for mode in ("min", "max"):
-        own = {"trainable": "own.py:train", "metric": {"name": "score", "mode": mode}}
+        own = {"trainable": "own.py:train", "metric": {"name": "reach", "mode": mode}}
         assert load(tmp_path, **own)[1] == []
 
 

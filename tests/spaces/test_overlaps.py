@@ -78,12 +78,6 @@ def test_two_that_set_one_field_are_told_with_both_places(
     ]
 
 
-def test_a_field_of_every_block_is_a_field_of_each(tmp_path: Path) -> None:
-    kernels = {"blocks.kernel": [3, 5], "blocks.1.kernel": [1, 3]}
-    [told] = mistakes(kernels, model=CONVNET)
-    assert told.startswith("space.blocks.1.kernel: sets model.blocks.kernel, which ")
-
-
 def test_own_code_is_given_each_name_once() -> None:
     own = {"trainable": f"{OWN_CODE}:train", "metric": {"name": "loss"}}
     space = {"lr": LR, "recipe": {"calm": {"lr": 1e-3}}}
@@ -119,6 +113,7 @@ def test_a_function_that_draws_one_field_twice_is_told(tmp_path: Path) -> None:
         ({"init": ["normal", "xavier"], "init.std": LR}, {}),
         ({"network": {"one": {"hidden": [8]}, "two": {"hidden": [8, 8]}}, "hidden.0": [4, 8]}, {}),
         ({"blocks.0.kernel": [1, 3], "blocks.1.kernel": [1, 3]}, {"model": CONVNET}),
+        ({"blocks.kernel": [3, 5], "blocks.1.kernel": [1, 3]}, {"model": CONVNET}),
         ({"lr": LR}, {"train": {"lr": 0.5}}),  # fixed values are what parameters vary from
     ],
 )
