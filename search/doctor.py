@@ -253,7 +253,7 @@ def look_around(place: str, token: str | None, code: tuple[str, str] | None) -> 
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a task without GPUs may see none
     import torch
 
-    from trainables.tune_plain import code_here
+    from trainables.tune_place import code_here
 
     faults = []
     try:

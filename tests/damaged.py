@@ -192,7 +192,7 @@ def _confirm(
     candidates = best_configurations(experiment, trials, top=2)
     race = race_among(experiment, trials, candidates, seeds=2)
     stopped = tuple(trial.number for trial in trials)[:1]
-    for plan in (race, Audit(stopped)):
+    for plan in (race, Audit(stopped, size=1)):
         rerunner = Rerunner(experiment, trials, journal, plan)
         _play(rerunner, seed=0, most_reports=40)
     for rerun in rerunner.trials:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -92,6 +94,13 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
         device=device,
         diagnostics=experiment.diagnostics,
     )
+
+
+def identity(config: AnyConfig) -> str:
+    """A hash of what a training is; where it runs, and on how many threads, does not count."""
+    data = config.model_dump(mode="json", exclude={"trainable", "threads", "device", "epochs"})
+    data.get("dataset", {}).pop("root", None)
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def parse_config(data: Mapping[str, Any]) -> AnyConfig:

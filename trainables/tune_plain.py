@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
-import os
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,20 +12,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 import torch
 from ray import tune
 
 from spaces.code import files_taken
 from spaces.project import restore_path
 from trainables.checkpoints import MOST_BYTES, Checkpoints, StorageError
-from trainables.config import AnyConfig, CodeConfig, parse_config
+from trainables.config import AnyConfig, CodeConfig, identity, parse_config
 from trainables.data import Data
 from trainables.models import most_state_bytes
 from trainables.own_code import CodeTraining
 from trainables.own_folder import OwnFolder
 from trainables.streams import Printing
 from trainables.training import EpochReport, Training
+from trainables.tune_place import code_here, device_of_this_process, enter
 from trainables.watchdog import Watchdog
 
 
@@ -179,7 +178,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if self._training.config.metric.name not in report.metrics:
             return report, None  # the search refuses it, and no checkpoint shall bring it back
         # the driver has every earlier report, or it would not have asked for this epoch
-        state = {"training": self._training.state_dict(), "reports": [asdict(report)]}
+        training = self._training.state_dict()
+        state = {"of": self._identity, "training": training, "reports": [asdict(report)]}
         if isinstance(self._training, CodeTraining):
             self._code = files_taken(self._training.config.trainable, self._code)
             state["code"] = self._code
@@ -191,11 +191,12 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(config, CodeConfig):
             here = code_here(config.trainable, self._assignment.project)
             config = config.model_copy(update={"trainable": here})
-            _enter(self._assignment.directory)
+            enter(self._assignment.directory)
+        self._identity = identity(config)
         torch.set_num_threads(config.threads)
         run, name, begun = self._assignment.files
         folder = OwnFolder(Path(run), name, begun)
-        device, gpu_ids = _device_of_this_process(config)
+        device, gpu_ids = device_of_this_process(config)
         number = self._assignment.trial
         self._training = make_training(config, self._data, device, gpu_ids, number, folder)
         most = MOST_BYTES
@@ -213,10 +214,13 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
 
         What the journal lacks is handed in again: reports that may have been lost on their way
         stand in the checkpoint. Where the journal lacks more, for it was cut off, the epochs are
-        trained again.
+        trained again; and what another configuration left, under the number that this one has now,
+        is passed over.
         """
         assert self._training is not None
         for state in self._each_state(checkpoints):
+            if state.get("of", self._identity) != self._identity:  # earlier versions have none
+                continue
             reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
             by_epoch = {report.epoch: report for report in reports}
             # the user's code goes back to the last epoch that it saved, and reports later ones anew
@@ -264,27 +268,6 @@ def make_training(
     return Training(config, data, device)
 
 
-def code_here(reference: str, project: str | None) -> str:
-    """Where the user's code lies in this process: Ray ships it to the workers of a cluster.
-
-    Args:
-        reference: ``/path/on/the/driver.py:function``.
-        project: the folder of it that was shipped.
-    """
-    is_shipped = ray.is_initialized() and ray.get_runtime_context().runtime_env.get("working_dir")
-    if project is None or not is_shipped:
-        return reference
-    place, _, function = reference.rpartition(":")
-    return f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
-
-
-def _enter(directory: str | None) -> None:
-    """Work where the search began; code that was shipped works in its own copy of its folder."""
-    if directory is not None and not ray.get_runtime_context().runtime_env.get("working_dir"):
-        with contextlib.suppress(OSError):  # another machine; the driver's own was told
-            os.chdir(directory)
-
-
 def is_short_of_room(error: BaseException) -> bool:
     """Whether there was no memory left, here or on the GPU, or no room on a disk of the code's.
 
@@ -295,12 +278,3 @@ def is_short_of_room(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def _device_of_this_process(config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
-    """The device to train on, by what Ray gave this process, and the ids of its GPUs."""
-    if not ray.is_initialized():  # asking would start one
-        return torch.device("cpu"), ()
-    gpu_ids = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
-    has_gpu = bool(gpu_ids) and config.device == "auto" and torch.cuda.is_available()
-    return torch.device("cuda" if has_gpu else "cpu"), gpu_ids

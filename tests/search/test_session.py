@@ -139,7 +139,7 @@ def test_an_audit_of_a_trial_without_checkpoints_begins_at_its_start(
     if not is_gone:
         Checkpoints(run.checkpoints(None), stopped.number).save(stopped.epoch, {})
     journal = Journal(run.journal_file)
-    plan = Audit((stopped.number,))
+    plan = Audit((stopped.number,), size=1)
     rerunner, told = Rerunner(coordinator.experiment, coordinator.trials, journal, plan), Told()
     rerun = rerunner.next_trial()
     assert rerun is not None
