@@ -17,23 +17,27 @@ from search.trainings import Leader
 from spaces.experiment import Metric
 
 SURE = 0.98  # between two-sided bounds, 99 % on one side: when a candidate counts as beaten
-UNLIKELY = 0.2  # of the leader's probability to be the best: below that, a candidate is dropped
+UNLIKELY = 0.2  # of the leader's probability to be the best: below that, a candidate is out
+FIRST_ROUND = 2  # seeds: the fewest that have a spread
 
 
 @dataclass(frozen=True)
 class Race:
     """Candidates race under fresh seeds; who wins is then measured under seeds that chose nobody.
 
-    Each candidate gets up to ``seeds`` trainings to ``choose`` by, in rounds. One that diverges,
-    fails or collapses under any of them is out. Of the others, one gets no more seeds once it is
-    five times less probable to be the best than the likeliest (``posterior``: normal noise, with a
-    variance that all candidates share; the score that the search had counts as one more). At the
-    end the best mean wins; with ``prefer_small``, of those within one standard error of it the one
-    with the fewest parameters. The winner, and the baseline, are each measured ``seeds`` times.
-    The scores by which it won would be too good on average, for they chose it; these are not.
+    In the first round each candidate gets two trainings to ``choose`` by, then one more in each
+    round, ``seeds`` in all. One that diverges, fails or collapses under any of them is out. After
+    a round so is each that is five times less probable to be the best than the likeliest (normal
+    noise, with a variance that all share; the score that the search had counts as one more). A
+    round ends before the next begins: so who wins does not depend on which training ends first.
+    At the end the best mean wins; with ``prefer_small``, of those within one standard error of it
+    the one with the fewest parameters. The winner, and the baseline, are each measured ``seeds``
+    times. The scores by which it won would be too good on average, for they chose it; these are
+    not.
 
-    Confirmations of earlier versions went by ``bounds``: a candidate was out when its mean was
-    below the leader's by more than noise explains (Student's t, 99 %, one-sided).
+    All that is the rule ``posterior``. Confirmations of earlier versions went by ``bounds``: at any
+    moment, a candidate was out when its mean was below the leader's by more than noise explains
+    (Student's t, 99 %, one-sided).
 
     Args:
         candidates: trial numbers, the best in the search first.
@@ -91,12 +95,8 @@ class Race:
             begun: those that were begun, the ended ones, too.
             ended: the scores of those that ended, NaN where one diverged or failed.
         """
-        alive = self.alive(ended)
-        choosing = [
-            Job(trial, "choose", index)
-            for index in range(self.seeds)
-            for trial in (alive if len(alive) > 1 else ())
-        ]
+        alive, seeds = self._standing(ended)
+        choosing = [Job(trial, "choose", index) for index in range(seeds) for trial in alive]
         is_chosen = self.is_chosen(begun, ended)
         winners = [self.winner(ended)] if is_chosen else []
         measuring = [
@@ -109,37 +109,52 @@ class Race:
 
     def is_chosen(self, begun: Collection[Job], ended: Mapping[Job, float]) -> bool:
         """Whether no training is left, or under way, that could change who wins."""
-        alive = self.alive(ended)
         chosen_by = {
             Job(trial, "choose", i) for trial in self.candidates for i in range(self.seeds)
         }
         if any(job in begun and job not in ended for job in chosen_by):
             return False
-        return len(alive) < 2 or all(
-            Job(trial, "choose", i) in ended for trial in alive for i in range(self.seeds)
-        )
+        alive, seeds = self._standing(ended)
+        return all(Job(trial, "choose", i) in ended for trial in alive for i in range(seeds))
 
     def alive(self, ended: Mapping[Job, float]) -> list[int]:
         """The candidates that can still win, in the order in which they came."""
-        if len(self.candidates) < 2:  # it need not be chosen
-            return list(self.candidates)
-        scores = self.scores(ended)
-        sound = [trial for trial in self.candidates if self._is_sound(scores[trial])]
-        known = {trial: scores[trial] for trial in sound if scores[trial]}
-        spread, degrees = _shared_spread(list(known.values()))
-        if not degrees:
-            return sound
-        beaten = (
-            self._unlikely(known, spread, degrees)
-            if self.rule == "posterior"
-            else self._beaten(known, spread, degrees)
-        )
-        return [trial for trial in sound if trial not in beaten]
+        return self._standing(ended)[0]
 
-    def _is_sound(self, scores: Sequence[float]) -> bool:
-        if not all(math.isfinite(score) for score in scores):
-            return False
-        return self.rule == "bounds" or not collapsed(scores, self.bounds)
+    def _standing(self, ended: Mapping[Job, float]) -> tuple[list[int], int]:
+        """The candidates that can still win, and how many seeds each shall have for now."""
+        if len(self.candidates) < 2:  # it need not be chosen
+            return list(self.candidates), 0
+        if self.rule == "posterior":
+            return self._after_rounds(ended)
+        scores = self.scores(ended)
+        alive = [t for t in self.candidates if all(map(math.isfinite, scores[t]))]
+        known = {trial: scores[trial] for trial in alive if scores[trial]}
+        spread, degrees = _shared_spread(list(known.values()))
+        beaten = self._beaten(known, spread, degrees) if degrees else set()
+        alive = [trial for trial in alive if trial not in beaten]
+        return alive, self.seeds if len(alive) > 1 else 0
+
+    def _after_rounds(self, ended: Mapping[Job, float]) -> tuple[list[int], int]:
+        """What is left after the rounds that have ended, and the seeds of the one that has not."""
+        alive = list(self.candidates)
+        out: list[list[float]] = []  # scores of those that are not, which show the spread, too
+        for seeds in range(FIRST_ROUND, self.seeds + 1):
+            jobs = {t: [Job(t, "choose", i) for i in range(seeds)] for t in alive}
+            alive = [t for t in alive if all(math.isfinite(ended.get(j, 0.0)) for j in jobs[t])]
+            if any(job not in ended for trial in alive for job in jobs[trial]):
+                return alive, seeds
+            scores = {trial: [ended[job] for job in jobs[trial]] for trial in alive}
+            known = {t: held for t, held in scores.items() if not collapsed(held, self.bounds)}
+            if len(known) < 2:
+                return list(known), seeds
+            spread, degrees = _shared_spread([*known.values(), *out])
+            unlikely = self._unlikely(known, spread, degrees)
+            out += [known[trial] for trial in unlikely]
+            alive = [trial for trial in known if trial not in unlikely]
+            if len(alive) < 2:
+                return alive, seeds
+        return alive, self.seeds
 
     def _unlikely(
         self, known: Mapping[int, Sequence[float]], spread: float, degrees: int

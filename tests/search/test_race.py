@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.bounds import Bounds
@@ -165,6 +165,25 @@ def test_one_candidate_is_measured_at_once() -> None:
 def test_scores_without_any_noise_choose_the_better_one() -> None:
     made = race(2, parameters=True)
     assert made.winner(run(made, lambda job: [0.5, 0.9, 0.8][job.trial])) == 1
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 6), st.randoms(use_true_random=False), st.integers(0, 5))
+def test_who_wins_does_not_depend_on_which_training_ends_first(
+    workers: int, order: random.Random, lost: int
+) -> None:
+    made = race(4, seeds=4)
+
+    def score(job: Job) -> float:
+        fails = job.purpose == "choose" and (7 * job.trial + 3 * job.index) % 6 == lost
+        return math.nan if fails else 0.8 + 0.004 * job.trial + wobble(job)
+
+    in_turn = run(made, score)
+    mixed = run(made, score, workers, order)
+    assert made.winner(mixed) == made.winner(in_turn)
+    winner = made.winner(in_turn)
+    if winner is not None:
+        assert sorted(jobs(mixed, winner, "measure")) == sorted(jobs(in_turn, winner, "measure"))
 
 
 @given(
