@@ -65,16 +65,6 @@ def test_failures_that_say_the_same_are_noted_once_with_a_count(tmp_path: Path) 
     assert (tmp_path / "logs" / "3.txt").read_text() == "Traceback …\na: \x1b[2J\n"
 
 
-def test_failures_that_were_held_back_are_recorded_at_the_end(tmp_path: Path) -> None:
-    link, _ = linked(tmp_path, 2)
-    link.take(0, failed("a"))
-    link.take(1, Outcome(None, None, ""))
-    assert link.trainings.trials.counts()["running"] == 2
-    link.conclude()
-    reasons = [trial.reason for trial in link.trainings.trials]
-    assert reasons == ["a", "the code ended before it reported an epoch"]
-
-
 def test_a_single_report_that_was_returned_completes_its_trial(tmp_path: Path) -> None:
     link, _ = linked(tmp_path, 1)
     assert link.take(0, reported(0.5, is_last=True)) == STOP
@@ -88,7 +78,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named_on_a_resume(tmp_path: Path) -
     torn.write_bytes(torn.read_bytes()[:-1])
     worker = PlainWorker.__new__(PlainWorker)
     worker._notes = []
-    assert worker._load(checkpoints) == {"training": {}, "reports": []}
+    assert list(worker._each_state(checkpoints)) == [{"training": {}, "reports": []}]
     reason = "its checksum does not fit, so it was cut off or changed; it is passed over"
     assert worker._notes == [f"{torn} can't be read: {reason}"]
     whole.unlink()

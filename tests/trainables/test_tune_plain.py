@@ -12,6 +12,7 @@ from tests import made
 from trainables.checkpoints import Checkpoints
 from trainables.config import AnyConfig, resolve
 from trainables.data import Data, load_data
+from trainables.streams import Printing
 from trainables.training import EpochReport
 from trainables.tune_plain import Assignment, Origin, Outcome, PlainWorker
 
@@ -46,16 +47,27 @@ def built_in(folder: Path) -> tuple[Assignment, Data]:
 
 
 def _assignment(folder: Path, config: AnyConfig, **changes: Any) -> Assignment:
-    log, place = str(folder / "none" / "0.txt"), str(folder / "checkpoints")
-    plain = config.model_dump(mode="json")
-    return replace(Assignment(0, plain, 0, place, None, log, None), **changes)
+    given = Assignment(
+        trial=0,
+        config=config.model_dump(mode="json"),
+        reported=0,
+        checkpoints=str(folder / "checkpoints"),
+        origin=None,
+        project=None,
+        log_file=str(folder / "none" / "0.txt"),
+        files=(str(folder), "files/0", None),
+        epoch_timeout_seconds=None,
+    )
+    return replace(given, **changes)
 
 
 def worker(assignment: Assignment, data: Data | None = None) -> PlainWorker:
     """A worker in this process; Ray would make it in another one."""
     made = PlainWorker.__new__(PlainWorker)
     made._data = data
+    made._printing = Printing()
     made._take({"assignment": assignment})
+    made._printing.close()  # the streams of this process are pytest's
     return made
 
 
@@ -102,6 +114,18 @@ def test_a_report_that_was_lost_on_its_way_is_handed_in_again(
     assert stepped(second).metrics["score"] == 0.5 * (8 if not again else 7)
 
 
+def test_what_another_configuration_left_under_the_same_number_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    first = worker(assignment(tmp_path))
+    assert [stepped(first).metrics["score"] for _ in range(3)] == [0.5, 1.0, 1.5]
+    same = assignment(tmp_path)
+    other = replace(same, config={**same.config, "settings": {"x": 0.25, "every": 1}})
+    assert stepped(worker(other)).metrics["score"] == 0.25
+    elsewhere = replace(same, config={**same.config, "threads": 2}, reported=3)
+    assert stepped(worker(elsewhere)).epoch == 1  # for the other one's took the place of its own
+
+
 @pytest.mark.parametrize("reported", [0, 1, 2])
 def test_what_a_journal_that_was_cut_off_lacks_is_trained_again(
     tmp_path: Path, reported: int
@@ -125,7 +149,7 @@ def test_code_that_saves_now_and_then_goes_back_to_what_it_saved(tmp_path: Path)
     reports = [stepped(first) for _ in range(5)]
     second = worker(assignment(tmp_path, every=3, reported=5))
     assert [stepped(second) for _ in range(2)] == reports[3:]
-    third = worker(assignment(tmp_path, every=100, reported=5))
+    third = worker(assignment(tmp_path, every=3, reported=5))
     assert stepped(third).epoch == 4  # the state of epoch 3 is still in the checkpoint
 
 
