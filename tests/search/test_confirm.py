@@ -115,6 +115,7 @@ def test_the_search_is_the_same_with_and_without_a_confirmation(
     lines = (digits / "journal.jsonl").read_text().splitlines(keepends=True)
     kept = [s for s in lines if json.loads(s)["event"] not in ("rerun", "confirmed", "tested")]
     (without / "journal.jsonl").write_text("".join(kept))
+    made.unchain(without / "journal.jsonl")
     _, experiment, trials = open_run(digits)
     _, _, others = open_run(without)
     assert trials.counts() == others.counts()
@@ -262,6 +263,7 @@ def test_until_the_test_split_is_read_resume_goes_on_and_clean_keeps_what_it_nee
     run = tmp_path / "run"
     shutil.copytree(digits, run)
     file = run / "journal.jsonl"
+    made.unchain(file)
     lines = file.read_text().splitlines(keepends=True)
     spec = json.loads(lines[0])
     spec["spec"]["confirm"] = {"top": 2, "seeds": 3}

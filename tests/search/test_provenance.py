@@ -278,6 +278,7 @@ def test_data_that_is_not_there_is_told_and_not_downloaded(
     lines = changed.run.journal_file.read_text().splitlines()
     moved = lines[0].replace(str(changed.data), str(tmp_path / "gone"))
     (tmp_path / "journal.jsonl").write_text("\n".join([moved, *lines[1:]]) + "\n")
+    made.unchain(tmp_path / "journal.jsonl")
     main(["replay", str(tmp_path)])
     assert "data: was there, now can't be read: " in capsys.readouterr().err
     assert main(["replay", str(tmp_path), "--strict"]) == 2
@@ -289,6 +290,7 @@ def test_versions_of_a_run_are_compared_with_those_installed(
     coordinator = made.coordinator(tmp_path)
     made.run_all(coordinator)
     coordinator.close()
+    made.unchain(tmp_path / "journal.jsonl")
     text = (tmp_path / "journal.jsonl").read_text()
     old = {**versions(), "torch": "1.0", "gone": "3"}
     (tmp_path / "journal.jsonl").write_text(
