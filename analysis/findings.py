@@ -51,8 +51,7 @@ def findings(
     Args:
         experiment: of the run.
         trials: of the run.
-        epoch: at which values are compared; left out, the deepest rung that half of the trials
-            reached.
+        epoch: at which values are compared; left out, the deepest rung that half reached.
         importance: says which pairs are looked at, as for ``marginal_effects``.
         seed: of what is drawn.
 
