@@ -278,8 +278,9 @@ def test_a_pipe_in_a_bundle_is_not_waited_for(bundle: Path) -> None:
 
 
 def test_a_terminal_obeys_nothing_that_a_file_or_a_journal_says(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # so that no table breaks a text
     evil, run = "\x1b]0;mine\x07[bold][/red]", damaged.make_runs(tmp_path)[4]
     file = damaged.write_whole({**damaged.EXPERIMENTS[4], "question": evil}, tmp_path)
     text = (run / "journal.jsonl").read_text()

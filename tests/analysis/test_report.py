@@ -417,6 +417,15 @@ def test_hostile_texts_are_only_shown(tmp_path: Path) -> None:
     assert json.loads(written(coordinator, tmp_path, "json"))["failures"][0]["reason"] == HOSTILE
 
 
+def test_the_keys_of_a_storage_stay_out(tmp_path: Path) -> None:
+    coordinator = made.coordinator(tmp_path)
+    storage = "s3://id:secret@bucket/path?token=secret"  # as earlier versions took it
+    coordinator.experiment = coordinator.experiment.model_copy(update={"storage": storage})
+    made.run_all(coordinator, reports=20)
+    for kind in WRITERS:
+        assert "secret" not in written(coordinator, tmp_path, kind)
+
+
 def test_markdown_has_the_answer_the_counts_and_the_trials(tmp_path: Path) -> None:
     coordinator = whole_run(tmp_path)
     text = written(coordinator, tmp_path, "md")

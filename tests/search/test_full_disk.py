@@ -137,6 +137,9 @@ def on_small_disk(folder: Path, place: Place, first: str, second: str) -> None:
     shell = process("unshare", "-Urm", "bash", "-c", f"cd {folder}\n{script}")
     out, error = shell.communicate(timeout=3 * DEADLINE_SECONDS)
     assert (folder / "second.code").exists(), out + error
+    journal = folder / "run" / "journal.jsonl"
+    if journal.exists() and journal.stat().st_size == 0:  # the one on the small disk stood there
+        journal.unlink()
 
 
 def check_told(folder: Path, place: Place) -> None:

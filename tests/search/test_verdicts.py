@@ -57,7 +57,7 @@ def confirmed(
         candidates=candidates,
         most_seeds=max(2, len(scores)),
     )
-    with closing(Journal(folder.journal_file)) as journal:
+    with closing(made.checked_journal(folder.journal_file)) as journal:
         journal.append(event)
         for trial, held in zip((winner, 0), tests or (), strict=False):
             seeds = list(range(len(held)))
@@ -198,7 +198,7 @@ def test_reruns_that_failed_before_are_counted_beside_those_of_the_plan(tmp_path
     _, experiment, trials = open_run(folder.path)
     race = race_of(experiment, trials, Confirm(top=2, seeds=2))
     jobs = [Job(trial, "choose", index) for trial in race.candidates for index in range(2)]
-    with closing(Journal(folder.journal_file)) as journal:
+    with closing(made.checked_journal(folder.journal_file)) as journal:
         for number, job in enumerate(jobs):
             params, seed = trials.by_number[job.trial].params, seed_of(experiment, job, trials)
             for what in (
