@@ -22,6 +22,7 @@ from search.retrain import read_config
 from search.trained import load_model
 from spaces.code import load_function
 from spaces.files import load_experiment
+from spaces.imports import parse_reference
 from spaces.problems import InputError
 from spaces.project import project_at
 from tests import damaged
@@ -229,7 +230,7 @@ def test_a_function_as_space_is_asked_only_by_what_needs_the_space(
 ) -> None:
     run = damaged.make_runs(tmp_path)[5]
     (run / "own.py").write_text("raise RuntimeError('imported')")
-    project_at(run).forget()  # as in a process of its own
+    project_at(run).forget(parse_reference(f"{run}/own.py:space"))  # as in another process
     assert main(["status", str(run)]) == main(["best", str(run)]) == 0
     for command in ("rebuild", "replay", "resume"):
         assert main([command, str(run)]) == 2
