@@ -39,7 +39,7 @@ def load_function(reference: str) -> Callable[..., Any]:
     found = getattr(module, parsed.function, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
-        project.forget()  # it may be mended, in a notebook
+        project.forget(parsed)  # it may be mended, in a notebook
         raise InputError(
             f"{place} has no function {shown(parsed.function)}; it has {', '.join(names) or 'none'}"
         )

@@ -79,11 +79,13 @@ def _settings(
 def _needs(parameters: Mapping[str, Parameter], name: str) -> Conditions:
     """The values of other parameters without which this one does not apply."""
     needs: Conditions = {}
-    waiting = [name]
+    waiting, seen = [name], {name}
     while waiting:
         for other, values in (parameters[waiting.pop()].when or {}).items():
             needs[other] = [held for held in needs.get(other, values) if held in values]
-            waiting.append(other)
+            if other not in seen:  # one that several depend on is looked at once
+                seen.add(other)
+                waiting.append(other)
     return needs
 
 

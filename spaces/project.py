@@ -64,7 +64,7 @@ class Project:
 
     def load(self, reference: Reference) -> ModuleType:
         """Import the module that a reference names, or take it as it was imported before."""
-        name = reference.module.replace(".", "_") if _is_odd(reference) else reference.module
+        name = _name_of(reference)
         for modules in (self._aside, sys.modules):
             if name in modules and self._holds(modules[name]):
                 return modules[name]
@@ -86,11 +86,11 @@ class Project:
         self._own |= self._names & (imported | set(PACKAGES))
         self._shared |= {name for name in self._own if self._is_elsewhere(name)}
 
-    def forget(self) -> None:
-        """Import the project's modules afresh the next time."""
-        self._aside.clear()
-        for name in [name for name, module in sys.modules.items() if self._holds(module)]:
-            del sys.modules[name]
+    def forget(self, reference: Reference) -> None:
+        """Import the module that a reference names afresh the next time."""
+        for modules in (self._aside, sys.modules):
+            if self._holds(modules.get(_name_of(reference))):
+                del modules[_name_of(reference)]
 
     @contextmanager
     def running(self, stage: Stage) -> Iterator[None]:
@@ -215,6 +215,10 @@ def _change_folder(folder: str | None) -> str | None:
 def _is_odd(reference: Reference) -> bool:
     """Whether no import could name the file, such as ``train.v2.py``."""
     return "." in reference.file.stem
+
+
+def _name_of(reference: Reference) -> str:
+    return reference.module.replace(".", "_") if _is_odd(reference) else reference.module
 
 
 def _load_file(name: str, file: Path) -> ModuleType:

@@ -319,8 +319,7 @@ _DAMAGED_KINDS = (".yaml", ".json", ".safetensors")
 
 def write_damaged_bundle(rng: random.Random, folder: Path, bundles: list[Path]) -> None:
     """A bundle of which a file is damaged, or two."""
-    for file in rng.choice(bundles).iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(rng.choice(bundles), folder, dirs_exist_ok=True)
     names = [file.name for file in sorted(folder.iterdir()) if file.suffix in _DAMAGED_KINDS]
     for name in rng.sample(names, k=rng.choice((1, 1, 2))):
         file = folder / name

@@ -194,4 +194,6 @@ def test_a_project_is_taken_to_the_nodes_of_a_cluster(shoal: Path, project: Path
 def test_a_built_in_study_is_searched_there_too(shoal: Path, project: Path) -> None:
     changes = ["budget.trials=2", "scheduler.max_epochs=1", "resources.gpus=0"]
     options = [option for change in changes for option in ("--set", change)]
-    assert "2 completed" in run(shoal, project, "search", "quickstart", "--run", "qs", *options)
+    run(shoal, project, "search", "quickstart", "--run", "qs", *options)
+    trials = Trials(read_journal(project / "qs" / "journal.jsonl"))
+    assert [trial.state for trial in trials] == ["completed"] * 2

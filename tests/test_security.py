@@ -22,6 +22,7 @@ from search.retrain import read_config
 from search.trained import load_model
 from spaces.code import load_function
 from spaces.files import load_experiment
+from spaces.imports import parse_reference
 from spaces.problems import InputError
 from spaces.project import project_at
 from tests import damaged
@@ -244,7 +245,7 @@ def test_reading_a_run_whose_space_is_a_function_imports_nothing(
         plain = [{k: v for k, v in line.items() if k != "distributions"} for line in lines]
         (run / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in plain))
     (run / "own.py").write_text("open('imported', 'w')\nraise RuntimeError('imported')\n")
-    project_at(run).forget()  # as in a process of its own
+    project_at(run).forget(parse_reference(f"{run}/own.py:space"))  # as in a process of its own
     for name, *flags in READERS:
         assert main([name, str(run), *flags]) == 0, capsys.readouterr().err
     assert not list(elsewhere.parent.rglob("imported"))

@@ -16,6 +16,7 @@ from search.coordinator import Coordinator
 from search.own_place import reentered
 from search.provenance import note, surroundings_of
 from spaces.files import load_experiment
+from spaces.imports import parse_reference
 from spaces.problems import InputError
 from spaces.project import project_at
 from tests import made
@@ -202,7 +203,9 @@ def test_the_code_is_named_before_it_is_imported(
 ) -> None:
     marker = "import sys\nprint('imported', file=sys.stderr)\n"
     (project / "src" / "own.py").write_text(marker + CODE)
-    project_at(project / "src").forget()  # as in a process of its own
+    project_at(project / "src").forget(
+        parse_reference(f"{project}/src/own.py:train")
+    )  # as in a process of its own
     go_on(project / "run")
     told = capsys.readouterr().err
     assert told.index("runs your code: ") < told.index("imported")

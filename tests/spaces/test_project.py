@@ -211,6 +211,14 @@ def test_a_file_whose_name_is_no_identifier_is_taken(tmp_path: Path, name: str) 
     assert f() is load_function(f"{tmp_path}/{name}.py:f")()
 
 
+def test_a_function_that_is_missing_makes_nobody_import_ours_again() -> None:
+    from spaces.experiment import Experiment
+
+    with pytest.raises(InputError, match="has no function 'nothing'"):
+        load_function(f"{Path(__file__).with_name('own_code.py')}:nothing")
+    assert sys.modules["spaces.experiment"].Experiment is Experiment
+
+
 def test_a_function_that_was_missing_is_found_once_it_is_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no function 'f'; it has g"):
         called(tmp_path, "def g(): pass\n")
