@@ -89,7 +89,7 @@ def _check_versions(node: yaml.ScalarNode) -> None:
     text = node.value
     if _UNLIKE_NUMBERS.match(text):
         plain = "a plain decimal number"
-    elif node.tag == _TAG + "bool" and text.lower() not in ("true", "false"):
+    elif node.tag == _TAG + "bool" and text.lower() in ("yes", "no", "on", "off"):
         plain = "true" if text.lower() in ("yes", "on") else "false"
     else:
         return
