@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.axes import Axis, Floats, Levels, axes_of, levels_of
+from analysis.bounds import Bounds, bounds_of
 from analysis.estimates import student
 from analysis.importance import RungImportance
 from analysis.observed import Observed, observed_at, shared_epoch
@@ -113,11 +114,13 @@ def marginal_effects(
     axes = [axis for axis in axes_of(experiment, known) if not axis.distribution.single()]
     levels = {axis.name: levels_of(axis, observed.rows) for axis in axes}
     ranked = list(levels) if importance is None else most_important(importance)
+    finite = observed.values[np.isfinite(observed.values)]
+    possible = bounds_of(experiment.metric, finite.tolist())
     return Effects(
         observed.epoch,
         observed.trials,
         observed.diverged,
-        [_effect(axis, levels[axis.name], observed) for axis in axes],
+        [_effect(axis, levels[axis.name], observed, possible) for axis in axes],
         [_pair(levels[a], levels[b], observed.values) for a, b in pairs_of(list(levels), ranked)],
     )
 
@@ -137,16 +140,18 @@ def pairs_of(names: Sequence[str], ranked: Sequence[str]) -> list[tuple[str, str
     return chosen[:MOST_PAIRS]
 
 
-def _effect(axis: Axis, levels: Levels, observed: Observed) -> Effect:
+def _effect(axis: Axis, levels: Levels, observed: Observed, possible: Bounds) -> Effect:
     found = []
     for code, label in enumerate(levels.labels):
         held = observed.values[levels.codes == code]
         bounds = levels.bounds[code : code + 2] if levels.bounds else None
-        found.append(_level(label, (bounds[0], bounds[1]) if bounds else None, held))
+        found.append(_level(label, (bounds[0], bounds[1]) if bounds else None, held, possible))
     return Effect(axis.name, axis.is_log, int((levels.codes >= 0).sum()), found)
 
 
-def _level(label: str, bounds: tuple[float, float] | None, held: Floats) -> LevelEffect:
+def _level(
+    label: str, bounds: tuple[float, float] | None, held: Floats, possible: Bounds
+) -> LevelEffect:
     values = held[np.isfinite(held)]
     n = len(values)
     mean = float(values.mean()) if n else None
@@ -154,7 +159,7 @@ def _level(label: str, bounds: tuple[float, float] | None, held: Floats) -> Leve
     low = high = None
     if mean is not None and sd is not None:
         reach = student(n - 1) * sd / n**0.5
-        low, high = mean - reach, mean + reach
+        low, high = possible.clip(mean - reach), possible.clip(mean + reach)
     quartiles = None
     if n:
         first, middle, third = np.percentile(values, [25, 50, 75]).tolist()

@@ -17,7 +17,7 @@ from search.trainings import Leader
 from spaces.experiment import Metric
 
 SURE = 0.98  # between two-sided bounds, 99 % on one side: when a candidate counts as beaten
-UNLIKELY = 0.2  # of the leader's probability to be the best: below that, a candidate is out
+UNLIKELY = 0.1  # of the leader's probability to be the best: below that, a candidate is out
 FIRST_ROUND = 2  # seeds: the fewest that have a spread
 
 
@@ -27,7 +27,7 @@ class Race:
 
     In the first round each candidate gets two trainings to ``choose`` by, then one more in each
     round, ``seeds`` in all. One that diverges, fails or collapses under any of them is out. After
-    a round so is each that is five times less probable to be the best than the likeliest (normal
+    a round so is each that is ten times less probable to be the best than the likeliest (normal
     noise, with a variance that all share; the score that the search had counts as one more). A
     round ends before the next begins: so who wins does not depend on which training ends first.
     At the end the best mean wins; with ``prefer_small``, of those within one standard error of it
@@ -159,7 +159,7 @@ class Race:
     def _unlikely(
         self, known: Mapping[int, Sequence[float]], spread: float, degrees: int
     ) -> set[int]:
-        """Those that are five times less probable to be the best than the likeliest."""
+        """Those that are ten times less probable to be the best than the likeliest."""
         held = [self._with_searched(trial, scores) for trial, scores in known.items()]
         chances = chances_of_best(
             tuple(map(self._good, held)),

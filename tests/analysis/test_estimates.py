@@ -20,7 +20,7 @@ LOSS = Metric(name="val_loss", mode="min")
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_intervals_hold_the_truth_whatever_the_skew_of_the_noise(kind: str) -> None:
-    """Student's t holds 88 % where the skewness is -2, and 40 % on few images."""
+    """Student's t holds 88 % where the skewness is -2, and 52 % on few images."""
     for seeds, samples in ((2, 288), (3, 10_000), (5, 288), (5, 10_000)):
         mean, _, gain, _ = coverage(kind, seeds, samples, cases=600)
         assert min(mean, gain) > 0.90
