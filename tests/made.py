@@ -65,10 +65,10 @@ def created_line(trial: int) -> str:
     return Created(trial=trial, params=params, seed=seed).model_dump_json() + "\n"
 
 
-def own_code_coordinator(folder: Path, **changes: Any) -> Coordinator:
-    """A coordinator whose experiment trains ``own.py:train`` in ``folder``."""
+def own_code_coordinator(folder: Path, run: Path | None = None, **changes: Any) -> Coordinator:
+    """A coordinator, in ``folder`` or in ``run``, that trains the ``own.py:train`` in ``folder``."""
     made = own_code_experiment(folder, **changes)
-    coordinator = Coordinator(made, Journal(folder / "journal.jsonl"))
+    coordinator = Coordinator(made, Journal((run or folder) / "journal.jsonl"))
     coordinator.start(started(made))
     return coordinator
 

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from analysis.events import Confirmed
-from analysis.journal import Journal
 from analysis.run import RunFolder, open_run
 from search.board import make_view, refresh, shown_trials
 from search.cli import main
@@ -28,12 +27,12 @@ def run(tmp_path: Path) -> Path:
     run.mkdir()
     coordinator = made.own_code_coordinator(
         tmp_path,
+        run,
         baseline={"x": 0.5},
         metric={"name": "score", "mode": "max"},
         scheduler={"name": "none", "max_epochs": 2},
         budget={"trials": 6},
     )
-    (tmp_path / "journal.jsonl").rename(run / "journal.jsonl")
     for number in range(6):
         trial = coordinator.next_trial()
         assert trial is not None
@@ -51,7 +50,7 @@ def run(tmp_path: Path) -> Path:
 def confirmed(run: Path) -> Path:
     """The same run, confirmed: trial 4 won over trial 5."""
     _, _, trials = open_run(run)
-    journal = Journal(run / "journal.jsonl")
+    journal = made.checked_journal(run / "journal.jsonl")
     journal.append(
         Confirmed(
             winner=4,

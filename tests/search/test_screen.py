@@ -74,9 +74,8 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run.mkdir()
     data = yaml.safe_load(hostile_file(tmp_path).read_text())
     coordinator = made.own_code_coordinator(
-        tmp_path, **{**data, "trainable": f"{tmp_path}/own[bold].py:train"}
+        tmp_path, run, **{**data, "trainable": f"{tmp_path}/own[bold].py:train"}
     )
-    coordinator._journal.path.rename(run / "journal.jsonl")  # the stream stays open
     for number in range(9):
         trial = coordinator.next_trial()
         assert trial is not None

@@ -88,9 +88,11 @@ def test_what_unfolds_is_passed_over_and_told(tmp_path: Path, name: str) -> None
     payload, told = MANY[name]
     written(tmp_path, saved({"epoch": 1}))
     written(tmp_path, payload, epoch=2)
-    with pytest.warns(UserWarning, match=f"epoch-000002.pt is passed over: it.* {told}"):
-        state = Checkpoints(str(tmp_path), 0).load()
-    assert state == {"epoch": 1}
+    checkpoints = Checkpoints(str(tmp_path), 0)
+    assert checkpoints.load() == {"epoch": 1}
+    (passed_over,) = checkpoints.unreadable
+    assert passed_over.path.endswith("epoch-000002.pt")
+    assert told in passed_over.reason
 
 
 def test_a_larger_file_than_the_configuration_needs_is_not_read(tmp_path: Path) -> None:
@@ -99,8 +101,10 @@ def test_a_larger_file_than_the_configuration_needs_is_not_read(tmp_path: Path) 
     (tmp_path / "0").mkdir()
     with (tmp_path / "0" / "epoch-000001.pt").open("wb") as file:
         file.truncate(most + 1000)  # takes no room on the disk
-    with pytest.warns(UserWarning, match=f"passed over: it has .* at most {most:,}"):
-        assert Checkpoints(str(tmp_path), 0, most).load() is None
+    checkpoints = Checkpoints(str(tmp_path), 0, most)
+    assert checkpoints.load() is None
+    (passed_over,) = checkpoints.unreadable
+    assert f"a checkpoint of this configuration has at most {most:,}" in passed_over.reason
 
 
 def test_a_state_that_is_too_large_is_refused_as_it_is_saved(tmp_path: Path) -> None:
@@ -119,6 +123,7 @@ def test_usual_states_are_within_the_bounds() -> None:
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.edits_journals
 def test_an_export_reads_no_checkpoint_that_unfolds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +137,7 @@ def test_an_export_reads_no_checkpoint_that_unfolds(
     assert "no whole checkpoint" in told
 
 
+@pytest.mark.edits_journals
 def test_weights_of_another_shape_are_no_weights_of_the_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
