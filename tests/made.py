@@ -66,7 +66,7 @@ def created_line(trial: int) -> str:
 
 
 def own_code_coordinator(folder: Path, run: Path | None = None, **changes: Any) -> Coordinator:
-    """A coordinator, in ``folder`` or in ``run``, that trains the ``own.py:train`` in ``folder``."""
+    """A coordinator that trains ``own.py:train`` in ``folder``; its run is there, or in ``run``."""
     made = own_code_experiment(folder, **changes)
     coordinator = Coordinator(made, Journal((run or folder) / "journal.jsonl"))
     coordinator.start(started(made))
