@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.bounds import Bounds, bounds_in, collapsed
+from analysis.bounds import Bounds, bounds_in, collapsed, sound
 from analysis.configurations import params_key, searched_values
 from analysis.estimates import Estimate, difference, estimate, finite
 from analysis.events import Confirmed, Tested
@@ -23,12 +23,12 @@ from spaces.parameters import Params
 
 @dataclass(frozen=True)
 class Standing:
-    """A configuration under fresh seeds.
+    """A configuration under fresh seeds, on the validation split or on the test split.
 
     ``searched``: what the search believed. ``scores``: finite ones; ``lost``: how many seeds
     diverged or failed. ``collapsed``: those of the scores that are far below the others; the
     estimate is of the rest. ``optimism``: by how much the search made it look better than it is,
-    where it trained it to the end.
+    where it trained it to the end. ``bounds``: what its scores can be.
     """
 
     trial: int
@@ -39,6 +39,12 @@ class Standing:
     collapsed: list[float]
     estimate: Estimate | None
     optimism: float | None
+    bounds: Bounds
+
+    def gain_over(self, other: Standing) -> Estimate | None:
+        """By how much it is better than another; None where a score or two say too little."""
+        a, b = (sound(held.scores, held.bounds) for held in (self, other))
+        return difference(a, b, self.bounds, other.bounds)
 
     def plain(self) -> dict[str, Any]:
         """The figures as ``--json`` prints them; None for each where there are too few scores."""
@@ -61,9 +67,9 @@ class Confirmation:
 
     ``candidates`` are chosen by these scores; ``winner`` and ``baseline`` are measured under seeds
     that took no part in the choice. ``gain``: by how much the winner is better on validation;
-    ``tested`` and ``gain_on_test``: its mean on the test split, and its gain there, where that was
-    read. ``tests``: every reading, the oldest first. ``later``: how many trials began after it;
-    ``earlier``: what other confirmations of this run came to, a line each.
+    ``tested``, ``baseline_tested`` and ``gain_on_test``: what both came to on the test split, where
+    that was read. ``tests``: every reading, the oldest first. ``later``: how many trials began
+    after it; ``earlier``: what other confirmations of this run came to, a line each.
     """
 
     metric: Metric
@@ -71,7 +77,8 @@ class Confirmation:
     winner: Standing | None
     baseline: Standing | None
     gain: Estimate | None
-    tested: Estimate | None
+    tested: Standing | None
+    baseline_tested: Standing | None
     gain_on_test: Estimate | None
     tests: list[Tested]
     most_seeds: int
@@ -131,6 +138,7 @@ class Confirmation:
             "winner": None if self.winner is None else self.winner.plain(),
             "baseline": None if self.baseline is None else self.baseline.plain(),
             "gain": None if self.gain is None else self.gain.plain(),
+            "tested": None if self.tested is None else self.tested.plain(),
             "gain_on_test": None if self.gain_on_test is None else self.gain_on_test.plain(),
             "candidates": [standing.plain() for standing in self.candidates],
             "seeds": self.most_seeds,
@@ -199,12 +207,8 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
     event = reruns.confirmed[-1]
     winner = _measured(event, experiment, trials)
     baseline = _measured_baseline(event, experiment, trials)
-    gain = None
-    if winner is not None and baseline is not None:
-        bounds = bounds_in(experiment.metric, [*winner.scores, *baseline.scores], trials)
-        a, b = (_sound(scores, bounds) for scores in (winner.scores, baseline.scores))
-        gain = difference(a, b, bounds, bounds)
-    tested, gain_on_test = _on_test(experiment, trials, winner, reruns.tested)
+    tested = _tested(winner, experiment, trials, reruns.tested)
+    baseline_tested = _tested(baseline, experiment, trials, reruns.tested)
     return Confirmation(
         metric=experiment.metric,
         candidates=[
@@ -218,9 +222,10 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
         ],
         winner=winner,
         baseline=baseline,
-        gain=gain,
+        gain=_gain(winner, baseline),
         tested=tested,
-        gain_on_test=gain_on_test,
+        baseline_tested=baseline_tested,
+        gain_on_test=_gain(tested, baseline_tested),
         tests=reruns.tested,
         most_seeds=event.most_seeds,
         later=len(trials) - trials.confirmed_after,
@@ -239,46 +244,33 @@ def standing(
         number: the trial whose configuration it is.
         scores: under fresh seeds, NaN for one that was lost.
     """
-    metric, params = experiment.metric, trials.by_number[number].params
-    held = searched_values(trials, metric).get(params_key(params))
+    metric = experiment.metric
+    held = searched_values(trials, metric).get(params_key(trials.by_number[number].params))
     searched = None if held is None else held.value
+    found = _standing(trials, number, scores, bounds_in(metric, finite(scores), trials))
+    if found.estimate is None or searched is None or held is None or not held.is_of_end:
+        return replace(found, searched=searched)
+    better = searched - found.estimate.mean
+    return replace(found, searched=searched, optimism=better if metric.mode == "max" else -better)
+
+
+def _standing(trials: Trials, number: int, scores: Sequence[float], bounds: Bounds) -> Standing:
     known = finite(scores)
-    bounds = bounds_in(metric, known, trials)
-    found = estimate(_sound(known, bounds), bounds)
-    optimism = None
-    if found is not None and held is not None and searched is not None and held.is_of_end:
-        optimism = searched - found.mean if metric.mode == "max" else found.mean - searched
     return Standing(
         trial=number,
-        params=params,
-        searched=searched,
+        params=trials.by_number[number].params,
+        searched=None,
         scores=known,
         lost=len(scores) - len(known),
         collapsed=collapsed(known, bounds),
-        estimate=found,
-        optimism=optimism,
+        estimate=estimate(sound(known, bounds), bounds),
+        optimism=None,
+        bounds=bounds,
     )
 
 
-def _sound(scores: Sequence[float], bounds: Bounds) -> list[float]:
-    """The scores of trainings that did not collapse."""
-    fallen = collapsed(scores, bounds)
-    return [score for score in scores if score not in fallen]
-
-
-def _on_test(
-    experiment: Experiment, trials: Trials, winner: Standing | None, tests: Sequence[Tested]
-) -> tuple[Estimate | None, Estimate | None]:
-    """The winner's mean on the test split, and its gain over the baseline there."""
-    read = {test.trial: test for test in tests}
-    of_winner = None if winner is None else read.get(winner.trial)
-    if of_winner is None:
-        return None, None
-    baseline = read.get(0) if experiment.baseline is not None else None
-    pair = [[] if test is None else finite(test.scores) for test in (of_winner, baseline)]
-    bounds = bounds_in(experiment.metric, [*pair[0], *pair[1]], trials, of_winner.samples or 0)
-    a, b = (_sound(scores, bounds) for scores in pair)
-    return estimate(a, bounds), difference(a, b, bounds, bounds)
+def _gain(winner: Standing | None, baseline: Standing | None) -> Estimate | None:
+    return None if winner is None or baseline is None else winner.gain_over(baseline)
 
 
 def _measured(event: Confirmed, experiment: Experiment, trials: Trials) -> Standing | None:
@@ -293,14 +285,18 @@ def _measured_baseline(event: Confirmed, experiment: Experiment, trials: Trials)
     return standing(experiment, trials, 0, event.baseline_scores)
 
 
+def _tested(
+    measured: Standing | None, experiment: Experiment, trials: Trials, tests: Sequence[Tested]
+) -> Standing | None:
+    """What a measured configuration came to on the test split; None where that was not read."""
+    read = {test.trial: test for test in tests}
+    if measured is None or measured.trial not in read:
+        return None
+    test = read[measured.trial]
+    bounds = bounds_in(experiment.metric, finite(test.scores), trials, test.samples or 0)
+    return _standing(trials, measured.trial, test.scores, bounds)
+
+
 def _reading(test: Tested) -> dict[str, Any]:
-    found = estimate(finite(test.scores))
     scores = [score if math.isfinite(score) else None for score in test.scores]
-    return {
-        "trial": test.trial,
-        "metric": test.metric,
-        "mean": None if found is None else found.mean,
-        "se": None if found is None else found.se,
-        "scores": scores,
-        "time": test.time,
-    }
+    return {"trial": test.trial, "metric": test.metric, "scores": scores, "time": test.time}

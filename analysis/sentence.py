@@ -12,22 +12,24 @@ def sentence_of(found: Confirmation) -> str:
     """The verdict, the winner's score and its gain, on test where that was read."""
     winner, scale = found.winner, found.scale
     if winner is None:
-        return "Not confirmed: each candidate diverged, failed or collapsed under some seed"
+        return "Not confirmed: each candidate diverged or failed under some seed"
     if winner.lost or winner.estimate is None:
         return f"Not confirmed: {_lost(winner)}"
     name = "" if scale.is_share else f"{found.metric.name.removeprefix('val_')} "
     also = ""
     told, split = winner.estimate, "validation"
-    if found.tested is not None:
-        told, split = found.tested, "test"
+    if found.tested is not None and found.tested.estimate is not None:
+        told, split = found.tested.estimate, "test"
         also = f"; {scale.score(winner.estimate.mean)} on validation"
     span = scale.span(told.low, told.high)
     score = f"{name}{scale.score(told.mean)} on {split} (95 %: {span}, {told.n} seeds)"
     return f"{_verdict(found)}{score}{_gained(found)}{also}"
 
 
-def _lost(held: Standing) -> str:
-    """How many seeds came to nothing."""
+def _lost(held: Standing | None) -> str:
+    """How many seeds came to nothing; an empty text where none did."""
+    if held is None:
+        return ""
     count = len(held.scores) + held.lost
     parts = [f"{held.lost} of {count} trainings diverged or failed"] if held.lost else []
     if held.collapsed:
@@ -36,9 +38,9 @@ def _lost(held: Standing) -> str:
 
 
 def _verdict(found: Confirmation) -> str:
-    gain, winner = found.told_gain, found.winner
-    if winner is not None and winner.collapsed:
-        return f"Not confirmed, as {_lost(winner)}; the others: "
+    gain = found.told_gain
+    if failed := _on_both_splits(_lost(found.winner), _lost(found.tested)):
+        return f"Not confirmed, as {failed}; the others: "
     if found.baseline is None or gain is None or gain.low > 0:
         return "Confirmed: "
     return (
@@ -52,7 +54,7 @@ def _gained(found: Confirmation) -> str:
     baseline, gain, scale = found.baseline, found.told_gain, found.scale
     if baseline is None:
         return ""
-    failed = _lost(baseline)
+    failed = _on_both_splits(_lost(baseline), _lost(found.baseline_tested))
     if gain is None:
         return f"; of the baseline {failed}, so there is no gain to tell"
     sign, word = (1.0, "better") if gain.mean >= 0 else (-1.0, "worse")
@@ -62,3 +64,11 @@ def _gained(found: Confirmation) -> str:
     if found.tested is not None and found.gain_on_test is None:
         compared += " on validation"
     return f"{compared}, of which {failed}" if failed else compared
+
+
+def _on_both_splits(failed: str, failed_on_test: str) -> str:
+    """What came to nothing on validation, and on test; a seed that does on both is told once."""
+    if failed == failed_on_test:
+        return failed
+    on_test = f"{failed_on_test} on test" if failed_on_test else ""
+    return ", ".join(part for part in (failed, on_test) if part)

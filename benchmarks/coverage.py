@@ -21,8 +21,9 @@ from statistics import fmean, variance
 
 import numpy as np
 
-from analysis.bounds import Bounds, collapsed
+from analysis.bounds import Bounds, bounds_of, collapsed, sound
 from analysis.estimates import difference, estimate, student
+from spaces.experiment import Metric
 
 DEVIATIONS = (0.002, 0.006, 0.01)
 RATIOS = (1.0, 0.5, 2.0)
@@ -68,12 +69,6 @@ def make(
     return Made(scores, truth)
 
 
-def sound(scores: list[float], bounds: Bounds) -> list[float]:
-    """Without those that collapsed."""
-    fallen = collapsed(scores, bounds)
-    return [score for score in scores if score not in fallen]
-
-
 def plain_mean(scores: list[float]) -> tuple[float, float]:
     """Student's interval."""
     half = student(len(scores) - 1) * math.sqrt(variance(scores) / len(scores))
@@ -104,7 +99,7 @@ def coverage(
         students: Student's and Welch's intervals instead of ours.
     """
     draw = np.random.default_rng(0)
-    bounds = Bounds(low=0.0, high=1.0, step=1.0 / samples, chance=CHANCE)
+    bounds = Bounds(low=0.0, high=1.0, step=1.0 / samples, unlearned=CHANCE)
     means, gains = [], []
     for deviation in DEVIATIONS:
         winner = make(draw, kind, 0.97, deviation, samples, seeds)
@@ -136,6 +131,33 @@ def gain_of(
     return None if found is None else (found.low, found.high)
 
 
+SOUND: dict[str, tuple[str, Callable[[np.random.Generator, int], np.ndarray]]] = {
+    "val_accuracy, 0.3 points": ("max", lambda draw, n: draw.normal(0.97, 0.003, n)),
+    "val_acc, of 288, 1 image": ("max", lambda draw, n: draw.normal(280, 1, n).round() / 288),
+    "val_f1, 2 digits, 0.004": ("max", lambda draw, n: draw.normal(0.85, 0.004, n).round(2)),
+    "val_accuracy in %, 0.1": ("max", lambda draw, n: draw.normal(95, 0.1, n).round(1)),
+    "val_error, 1 % of 288": ("min", lambda draw, n: draw.binomial(288, 0.01, n) / 288),
+    "val_loss, a fifth": ("min", lambda draw, n: np.exp(draw.normal(0.0, 0.2, n))),
+    "val_loss, half": ("min", lambda draw, n: np.exp(draw.normal(0.0, 0.5, n))),
+    "reward, normal": ("max", lambda draw, n: draw.normal(5.0, 1.0, n)),
+    "reward, Student's t of 3": ("max", lambda draw, n: draw.standard_t(3, n)),
+}
+
+
+def false_collapses(kind: str, seeds: int, cases: int) -> float:
+    """How often a seed counts as collapsed though all are sound.
+
+    Args:
+        kind: the metric and its noise.
+        seeds: how many scores.
+        cases: so many times.
+    """
+    mode, noise = SOUND[kind]
+    metric = Metric(name=kind.split()[0].rstrip(","), mode="min" if mode == "min" else "max")
+    rows = noise(np.random.default_rng(0), cases * seeds).reshape(cases, seeds).tolist()
+    return sum(bool(collapsed(row, bounds_of(metric, row))) for row in rows) / cases
+
+
 def share(intervals: list[tuple[float, float] | None], truth: float) -> float:
     """How many of the intervals, of those that there are, hold the truth."""
     known = [interval for interval in intervals if interval is not None]
@@ -158,6 +180,10 @@ def main() -> None:
                 low, high, gain_low, gain_high = (100 * value for value in found)
                 cells += f"{low:>9.1f}-{high:.1f} {gain_low:>7.1f}-{gain_high:.1f}"
             print(f"{kind:<22}{samples:>7}{cells}", flush=True)
+    print("\nsound seeds that count as collapsed, in per cent of the confirmations")
+    for kind in SOUND:
+        shares = (100 * false_collapses(kind, seeds, settings.cases) for seeds in SEEDS)
+        print(f"{kind:<29}" + "".join(f"{share:>26.1f}" for share in shares))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from analysis.bounds import FREE, Bounds, collapsed
+from analysis.bounds import FREE, Bounds, sound
 from analysis.estimates import student
 from analysis.events import Job, RaceRule
 from analysis.numbers import number
@@ -26,10 +26,11 @@ class Race:
     """Candidates race under fresh seeds; who wins is then measured under seeds that chose nobody.
 
     In the first round each candidate gets two trainings to ``choose`` by, then one more in each
-    round, ``seeds`` in all. One that diverges, fails or collapses under any of them is out. After
-    a round so is each that is ten times less probable to be the best than the likeliest (normal
-    noise, with a variance that all share; the score that the search had counts as one more). A
-    round ends before the next begins: so who wins does not depend on which training ends first.
+    round, ``seeds`` in all. One that diverges or fails under any of them is out, and one of which
+    more seeds collapse than of others. After a round so is each that is ten times less probable to
+    be the best than the likeliest (normal noise, with a variance that all share; the score that
+    the search had counts as one more). A round ends before the next begins: so who wins does not
+    depend on which training ends first.
     At the end the best mean wins; with ``prefer_small``, of those within one standard error of it
     the one with the fewest parameters. The winner, and the baseline, are each measured ``seeds``
     times. The scores by which it won would be too good on average, for they chose it; these are
@@ -144,8 +145,7 @@ class Race:
             alive = [t for t in alive if all(math.isfinite(ended.get(j, 0.0)) for j in jobs[t])]
             if any(job not in ended for trial in alive for job in jobs[trial]):
                 return alive, seeds
-            scores = {trial: [ended[job] for job in jobs[trial]] for trial in alive}
-            known = {t: held for t, held in scores.items() if not collapsed(held, self.bounds)}
+            known = self._soundest({t: [ended[job] for job in jobs[t]] for t in alive})
             if len(known) < 2:
                 return list(known), seeds
             spread, degrees = _shared_spread([*known.values(), *out])
@@ -155,6 +155,13 @@ class Race:
             if len(alive) < 2:
                 return alive, seeds
         return alive, self.seeds
+
+    def _soundest(self, scores: Mapping[int, list[float]]) -> dict[int, list[float]]:
+        """The sound scores of those of which the fewest seeds collapsed: of none, as a rule."""
+        found = {trial: sound(held, self.bounds) for trial, held in scores.items()}
+        fallen = {trial: len(held) - len(found[trial]) for trial, held in scores.items()}
+        fewest = min(fallen.values(), default=0)
+        return {trial: held for trial, held in found.items() if fallen[trial] == fewest}
 
     def _unlikely(
         self, known: Mapping[int, Sequence[float]], spread: float, degrees: int
@@ -185,6 +192,8 @@ class Race:
     def winner(self, ended: Mapping[Job, float]) -> int | None:
         """Who has won, None where every candidate was lost."""
         scores, alive = self.scores(ended), self.alive(ended)
+        if self.rule == "posterior":
+            scores = {trial: sound(held, self.bounds) for trial, held in scores.items()}
         known = {trial: scores[trial] for trial in alive if scores[trial]}
         if len(alive) < 2 or not known:  # none is left, or one, which need not be compared
             return next(iter(alive), None)

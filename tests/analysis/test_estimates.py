@@ -9,7 +9,8 @@ from scipy import stats
 
 from analysis.bounds import Bounds, bounds_of, collapsed
 from analysis.estimates import difference, estimate, finite
-from benchmarks.coverage import COLLAPSING, KINDS, coverage
+from benchmarks.coverage import COLLAPSING, KINDS, SOUND, coverage, false_collapses
+from spaces.directions import usual_mode
 from spaces.experiment import Metric
 
 A = [0.912, 0.921, 0.917, 0.909, 0.925]
@@ -105,6 +106,27 @@ def test_accuracies_in_per_cent_and_losses_below_0_have_no_bounds() -> None:
     assert bounds_of(Metric(name="reward", mode="max"), [0.5]).low == -math.inf
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("val_acc", 0.0, 1.0),
+        ("val_f1_score", 0.0, 1.0),
+        ("valAUC", 0.0, 1.0),
+        ("val_wer", 0.0, math.inf),
+        ("val_nll", 0.0, math.inf),
+        ("val_r2", -math.inf, math.inf),
+    ],
+)
+def test_shares_and_errors_are_known_by_their_names(name: str, low: float, high: float) -> None:
+    bounds = bounds_of(Metric(name=name, mode=usual_mode(name)), [0.5, 0.9])
+    assert (bounds.low, bounds.high) == (low, high)
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_sound_seeds_seldom_count_as_collapsed(kind: str) -> None:
+    assert all(false_collapses(kind, seeds, cases=500) <= 0.02 for seeds in (3, 5, 10))
+
+
 def test_tiny_spreads_do_not_underflow() -> None:
     found = difference([1e-170, 2e-170], [1e-170, 3e-170])
     assert found is not None
@@ -128,6 +150,17 @@ def test_lost_trainings_are_left_out() -> None:
         (ACCURACY, [0.12, 0.121, 0.119, 0.1], []),  # none has learned much
         (LOSS, [0.1, 0.11, 0.105, 2.3], [2.3]),
         (LOSS, [0.1, 0.11, 0.105, 0.16], []),
+        (LOSS, [0.1, 0.11, 0.105, 0.5], []),  # of ten classes: far from the 2.3 of who guesses
+        (Metric(name="val_acc", mode="max"), [0.9722, 0.9722, 0.9722, 0.9757, 0.9688], []),
+        (Metric(name="f1", mode="max"), [0.85, 0.85, 0.85, 0.85, 0.84], []),
+        (Metric(name="f1", mode="max"), [0.85, 0.85, 0.85, 0.85, 0.2], [0.2]),
+        (ACCURACY, [95.0, 95.0, 95.0, 95.0, 94.9], []),  # in per cent
+        (Metric(name="val_error", mode="min"), [0.01, 0.01, 0.03], []),  # as of an accuracy
+        (Metric(name="val_error", mode="min"), [0.01, 0.012, 0.9], [0.9]),
+        (Metric(name="val_mse", mode="min"), [0.01, 0.011, 0.03], []),
+        (Metric(name="val_mse", mode="min"), [0.01, 0.011, 0.2], [0.2]),
+        (Metric(name="val_mse", mode="min"), [0.0, 0.0, 0.0, 0.002], []),
+        (Metric(name="reward", mode="max"), [10.0, 10.0, 10.0, 10.0, 9.0], []),
         (Metric(name="reward", mode="max"), [5.0, 5.2, 5.1, 4.9, -80.0], [-80.0]),
         (Metric(name="reward", mode="max"), [5.0, 5.2, -80.0], []),  # three say too little
         (Metric(name="score", mode="max"), [5.0, 5.2, 5.1, 4.9, 80.0], []),  # a good one

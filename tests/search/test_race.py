@@ -114,12 +114,19 @@ def test_the_score_of_the_search_counts_as_one_more() -> None:
 
 
 def test_a_candidate_that_collapses_under_a_seed_is_out() -> None:
-    bounds = Bounds(low=0.0, high=1.0, chance=0.1)
+    bounds = Bounds(low=0.0, high=1.0, unlearned=0.1)
     made = race(bounds=bounds)
     scores = {Job(trial, "choose", index): 0.85 for trial in (1, 2, 3) for index in range(5)}
     scores = {job: score + 0.01 * (job.trial == 3) + wobble(job) for job, score in scores.items()}
     assert made.winner(scores) == 3
     assert made.winner({**scores, Job(3, "choose", 1): 0.1}) in (1, 2)
+
+
+def test_where_a_seed_of_each_collapses_the_best_of_the_others_wins() -> None:
+    made = race(2, seeds=3, bounds=Bounds(low=0.0, high=1.0, unlearned=0.1))
+    scores = {1: [0.92, 0.91, 0.1], 2: [0.90, 0.89, 0.12]}
+    ended = {Job(t, "choose", i): score for t in scores for i, score in enumerate(scores[t])}
+    assert made.winner(ended) == 1
 
 
 def test_a_race_of_an_earlier_version_drops_by_bounds() -> None:

@@ -18,8 +18,10 @@ from analysis.events import Confirmed, Created, Finished, Job, Rerun
 from analysis.journal import Journal
 from analysis.model_card import model_card
 from analysis.run import RunFolder, open_run
+from analysis.surroundings import Fingerprint
 from search.candidates import best_configurations, race_among, race_of, verdict
 from search.cli import main
+from search.coordinator import Coordinator
 from search.replay import replay_run
 from search.rerunning import Rerunner, seed_of
 from search.verdicts import print_confirmation
@@ -96,6 +98,34 @@ def test_the_gain_on_test_decides(tmp_path: Path) -> None:
     found = confirmed(searched(tmp_path), GOOD, FAIR, tests=(FAIR, GOOD))
     assert found.sentence.startswith("Worse than the baseline: 95.00 % on test")
     assert "2.00 points worse than the baseline" in found.sentence
+
+
+@pytest.mark.edits_journals
+def test_seeds_that_collapse_on_test_are_counted_and_told(tmp_path: Path) -> None:
+    found = confirmed(searched(tmp_path), GOOD, FAIR, tests=([0.97, 0.975, 0.3], [0.9, 0.91, 0.2]))
+    assert found.sentence.startswith(
+        "Not confirmed, as 1 of 3 seeds collapsed on test; the others: 97.25 % on test (95 %: "
+    )
+    assert ", of which 1 of 3 seeds collapsed on test; 97.00 % on validation" in found.sentence
+    told = found.plain()["tested"]
+    assert (told["collapsed"], told["mean"]) == (1, pytest.approx(0.9725))
+
+
+@pytest.mark.edits_journals
+def test_equal_scores_are_not_exact_on_a_split_of_288_images(tmp_path: Path) -> None:
+    experiment = made.experiment(baseline=BASELINE)
+    coordinator = Coordinator(experiment, Journal(tmp_path / "journal.jsonl"))
+    split = {"validation": Fingerprint(samples=288, sha256="")}
+    coordinator.start(made.started(experiment).model_copy(update={"split": split}))
+    made.run_all(coordinator)
+    coordinator.close()
+    found = confirmed(RunFolder(tmp_path), [0.75] * 3, [0.5] * 3)
+    assert found.winner is not None
+    assert found.winner.estimate is not None
+    assert found.winner.bounds.step == 1 / 288
+    assert found.winner.estimate.high - found.winner.estimate.low > 1 / 288
+    assert found.gain is not None
+    assert found.gain.low < found.gain.mean < found.gain.high
 
 
 @pytest.mark.edits_journals
