@@ -14,6 +14,7 @@ import ray
 
 from analysis.run import RunFolder, experiment_of
 from search.environment import prepare_environment
+from search.guards import has_begun
 from search.replay import replay_run
 
 # CI tries the same examples each time; a developer's run goes on looking for new ones
@@ -46,6 +47,8 @@ def every_run_replays(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     for file in folder.rglob("journal.jsonl"):
         run = RunFolder(file.parent)
+        if not has_begun(run.path):
+            continue
         experiment = experiment_of(run)
         replayed = replay_run(run, experiment, proposals=experiment.sampler.name != "gp")
         assert replayed.difference is None, f"{run.path}: {replayed.difference}"
