@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import itertools
 import os
 import shutil
 import threading
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import IO, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -124,11 +125,9 @@ class Journal:
 
     def _kept(self) -> str:
         """Save the events of a file that has lost its name; says where they are."""
-        kept = self.path.with_name("journal-kept.jsonl")
         with suppress(OSError):
             self._file.seek(0)
-            with kept.open("xb") as copy:
-                shutil.copyfileobj(self._file, copy)
+            kept = save_copy(self._file, self.path, "kept")
             return f"; its events were saved as {kept}: rename that to {self.path.name}"
         return ", which ends here"
 
@@ -160,6 +159,23 @@ class Journal:
             except OSError as error:  # told by the next append
                 self._error = error
             self._closing.wait(FSYNC_SECONDS)
+
+
+def save_copy(journal: IO[bytes], path: Path, word: str) -> Path:
+    """Copy a journal to a name beside it that is free, ``journal-<word>-<n>.jsonl``, and sync it.
+
+    Args:
+        journal: the open file, which may have lost its name.
+        path: where it stands, or stood.
+        word: why it is copied.
+    """
+    for number in itertools.count(1):
+        place = path.with_name(f"journal-{word}-{number}.jsonl")
+        with suppress(FileExistsError), place.open("xb") as copy:
+            shutil.copyfileobj(journal, copy)
+            os.fsync(copy.fileno())
+            return place
+    raise AssertionError("numbers do not end")
 
 
 def _stamped(event: BaseEvent, now: float) -> BaseEvent:

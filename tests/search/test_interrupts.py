@@ -122,5 +122,5 @@ def test_a_second_driver_is_refused_and_a_search_whose_journal_is_gone_ends_in_g
     _, error = first.communicate(timeout=60)
     assert first.returncode == 1
     assert "journal.jsonl was removed during the search; its events were saved as" in error
-    (run / "journal-kept.jsonl").rename(RunFolder(run).journal_file)
+    (run / "journal-kept-1.jsonl").rename(RunFolder(run).journal_file)
     assert trials_in(run).epochs == 4
