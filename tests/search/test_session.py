@@ -19,7 +19,7 @@ from search.link import Link
 from search.rerunning import Rerunner
 from search.session import _check_name, _try_storage, new_folder
 from spaces.experiment import Experiment
-from spaces.problems import InputError
+from spaces.problems import InputError, RunError
 from tests import made
 from trainables.checkpoints import Checkpoints
 from trainables.tune_plain import Origin
@@ -53,6 +53,12 @@ def test_a_new_run_takes_its_folder_at_once(
     folders = [new_folder(experiment, None).path for _ in range(3)]
     assert len(set(folders)) == 3
     assert all(folder.is_dir() and not any(folder.iterdir()) for folder in folders)
+
+
+def test_a_folder_that_is_removed_meanwhile_hides_no_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="was removed"), made_folder(tmp_path / "run"):
+        (tmp_path / "run").rmdir()
+        raise RunError("the journal was removed")
 
 
 @pytest.mark.parametrize("name", ["runs", "runs/made-1"])
