@@ -53,4 +53,3 @@ def _readable(folder: RunFolder, experiment: Experiment) -> tuple[int, str | Non
         return replay(folder.journal_file, *takers), None
     except DamagedError as error:
         return error.line - 1, error.problem
-

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,20 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
         return self._link.is_stopping
 
 
+@contextmanager
+def _interruption_told(trainings: Trainings) -> Iterator[None]:
+    """Take an error as a part of the interruption, where there is one.
+
+    What ends a search may end Ray's processes as well, and then Tune fails in any way. Errors of
+    the run's own files are none of Tune's: the link has kept them.
+    """
+    try:
+        yield
+    except Exception:
+        if not trainings.is_interrupted:
+            raise
+
+
 def run_plain(
     trainings: Trainings, folder: RunFolder, slots: Slots, data: Data | None, view: View
 ) -> None:
@@ -154,7 +169,7 @@ def run_plain(
     trainable = tune.with_resources(
         tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
     )
-    with scratch() as held:
+    with scratch() as held, _interruption_told(trainings):
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
