@@ -21,7 +21,7 @@ from spaces.problems import InputError, RunError, printable
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
 SAME_SECONDS = 0.25  # a closed terminal and batch systems send a signal twice; people are slower
-_CHILD_SECONDS = 0.05  # within which a child that is told to end has ended
+_CHILD_SECONDS = 0.1  # within which a child that is told to end has ended
 
 
 def has_begun(path: Path) -> bool:

@@ -41,7 +41,12 @@ class _Searcher(Searcher):  # type: ignore[misc]
         link = self._link
         if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
-        while not link.is_stopping and (trial := link.trainings.next_trial()) is not None:
+        while not link.is_stopping:
+            trial = link.trainings.next_trial()
+            if trial is None:
+                if link.placed or not link.settle():
+                    break
+                continue
             try:
                 assignment = link.assignment(trial)
             except ValueError as error:  # values that are valid alone, but not together
@@ -190,6 +195,8 @@ def run_plain(
                 verbose=0,
             ),
         ).fit()
+    if link.fault is None and not trainings.is_interrupted:
+        link.settle()
     link.conclude()
     if link.fault is not None:
         raise link.fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -56,9 +57,13 @@ def test_a_new_run_takes_its_folder_at_once(
 
 
 def test_a_folder_that_is_removed_meanwhile_hides_no_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="was removed"), made_folder(tmp_path / "run"):
-        (tmp_path / "run").rmdir()
-        raise RunError("the journal was removed")
+    def search() -> NoReturn:
+        with made_folder(tmp_path / "run"):
+            (tmp_path / "run").rmdir()
+            raise RunError("the journal was removed")
+
+    with pytest.raises(RunError, match="was removed"):
+        search()
 
 
 @pytest.mark.parametrize("name", ["runs", "runs/made-1"])
