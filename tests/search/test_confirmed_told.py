@@ -116,7 +116,11 @@ def test_a_trial_is_exported_by_its_number_with_its_own_weights(
     assert "This is trial 3, completed, as it was asked for" in (
         (tmp_path / "b" / "README.md").read_text()
     )
-    capsys.readouterr()
+    verdict = "Confirmed: "  # is of trial 4
+    assert verdict not in (tmp_path / "b" / "README.md").read_text() + capsys.readouterr().out
+    assert main(["export", str(run), "-o", str(tmp_path / "d"), "--trial", "4"]) == 0
+    assert verdict in (tmp_path / "d" / "README.md").read_text()
+    assert verdict in capsys.readouterr().out
     told = message(capsys, "export", str(run), "-o", str(tmp_path / "c"), "--trial", "6")
     assert "--trial: the run has no trial 6; its trials are 0 to 5" in told
     told = message(capsys, "export", str(run), "-o", str(tmp_path / "c"), "--trial", "1")
