@@ -10,7 +10,7 @@ from pathlib import Path
 from analysis.journal import DamagedError, replay, save_copy
 from analysis.lock import locked
 from analysis.reruns import Reruns
-from analysis.run import RunFolder, experiment_of, params_check
+from analysis.run import RunFolder, experiment_of, params_check, readers
 from analysis.trials import Trials
 from spaces.experiment import Experiment
 
@@ -48,7 +48,7 @@ def repair_run(folder: RunFolder) -> Repaired:
 
 def _readable(folder: RunFolder, experiment: Experiment) -> tuple[int, str | None]:
     """How many lines can be read, and what is wrong with the next one."""
-    takers = (Trials().apply, Reruns().apply, params_check(experiment))
+    takers = (*readers(experiment, Trials()), Reruns().apply, params_check(experiment))
     try:
         return replay(folder.journal_file, *takers), None
     except DamagedError as error:
