@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def edit(run: Path, kind: type[Event], number: int, **changes: Any) -> None:
     place = [place for place, event in enumerate(events) if isinstance(event, kind)][number]
     events[place] = EVENT.validate_python(events[place].model_copy(update=changes).model_dump())
     (run / "journal.jsonl").write_text("".join(e.model_dump_json() + "\n" for e in events))
+    made.unchain(run / "journal.jsonl")
 
 
 def optuna_trials(run: Path, name: str) -> list[optuna.trial.FrozenTrial]:
@@ -153,6 +155,17 @@ def test_replay_finds_any_changed_line(
     (run / "journal.jsonl").write_text("".join(lines))
     assert main(["replay", str(run)]) == 1
     assert f"line {place + 1} does not fit the lines before it" in capsys.readouterr().out
+
+
+@pytest.mark.edits_journals
+def test_replay_finds_that_all_hashes_were_taken_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    text = (run / "journal.jsonl").read_text()
+    (run / "journal.jsonl").write_text(re.sub(r',"chain":"\w+"', "", text))
+    assert main(["replay", str(run)]) == 1
+    assert "line 1 does not fit the lines before it" in capsys.readouterr().out
 
 
 @pytest.mark.edits_journals
