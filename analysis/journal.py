@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TypeVar, cast
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from analysis.chain import Chain, split
 from analysis.events import EVENT, BaseEvent, Event, Rerun
@@ -91,7 +92,10 @@ class Journal:
         assert self.check is not None, "nobody checks what is written"
         if self._error is not None:
             raise self._error
-        body = _stamped(event, self.now()).model_dump_json().encode()
+        try:
+            body = _stamped(event, self.now()).model_dump_json().encode()
+        except PydanticSerializationError as error:  # a text that is none in UTF-8
+            raise InputError(f"can't be written: {error}") from None
         read = _parsed(body)
         self.check(read)
         try:

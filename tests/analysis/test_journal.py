@@ -108,6 +108,15 @@ def test_what_a_reader_would_refuse_is_never_written(
     assert [held.event for held in read_journal(journal.path)] == ["created", "report"]
 
 
+def test_a_text_that_no_file_can_hold_is_refused_and_the_writing_goes_on(tmp_path: Path) -> None:
+    journal = checked_journal(tmp_path / "journal.jsonl")
+    with pytest.raises(InputError, match=r"can't be written: .*surrogates"):
+        journal.append(CREATED.model_copy(update={"params": {"x": "\udcff"}}))
+    journal.append(CREATED)
+    journal.close()
+    assert len(read_journal(journal.path)) == 1
+
+
 def test_a_journal_that_was_removed_ends_the_writing_and_its_events_are_saved(
     tmp_path: Path,
 ) -> None:
