@@ -66,6 +66,21 @@ def test_a_folder_that_is_removed_meanwhile_hides_no_error(tmp_path: Path) -> No
         search()
 
 
+@pytest.mark.edits_journals
+def test_a_start_that_failed_at_once_leaves_a_folder_that_can_be_used(tmp_path: Path) -> None:
+    experiment, run = made.experiment(), tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    for name in ("lock", "experiment.yaml"):
+        (run / name).write_text("left")
+    with pytest.raises(InputError, match="is not an empty folder"):  # they may be the user's
+        new_folder(experiment, run)
+    (run / "journal.jsonl").touch()
+    assert new_folder(experiment, run).path == run
+    (run / "notes.txt").touch()
+    with pytest.raises(InputError, match="is not an empty folder"):
+        new_folder(experiment, run)
+
+
 @pytest.mark.parametrize("name", ["runs", "runs/made-1"])
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
