@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +10,6 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from optuna.distributions import (
-    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -22,7 +20,7 @@ from analysis.tables import told_apart
 from analysis.trials import Trial
 from spaces.experiment import Experiment
 from spaces.parameters import Params, Scalar
-from spaces.recorded import distribution_of_values
+from spaces.recorded import holding
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -101,36 +99,7 @@ def axes_of(experiment: Experiment, trials: Sequence[Trial]) -> list[Axis]:
     for trial in trials:
         for name, value in trial.params.items():
             values.setdefault(name, []).append(value)
-    return [Axis(name, _holding(distributions.get(name), held)) for name, held in values.items()]
-
-
-def _holding(
-    distribution: BaseDistribution | None, values: Sequence[Scalar]
-) -> CategoricalDistribution | FloatDistribution | IntDistribution:
-    """The distribution, wide enough for all values that were drawn.
-
-    What a function draws may depend on what it drew before: a parameter may never come up among
-    the configurations that are drawn to see them all, and a range may change.
-    """
-    if distribution is None:
-        return distribution_of_values(values)
-    if isinstance(distribution, CategoricalDistribution):
-        new = [value for value in dict.fromkeys(values) if value not in distribution.choices]
-        return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    numbers = _numbers_of(values)
-    if len(numbers) < len(values):
-        return CategoricalDistribution(tuple(dict.fromkeys(values)))
-    low, high = min([distribution.low, *numbers]), max([distribution.high, *numbers])
-    if (low, high) == (distribution.low, distribution.high):
-        return distribution
-    return FloatDistribution(low, high, log=distribution.log and low > 0)
-
-
-def _numbers_of(values: Sequence[Scalar]) -> list[int | float]:
-    """Those that can stand on a range: what no float holds is a choice."""
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    return [number for number in numbers if abs(number) <= sys.float_info.max]
+    return [Axis(name, holding(distributions.get(name), held)) for name, held in values.items()]
 
 
 def levels_of(axis: Axis, rows: Sequence[Params]) -> Levels:

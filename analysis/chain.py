@@ -8,6 +8,7 @@ and careless edits; it is no signature.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def broken_link(file: Path) -> int | None:
     """The number of the first line that does not fit those before it; None where all do.
 
     A journal that earlier versions wrote has no hash at all, or none in its first lines: a change
-    among these is found at the first line that has one.
+    among these is found at the first line that has one. Where the first line says that this version
+    wrote it, it has a hash.
     """
     chain, has_begun = Chain(), False
     with file.open("rb") as lines:
@@ -51,7 +53,17 @@ def broken_link(file: Path) -> int | None:
                 break
             body, link = split(line)
             chain.extend(body)
-            if link not in (None, chain.link) or (link is None and has_begun):
+            must_have = has_begun or (number == 1 and _is_of_this_version(body))
+            if link not in (None, chain.link) or (link is None and must_have):
                 return number
             has_begun = link is not None
     return None
+
+
+def _is_of_this_version(first: bytes) -> bool:
+    """Whether the first line of a journal has what only versions with a chain write."""
+    try:
+        event = json.loads(first)
+    except ValueError:
+        return False
+    return isinstance(event, dict) and event.get("divergence") == "known_losses"

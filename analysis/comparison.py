@@ -154,7 +154,9 @@ def _best_trial(group: Group, metric: Metric) -> dict[str, Any] | None:
     if not values:
         return None
     _, best = min(values, key=lambda held: (held[0], held[1].number))
-    return {"trial": best.number, "value": best.value(metric), "epoch": best.epoch}
+    report = best.scored(metric)
+    assert report is not None
+    return {"trial": best.number, "value": best.value(metric), "epoch": report.epoch}
 
 
 def _states(group: Group) -> dict[str, int]:

@@ -11,13 +11,11 @@ from scipy.special import ndtri
 from analysis.axes import Axis, Bools, axes_of, levels_of
 from analysis.evidence import ALPHA, Finding
 from analysis.numbers import number
-from analysis.reasons import lost_by_reason
 from analysis.trials import Trial, Trials
 from spaces.experiment import Experiment
 
 FEWEST_LOST = 3  # fewer are no pattern
 _LEVEL = 0.95
-_MOST_REASONS = 20
 _CUTS = 39  # of a range, at equal numbers of values
 _FAMILIES = 4  # diverged and failed, each in two steps
 
@@ -61,7 +59,6 @@ class Failures:
         diverged, failed: how many did.
         diverged_by: where trials diverged; empty where none did.
         failed_by: where trials failed; empty where none did.
-        reasons: the last line of what a failed trial left, and how often; the most frequent first.
         findings: sentences that Fisher's exact test supports.
     """
 
@@ -70,7 +67,6 @@ class Failures:
     failed: int
     diverged_by: list[LostBy]
     failed_by: list[LostBy]
-    reasons: list[tuple[str, int]]
     findings: list[Finding]
 
 
@@ -96,7 +92,6 @@ def explain_failures(experiment: Experiment, trials: Trials) -> Failures:
         int(failed.sum()),
         _by_parameter(axes, known, diverged),
         _by_parameter(axes, known, failed),
-        _reasons(known),
         [
             *_findings(axes, known, diverged, "diverged"),
             *_findings(axes, known, failed, "failed"),
@@ -139,11 +134,6 @@ def wilson(count: int, n: int, alpha: float) -> tuple[float, float]:
     middle = (share + z**2 / (2 * n)) / grown
     reach = z / grown * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
     return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
-def _reasons(known: Sequence[Trial]) -> list[tuple[str, int]]:
-    lost = [entry for entry in lost_by_reason(known) if entry.state == "failed"]
-    return [(entry.reason, len(entry.trials)) for entry in lost[:_MOST_REASONS]]
 
 
 @dataclass(frozen=True)

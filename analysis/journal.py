@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import itertools
 import os
 import shutil
 import threading
@@ -12,9 +13,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import IO, TypeVar, cast
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from analysis.chain import Chain, split
 from analysis.events import EVENT, BaseEvent, Event, Rerun
@@ -90,7 +92,10 @@ class Journal:
         assert self.check is not None, "nobody checks what is written"
         if self._error is not None:
             raise self._error
-        body = _stamped(event, self.now()).model_dump_json().encode()
+        try:
+            body = _stamped(event, self.now()).model_dump_json().encode()
+        except PydanticSerializationError as error:  # a text that is none in UTF-8
+            raise InputError(f"can't be written: {error}") from None
         read = _parsed(body)
         self.check(read)
         try:
@@ -124,11 +129,9 @@ class Journal:
 
     def _kept(self) -> str:
         """Save the events of a file that has lost its name; says where they are."""
-        kept = self.path.with_name("journal-kept.jsonl")
         with suppress(OSError):
             self._file.seek(0)
-            with kept.open("xb") as copy:
-                shutil.copyfileobj(self._file, copy)
+            kept = save_copy(self._file, self.path, "kept")
             return f"; its events were saved as {kept}: rename that to {self.path.name}"
         return ", which ends here"
 
@@ -160,6 +163,23 @@ class Journal:
             except OSError as error:  # told by the next append
                 self._error = error
             self._closing.wait(FSYNC_SECONDS)
+
+
+def save_copy(journal: IO[bytes], path: Path, word: str) -> Path:
+    """Copy a journal to a name beside it that is free, ``journal-<word>-<n>.jsonl``, and sync it.
+
+    Args:
+        journal: the open file, which may have lost its name.
+        path: where it stands, or stood.
+        word: why it is copied.
+    """
+    for number in itertools.count(1):
+        place = path.with_name(f"journal-{word}-{number}.jsonl")
+        with suppress(FileExistsError), place.open("xb") as copy:
+            shutil.copyfileobj(journal, copy)
+            os.fsync(copy.fileno())
+            return place
+    raise AssertionError("numbers do not end")
 
 
 def _stamped(event: BaseEvent, now: float) -> BaseEvent:

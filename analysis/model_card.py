@@ -172,7 +172,7 @@ def _changes(changes: Mapping[str, Any] | None) -> list[str]:
 
 
 def _difference(held: Mapping[str, str]) -> str:
-    return printable(f"{held['what']} was {held['was']}, then {held['now']}")
+    return markdown_text(f"{held['what']} was {held['was']}, then {held['now']}")
 
 
 def _files(bundle: Bundle, numbers: int) -> list[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.journal import DamagedError, replay
+from analysis.journal import DamagedError, replay, save_copy
 from analysis.lock import locked
 from analysis.reruns import Reruns
-from analysis.run import RunFolder, experiment_of, params_check
+from analysis.run import RunFolder, experiment_of, params_check, readers
 from analysis.trials import Trials
 from spaces.experiment import Experiment
 
@@ -39,8 +38,9 @@ def repair_run(folder: RunFolder) -> Repaired:
         kept, problem = _readable(folder, experiment)
         if problem is None:
             return Repaired(kept, None, None)
-        original = _save_original(folder.journal_file)
         with folder.journal_file.open("rb") as file:
+            original = save_copy(file, folder.journal_file, "damaged")
+            file.seek(0)
             length = sum(len(line) for line in itertools.islice(file, kept))
         os.truncate(folder.journal_file, length)
         return Repaired(kept, problem, original)
@@ -48,22 +48,8 @@ def repair_run(folder: RunFolder) -> Repaired:
 
 def _readable(folder: RunFolder, experiment: Experiment) -> tuple[int, str | None]:
     """How many lines can be read, and what is wrong with the next one."""
-    takers = (Trials().apply, Reruns().apply, params_check(experiment))
+    takers = (*readers(experiment, Trials()), Reruns().apply, params_check(experiment))
     try:
         return replay(folder.journal_file, *takers), None
     except DamagedError as error:
         return error.line - 1, error.problem
-
-
-def _save_original(journal: Path) -> Path:
-    """Copy the journal to a name that is free, and bring the copy to the disk."""
-    for number in itertools.count(1):
-        path = journal.with_name(f"journal-damaged-{number}.jsonl")
-        try:
-            with path.open("xb") as copy, journal.open("rb") as whole:
-                shutil.copyfileobj(whole, copy)
-                os.fsync(copy.fileno())
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("numbers do not end")

@@ -101,15 +101,25 @@ def open_run(path: Path, *takers: Callable[[Event], None]) -> tuple[RunFolder, E
         InputError: when it is none, or its files are damaged.
     """
     folder = RunFolder(path)
-    experiment = experiment_of(folder)
-    trials, space = Trials(), experiment.search_space
+    experiment, trials = experiment_of(folder), Trials()
+    replay(folder.journal_file, *readers(experiment, trials), *takers)
+    return folder, experiment, trials
+
+
+def readers(experiment: Experiment, trials: Trials) -> list[Callable[[Event], None]]:
+    """What takes every event of a journal in, in order to read it; each refuses what does not fit.
+
+    Args:
+        experiment: of the run; a space that is a function learns from the events what it holds.
+        trials: empty ones, which are then those of the run.
+    """
+    space = experiment.search_space
 
     def note(event: Event) -> None:
         if isinstance(event, Created) and isinstance(space, RecordedSpace):
             space.note(event.params, event.distributions)
 
-    replay(folder.journal_file, trials.apply, note, *takers)
-    return folder, experiment, trials
+    return [trials.apply, note]
 
 
 def experiment_of(folder: RunFolder) -> Experiment:

@@ -203,14 +203,17 @@ def best_view(folder: Path, trials: list[int], view: Path) -> None:
         folder: the run's ``tensorboard`` folder.
         trials: the numbers to show.
         view: the folder to make, or to bring up to date while TensorBoard reads it.
+
+    Raises:
+        InputError: when the view, or a folder in it, is a link.
     """
     unlinked(view, view.parent).mkdir(parents=True, exist_ok=True)
     shown = {str(number) for number in trials}
     for held in list(view.iterdir()):
         if held.is_dir() and held.name not in shown:
-            shutil.rmtree(held, ignore_errors=True)
+            shutil.rmtree(unlinked(held, view), ignore_errors=True)
     for run in ("", *shown):
-        _link_files(folder / run, view / run)
+        _link_files(folder / run, unlinked(view / run, view))
 
 
 def _link_files(folder: Path, view: Path) -> None:

@@ -39,11 +39,10 @@ def serve_tensorboard(folder: RunFolder, top: int | None, port: int) -> NoReturn
     shown = folder.tensorboard if top is None else folder.path / f"tensorboard-top{top}"
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(shown)]
     command += ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
-    is_live = is_locked(folder.path)
-    if top is not None:
-        make_view(folder, shown, top)
-    if top is None or not is_live:
+    if top is None:
         os.execv(sys.executable, command)  # noqa: S606 (signals then reach TensorBoard itself)
+    is_live = is_locked(folder.path)
+    make_view(folder, shown, top)
     with subprocess.Popen(command) as board:  # noqa: S603
         signal.signal(signal.SIGTERM, lambda *_: board.terminate())
         while board.poll() is None:
@@ -55,14 +54,19 @@ def serve_tensorboard(folder: RunFolder, top: int | None, port: int) -> NoReturn
     sys.exit(board.returncode)
 
 
-def refresh(folder: RunFolder, shown: Path, top: int, is_live: bool) -> bool:
-    """Bring a view up to date as long as its run is searched; returns whether it still is."""
-    if is_live:
-        with contextlib.suppress(InputError, OSError):  # the run may be gone meanwhile
-            still_live = is_locked(folder.path)
+def refresh(folder: RunFolder, shown: Path, top: int, was_live: bool) -> bool:
+    """Bring a view up to date where its run is searched, or was so the last time.
+
+    Returns:
+        Whether it is searched now; after an error, which may pass, whether it was.
+    """
+    try:
+        is_live = is_locked(folder.path)
+        if is_live or was_live:
             make_view(folder, shown, top)
-            return still_live
-    return False
+    except (InputError, OSError):
+        return was_live
+    return is_live
 
 
 def make_view(folder: RunFolder, shown: Path, top: int) -> None:

@@ -65,17 +65,16 @@ def examine(spec: str | None, changes: list[str], address: str | None) -> Iterat
     if experiment is not None and experiment.trainable is None:
         yield _dataset(experiment)
     place, shown = _place(experiment)
-    token = None
+    token, written = f"shoal-doctor-{secrets.token_hex(8)}", None
     try:
-        token, finding = _write_probe(place, shown)
-        yield finding
+        yield _write_probe(place, token, shown)
+        written = token
     except (OSError, RunError, InputError) as error:
         yield Finding("fault", shown, f"can't be written: {' '.join(str(error).split())}")
     try:
-        yield from _on_ray(experiment, address, place, token)
+        yield from _on_ray(experiment, address, place, written)
     finally:
-        if token is not None:
-            yield from _remove_probe(place, token, shown)
+        yield from _remove_probe(place, token, shown, is_whole=written is not None)
 
 
 def _on_ray(
@@ -184,24 +183,26 @@ def _place(experiment: Experiment | None) -> tuple[str, str]:
     return str(nearest.resolve()), f"storage {nearest.resolve()} (none is set)"
 
 
-def _write_probe(place: str, shown: str) -> tuple[str, Finding]:
-    """Leave a file in the storage for the nodes to look for; returns its name."""
-    token = f"shoal-doctor-{secrets.token_hex(8)}"
+def _write_probe(place: str, token: str, shown: str) -> Finding:
+    """Leave a file in the storage for the nodes to look for."""
     Checkpoints(place, 0).try_root()
     files, folder = filesystem(place)
     began = time.perf_counter()
     with files.open_output_stream(f"{folder}/{token}") as stream:
         stream.write(os.urandom(_PROBE_BYTES))
-    return token, _speed(shown, time.perf_counter() - began, "for checkpoints")
+    return _speed(shown, time.perf_counter() - began, "for checkpoints")
 
 
-def _remove_probe(place: str, token: str, shown: str) -> Iterator[Finding]:
+def _remove_probe(place: str, token: str, shown: str, is_whole: bool) -> Iterator[Finding]:
+    """Delete the file, or what there is of it, where the writing failed midway."""
     try:
         files, folder = filesystem(place)
         files.delete_file(f"{folder}/{token}")
-    except (OSError, RunError) as error:
-        reason = " ".join(str(error).split())
-        yield Finding("fault", shown, f"{token} can't be deleted, as old checkpoints are: {reason}")
+    except (OSError, RunError, InputError) as error:
+        if is_whole:  # else there may be none
+            reason = " ".join(str(error).split())
+            message = f"{token} can't be deleted, as old checkpoints are: {reason}"
+            yield Finding("fault", shown, message)
 
 
 def _node(

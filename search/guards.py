@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,8 @@ from search.trainings import Trainings
 from spaces.problems import InputError, RunError, printable
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
+SAME_SECONDS = 0.25  # a closed terminal and batch systems send a signal twice; people are slower
+_CHILD_SECONDS = 0.1  # within which a child that is told to end has ended
 
 
 def has_begun(path: Path) -> bool:
@@ -57,7 +61,7 @@ def made(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if not any(folder.iterdir()):
+        with suppress(OSError):  # it holds something, or somebody removed it
             folder.rmdir()
 
 
@@ -79,7 +83,8 @@ def faults_told(folder: RunFolder, again: str) -> Iterator[None]:
 def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
     """Ctrl-C, SIGTERM or SIGHUP once: stop in good order, within seconds. Twice: at once.
 
-    When a process of Ray's dies without which nothing can go on, the process ends with a line.
+    When a process of Ray's dies without which nothing can go on, the process ends with a line; at
+    once where a signal ended them all: Ray would soon end this one, without a word and with code 1.
 
     Args:
         trainings: are told to stop.
@@ -88,12 +93,19 @@ def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
     interrupted = f"interrupted; go on with: {again}"
     deadline = threading.Timer(STOP_SECONDS, _leave, [1, interrupted, 130])
     deadline.daemon = True
+    first = math.inf  # when the first signal came
 
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal first
         if trainings.is_interrupted:
-            _leave(1, interrupted, 130)
+            if time.monotonic() - first >= SAME_SECONDS:
+                _leave(1, interrupted, 130)
+            return
+        first = time.monotonic()
         trainings.is_interrupted = True
         deadline.start()
+        if number == signal.SIGTERM and _were_children_told():
+            _leave(1, interrupted, 130)
 
     def lost(name: str) -> None:
         if trainings.is_interrupted:  # a batch system ends all processes at once
@@ -111,6 +123,22 @@ def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
         deadline.cancel()
         for kind, handler in previous.items():
             signal.signal(kind, handler)
+
+
+def _were_children_told() -> bool:
+    """Whether SIGTERM has ended a child of this process by now, as when it went to all processes.
+
+    Of Ray's processes some hear it no less than this one does, and end without delay.
+    """
+    end = time.monotonic() + _CHILD_SECONDS
+    look = os.WEXITED | os.WNOHANG | os.WNOWAIT  # Ray waits for them itself
+    with suppress(ChildProcessError):
+        while time.monotonic() < end:
+            found = os.waitid(os.P_ALL, 0, look)
+            if found is not None and found.si_status == signal.SIGTERM:
+                return True
+            time.sleep(0.002)
+    return False
 
 
 def _leave(stream: int, line: str, code: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,12 @@ class _Searcher(Searcher):  # type: ignore[misc]
         link = self._link
         if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
-        while not link.is_stopping and (trial := link.trainings.next_trial()) is not None:
+        while not link.is_stopping:
+            trial = link.trainings.next_trial()
+            if trial is None:
+                if link.placed or not link.settle():
+                    break
+                continue
             try:
                 assignment = link.assignment(trial)
             except ValueError as error:  # values that are valid alone, but not together
@@ -128,6 +134,20 @@ class _Stopper(tune.Stopper):  # type: ignore[misc]
         return self._link.is_stopping
 
 
+@contextmanager
+def _interruption_told(trainings: Trainings) -> Iterator[None]:
+    """Take an error as a part of the interruption, where there is one.
+
+    What ends a search may end Ray's processes as well, and then Tune fails in any way. Errors of
+    the run's own files are none of Tune's: the link has kept them.
+    """
+    try:
+        yield
+    except Exception:
+        if not trainings.is_interrupted:
+            raise
+
+
 def run_plain(
     trainings: Trainings, folder: RunFolder, slots: Slots, data: Data | None, view: View
 ) -> None:
@@ -154,7 +174,7 @@ def run_plain(
     trainable = tune.with_resources(
         tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
     )
-    with scratch() as held:
+    with scratch() as held, _interruption_told(trainings):
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -175,6 +195,8 @@ def run_plain(
                 verbose=0,
             ),
         ).fit()
+    if link.fault is None and not trainings.is_interrupted:
+        link.settle()
     link.conclude()
     if link.fault is not None:
         raise link.fault

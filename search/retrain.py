@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,7 +19,7 @@ from analysis.bundle import (
     read_split,
     write_bundle,
 )
-from search.take_home import inputs_of, metrics_of, tell_left_out
+from search.take_home import metrics_of, tell_left_out
 from search.versions import versions
 from search.weights import parts_of, tensors_in
 from spaces.code import files_taken
@@ -162,9 +162,20 @@ def data_of(config: TrainConfig) -> tuple[Data, Data]:
     return data, joined(config.dataset, data) if config.final else data
 
 
+class Trained(NamedTuple):
+    """A training that came to its end, the report that counts, and the data, if it was given any.
+
+    With ``scope: best`` the best report counts, else the last.
+    """
+
+    report: EpochReport
+    training: Training | CodeTraining
+    data: Data | None
+
+
 def train_here(
     config: AnyConfig, on_epoch: Callable[[EpochReport], None], split: Any = None
-) -> tuple[EpochReport, Training | CodeTraining]:
+) -> Trained:
     """Train one configuration to its end, in this process.
 
     Args:
@@ -172,9 +183,6 @@ def train_here(
         on_epoch: is given each report.
         split: the fingerprints that its data should have, if they are known; else there is a
             warning.
-
-    Returns:
-        The report that counts (the last, or with ``scope: best`` the best), and the training.
 
     Raises:
         InputError: when the data is not there, or the code yields no such metric.
@@ -196,14 +204,14 @@ def train_here(
             raise InputError(absent_metric(name, report.epoch, report.metrics))
         on_epoch(report)
         if not math.isfinite(report.metrics[name]):
-            return report, training
+            return Trained(report, training, data)
         is_better = counting is None or config.metric.better(
             report.metrics[name], counting.metrics[name]
         )
         counting = report if keeps_last or is_better else counting
     if counting is None:
         raise InputError("the code ended before its first epoch")
-    return counting, training
+    return Trained(counting, training, data)
 
 
 _FINAL = (
@@ -213,15 +221,13 @@ _FINAL = (
 )
 
 
-def save_training(
-    config: AnyConfig, report: EpochReport, training: Training | CodeTraining, target: Path
-) -> None:
+def save_training(config: AnyConfig, trained: Trained, target: Path) -> None:
     """Write a training of this process as a bundle."""
-    inputs, split, origin = inputs_of(config), None, "Trained by `shoal train`."
-    if isinstance(config, TrainConfig):
-        data = data_of(config)[1]
+    report, training, data = trained
+    inputs, split, origin = None, None, "Trained by `shoal train`."
+    if data is not None:
         inputs, split = data.spec, data.fingerprint
-        if config.final:
+        if isinstance(config, TrainConfig) and config.final:
             origin = _FINAL.format(samples=f"{len(data.train):,}", epochs=report.epoch)
     bundle = Bundle(
         config=config.model_copy(update={"epochs": report.epoch}).model_dump(mode="json"),

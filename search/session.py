@@ -37,9 +37,21 @@ def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
         return RunFolder(taken(Path("runs"), f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"))
     if has_begun(path):
         raise InputError(f"{path} already holds a run; go on with: shoal resume {path}", "--run")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not _is_free(path):
         raise InputError(f"{path} is not an empty folder", source="--run")
     return RunFolder(path)
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a start leaves that failed at once."""
+    if not path.is_dir():
+        return False
+    run = RunFolder(path)
+    left = {"lock", run.journal_file.name, run.experiment_file.name}
+    if not run.journal_file.exists():
+        left = set()
+    held = (place for place in path.iterdir() if place.name not in left)
+    return not any(not place.is_dir() or any(place.iterdir()) for place in held)
 
 
 def start_search(

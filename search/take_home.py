@@ -65,6 +65,8 @@ def export_best(
             f"({confirmation.sentence}); it is exported with --anyway"
         )
     measured = _measured(confirmation, reruns) if number is None else []
+    if number is not None and not _has_won(confirmation, number):
+        confirmation = None  # it says nothing of this one
     best = trials.best(experiment.metric) if number is None else _asked(trials, number)
     if best is not None and best.value(experiment.metric) is None:
         told = f"it is {best.state}, with {best.epoch} epochs"
@@ -123,6 +125,11 @@ def _asked(trials: Trials, number: int) -> Trial:
         there = f"its trials are 0 to {len(trials) - 1}" if len(trials) else "it has none yet"
         raise InputError(f"the run has no trial {number}; {there}", "--trial")
     return trials.by_number[number]
+
+
+def _has_won(confirmation: Confirmation | None, number: int) -> bool:
+    winner = None if confirmation is None else confirmation.winner
+    return winner is not None and winner.trial == number
 
 
 def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
@@ -205,6 +212,8 @@ def _origin(
             found = f"{search} This is trial {trial.number}, {trial.state}, as it was asked for."
         if confirmation is not None:
             return f"{found} A confirmation came to this: {markdown_text(confirmation.sentence)}."
+        if is_asked:
+            return f"{found} Its score is that of one training, with one seed."
         return (
             f"{found} It was not confirmed: the best of many trainings, each with one seed, is "
             "partly the luckiest; `shoal confirm` trains it again under fresh seeds."

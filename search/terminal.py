@@ -225,11 +225,12 @@ def train_and_compare(
 
     split, folder = (None, None) if record is None else (record.split, record.folder)
     with contextlib.nullcontext() if folder is None else contextlib.chdir(folder):
-        report, training = train_here(config, print_epoch, split)
+        trained = train_here(config, print_epoch, split)
+    report = trained.report
     name = score_name(config)
     value = report.metrics[name]
     if target is not None:
-        save_training(config, report, training, target)
+        save_training(config, trained, target)
         if out is not None:
             out.print(f"{target}: written, a bundle", soft_wrap=True)
     is_final = name != config.metric.name

@@ -48,8 +48,6 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Make the decisions of a run again, from its journal, and compare."""
-    from contextlib import nullcontext
-
     from search.own_place import reentered
     from search.provenance import compare_here
     from search.replay import replay_run

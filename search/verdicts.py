@@ -26,6 +26,7 @@ from search.options import (
     chosen_run,
     print_json,
 )
+from search.own_place import USUAL, Terms
 from search.reporting import report_again
 from search.screen import ERR, Screen
 from spaces.experiment import Confirm
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from analysis.hindsight import Hindsight
     from analysis.run import RunFolder
     from analysis.scale import Scale
-    from search.own_place import Terms
 
 app = typer.Typer(rich_markup_mode=None)
 _SPARED = ("SE", "optimism", "searched")  # where the terminal is narrow, in this order
@@ -71,7 +71,6 @@ def confirm(
     """Train the best again under fresh seeds, choose one, measure it, read the test split once."""
     prepare_environment(address)
     from analysis.run import RunFolder, experiment_of
-    from search.own_place import Terms
 
     folder = RunFolder(chosen_run(run))
     flags = {"top": top, "seeds": seeds, "epochs": epochs, "prefer_small": prefer_small}
@@ -103,7 +102,6 @@ def audit(
     prepare_environment(address)
     from analysis.run import RunFolder
     from search.audit import audit_command, audit_run
-    from search.own_place import Terms
 
     folder = RunFolder(chosen_run(run))
     found = audit_run(folder, sample, address, verbose, Terms(code, strict, keep_going))
@@ -136,7 +134,7 @@ def confirm_and_print(
     address: str | None,
     verbose: bool,
     as_json: bool = False,
-    terms: Terms | None = None,
+    terms: Terms = USUAL,
 ) -> None:
     """Confirm a run and print what was found.
 
@@ -144,9 +142,8 @@ def confirm_and_print(
         typer.Exit: with 130 when it was interrupted, with 1 when no training gave a score.
     """
     from search.confirm import confirm_command, confirm_run
-    from search.own_place import Terms
 
-    found = confirm_run(folder, settings, address, verbose, terms or Terms())
+    found = confirm_run(folder, settings, address, verbose, terms)
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
     _tell(folder, found, as_json, lambda: print_confirmation(found, _out))

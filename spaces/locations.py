@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl, urlencode
 
 # of S3, Google Cloud Storage, HDFS and Azure, as Arrow reads them; none of these is a secret
@@ -34,6 +35,7 @@ HARMLESS_OPTIONS = frozenset(
     }
 )
 _HAVE_USERS = ("abfs", "abfss", "hdfs", "viewfs")  # theirs stands before an @, without a password
+_PORTED = re.compile(r"([^@:/?]+@)?[^@:/?]+:\d+/")  # what follows the colon is a port, no password
 _ELSEWHERE = (
     "give keys by the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "GOOGLE_APPLICATION_CREDENTIALS, …) or in ~/.aws, and leave them out: s3://bucket/path"
@@ -75,7 +77,7 @@ def _userinfo(location: str) -> str | None:
     """What stands before the @ of a URI, where it may be a key; one may hold any character."""
     scheme, _, rest = location.partition("://")
     before, at, _ = rest.rpartition("@")
-    if not at:
+    if not at or (scheme in _HAVE_USERS and _PORTED.match(rest)):
         return None
     is_user = "@" in rest.partition("/")[0].partition("?")[0]
     if is_user and ":" not in before:

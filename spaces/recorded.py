@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NoReturn, TypeAlias
 
@@ -114,8 +115,9 @@ class RecordedSpace(SearchSpace):
 
     def __init__(self) -> None:
         super().__init__(_never_run)
-        self._seen: dict[str, dict[Scalar, None]] = {}  # values without a distribution
+        self._seen: dict[str, dict[Scalar, None]] = {}
         self._recorded: dict[str, BaseDistribution] = {}
+        self._known: dict[str, BaseDistribution] | None = None  # until the next one is noted
 
     def note(self, params: Params, distributions: Mapping[str, BaseDistribution] | None) -> None:
         """Take a configuration in, with what it was drawn from (None: an old journal).
@@ -124,22 +126,27 @@ class RecordedSpace(SearchSpace):
             InputError: when a parameter was a choice before and is a range now, or so; or when a
                 value is too large a number.
         """
+        self._known = None
         for name, value in params.items():
             if distributions is None:
                 try:
                     _check(value)
                 except ValueError as error:
                     raise InputError(f"{name} {error}") from None
-                self._seen.setdefault(name, {})[value] = None
             else:
                 before = self._recorded.get(name, distributions[name])
                 self._recorded[name] = _joined(name, before, distributions[name])
+            self._seen.setdefault(name, {})[value] = None
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """Of every parameter that came up; where the journal has none, as wide as its values."""
-        seen = {name: distribution_of_values(list(held)) for name, held in self._seen.items()}
-        return {**seen, **self._recorded}
+        if self._known is None:
+            self._known = {
+                name: holding(self._recorded.get(name), list(held))
+                for name, held in self._seen.items()
+            }
+        return self._known
 
     def distributions_of(self, params: Params) -> dict[str, BaseDistribution]:
         """Those of one configuration."""
@@ -183,3 +190,32 @@ def distribution_of_values(
     if len(whole) == len(numbers):
         return IntDistribution(min(whole), max(whole))
     return FloatDistribution(min(numbers), max(numbers))
+
+
+def holding(
+    distribution: BaseDistribution | None, values: Sequence[Scalar]
+) -> CategoricalDistribution | FloatDistribution | IntDistribution:
+    """The distribution, wide enough for all values that were drawn.
+
+    What a function draws may depend on what it drew before: a parameter may never come up among
+    the configurations that are drawn to see them all, and a range may change.
+    """
+    if distribution is None:
+        return distribution_of_values(values)
+    if isinstance(distribution, CategoricalDistribution):
+        new = [value for value in dict.fromkeys(values) if value not in distribution.choices]
+        return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    numbers = _numbers_of(values)
+    if len(numbers) < len(values):
+        return CategoricalDistribution(tuple(dict.fromkeys(values)))
+    low, high = min([distribution.low, *numbers]), max([distribution.high, *numbers])
+    if (low, high) == (distribution.low, distribution.high):
+        return distribution
+    return FloatDistribution(low, high, log=distribution.log and low > 0)
+
+
+def _numbers_of(values: Sequence[Scalar]) -> list[int | float]:
+    """Those that can stand on a range: what no float holds is a choice."""
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return [number for number in numbers if abs(number) <= sys.float_info.max]

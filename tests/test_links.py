@@ -9,6 +9,7 @@ import pytest
 
 from analysis.journal import Journal, read_journal
 from analysis.run import RunFolder
+from analysis.tensorboard import best_view
 from search.cli import main
 from search.cluster import Slots
 from search.link import Link
@@ -141,6 +142,19 @@ def test_a_view_for_tensorboard_is_not_made_behind_a_link(run: Path, mine: Path)
     before = held(mine)
     assert main(["tensorboard", str(run), "--top", "2"]) == 2
     assert held(mine) == before
+
+
+@pytest.mark.parametrize("name", ["0", "40"])  # one that is shown, one that is not
+def test_nothing_in_a_view_for_tensorboard_is_behind_a_link(
+    run: Path, mine: Path, name: str
+) -> None:
+    best_view(run / "tensorboard", [0, 1], run / "tensorboard-top2")
+    linked(run / "tensorboard-top2" / name, mine)
+    before = held(mine)
+    with pytest.raises(InputError, match=f"{name} is a link to"):
+        best_view(run / "tensorboard", [0, 1], run / "tensorboard-top2")
+    assert held(mine) == before
+    assert not any(path.is_symlink() for path in mine.iterdir())
 
 
 def test_no_trial_writes_on_in_a_log_that_is_a_link(tmp_path: Path, mine: Path) -> None:

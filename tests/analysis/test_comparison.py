@@ -155,6 +155,7 @@ def test_the_best_epoch_so_far_counts_with_its_own_training_score() -> None:
     curve.reports[1].metrics["train_accuracy"] = 0.95
     (row,) = compare_groups(to_the_end(4, best), group_trials([curve], SPACE, ["activation"]))
     assert (row["epoch"], row["value"]["mean"]) == (4, 0.9)
+    assert row["best"] == {"trial": 0, "value": 0.9, "epoch": 2}
     assert row["gap"]["mean"] == pytest.approx(0.05)
 
 

@@ -15,6 +15,7 @@ from analysis.events import Created, Finished
 from analysis.evidence import Finding
 from analysis.failures import explain_failures, newcombe, wilson
 from analysis.findings import findings
+from analysis.reasons import lost_by_reason
 from analysis.trials import Trials
 from spaces.parameters import Params
 from tests import made
@@ -289,9 +290,10 @@ def test_the_reasons_of_failed_trials_are_their_last_lines() -> None:
         params: Params = {"lr": 0.01, "activation": "relu"}
         trials.apply(Created(trial=number, params=params, seed=number))
         trials.apply(Finished(trial=number, state="failed", epoch=0, reason=reason))
+    told = [(entry.reason, len(entry.trials)) for entry in lost_by_reason(trials)]
+    assert told == [("ValueError: no", 2), ("no reason was recorded", 2)]
     failures = explain_failures(experiment, trials)
     assert failures.failed == 4
-    assert failures.reasons == [("ValueError: no", 2), ("no reason was recorded", 2)]
     assert failures.diverged_by == []
 
 

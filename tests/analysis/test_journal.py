@@ -108,9 +108,19 @@ def test_what_a_reader_would_refuse_is_never_written(
     assert [held.event for held in read_journal(journal.path)] == ["created", "report"]
 
 
+def test_a_text_that_no_file_can_hold_is_refused_and_the_writing_goes_on(tmp_path: Path) -> None:
+    journal = checked_journal(tmp_path / "journal.jsonl")
+    with pytest.raises(InputError, match=r"can't be written: .*surrogates"):
+        journal.append(CREATED.model_copy(update={"params": {"x": "\udcff"}}))
+    journal.append(CREATED)
+    journal.close()
+    assert len(read_journal(journal.path)) == 1
+
+
 def test_a_journal_that_was_removed_ends_the_writing_and_its_events_are_saved(
     tmp_path: Path,
 ) -> None:
+    (tmp_path / "journal-kept-1.jsonl").write_bytes(b"of an earlier time\n")
     journal = checked_journal(tmp_path / "journal.jsonl")
     journal.append(CREATED)
     written = journal.path.read_bytes()
@@ -119,7 +129,8 @@ def test_a_journal_that_was_removed_ends_the_writing_and_its_events_are_saved(
         with pytest.raises(RunError, match="was removed during the search; its events were saved"):
             journal.append(REPORT)
     assert not journal.path.exists()
-    assert (tmp_path / "journal-kept.jsonl").read_bytes() == written
+    assert (tmp_path / "journal-kept-2.jsonl").read_bytes() == written
+    assert (tmp_path / "journal-kept-1.jsonl").read_bytes() == b"of an earlier time\n"
 
 
 def test_a_journal_that_was_replaced_is_left_as_it_is(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
 
+from analysis.events import Created, Started
 from analysis.journal import read_journal
 from analysis.lock import RunLock
 from search.cli import main
@@ -71,6 +73,24 @@ def test_a_second_repair_keeps_the_original_of_the_first(run: Path) -> None:
     assert main(["repair", str(run)]) == 0
     assert (run / "journal-damaged-1.jsonl").read_bytes() == first
     assert (run / "journal-damaged-2.jsonl").read_bytes() == second
+
+
+def test_repair_refuses_what_readers_of_a_function_as_space_refuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"name": "own", "trainable": "own.py:train", "space": "own.py:space"}
+    run = tmp_path / "run"
+    run.mkdir()
+    journal = made.checked_journal(run / "journal.jsonl")
+    journal.append(Started(spec={**spec, "metric": {"name": "score"}}, versions={}, host="here"))
+    for number, held in enumerate([FloatDistribution(0, 1), IntDistribution(0, 1)]):
+        journal.append(Created(trial=number, params={"x": 1}, seed=0, distributions={"x": held}))
+    journal.close()
+    assert main(["status", str(run)]) == 2
+    assert "line 3 does not fit: x is drawn from Int" in capsys.readouterr().err
+    assert main(["repair", str(run)]) == 0
+    assert "kept the 2 lines before it" in capsys.readouterr().out
+    assert main(["status", str(run)]) == 0
 
 
 def test_nothing_can_be_kept_where_the_first_line_is_damaged(

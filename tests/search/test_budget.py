@@ -105,6 +105,7 @@ def test_the_time_between_a_crash_and_the_resume_is_not_counted(tmp_path: Path) 
     file = tmp_path / "journal.jsonl"
     hours_ago = [e.model_copy(update={"time": e.time - 7200}) for e in read_journal(file)]
     file.write_text("".join(event.model_dump_json() + "\n" for event in hours_ago))
+    made.unchain(file)
     again = made.resumed(tmp_path, **changes)
     assert not again.must_stop_now
     assert again.trials.seconds() < 60

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
 
+from search import retrain
 from search.cli import main
 from tests import made
 
@@ -82,10 +84,13 @@ def test_a_dry_run_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_train_runs_a_files_baseline_in_this_process(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = file(tmp_path, baseline={"lr": 0.01, "activation": "relu"}, scheduler={"max_epochs": 2})
+    load = Mock(wraps=retrain.load_data)
+    monkeypatch.setattr(retrain, "load_data", load)
     assert main(["train", spec, "-o", str(tmp_path / "bundle"), "--json"]) == 0
+    assert load.call_count == 1
     trained = json.loads(capsys.readouterr().out)
     assert trained["epoch"] == 2
     assert main(["train", str(tmp_path / "bundle"), "--json"]) == 0

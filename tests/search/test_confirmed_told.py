@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from analysis.events import Confirmed
+from analysis.lock import locked
 from analysis.run import RunFolder, open_run
 from search.board import make_view, refresh, shown_trials
 from search.cli import main
@@ -116,7 +117,11 @@ def test_a_trial_is_exported_by_its_number_with_its_own_weights(
     assert "This is trial 3, completed, as it was asked for" in (
         (tmp_path / "b" / "README.md").read_text()
     )
-    capsys.readouterr()
+    verdict = "Confirmed: "  # is of trial 4
+    assert verdict not in (tmp_path / "b" / "README.md").read_text() + capsys.readouterr().out
+    assert main(["export", str(run), "-o", str(tmp_path / "d"), "--trial", "4"]) == 0
+    assert verdict in (tmp_path / "d" / "README.md").read_text()
+    assert verdict in capsys.readouterr().out
     told = message(capsys, "export", str(run), "-o", str(tmp_path / "c"), "--trial", "6")
     assert "--trial: the run has no trial 6; its trials are 0 to 5" in told
     told = message(capsys, "export", str(run), "-o", str(tmp_path / "c"), "--trial", "1")
@@ -146,9 +151,12 @@ def test_tensorboard_shows_the_best_the_baseline_and_what_is_running(
     make_view(RunFolder(tmp_path), view, 3)
     assert {int(held.name) for held in view.iterdir() if held.is_dir()} == set(shown)
     made.run_all(coordinator)  # goes on with new trials; the view follows while it is searched
-    assert refresh(RunFolder(tmp_path), view, 3, is_live=True) is False  # nobody holds the lock
+    assert refresh(RunFolder(tmp_path), view, 3, was_live=True) is False  # nobody holds the lock
     now = shown_trials(experiment, trials, 3)
     assert {int(held.name) for held in view.iterdir() if held.is_dir()} <= set(now)
+    assert refresh(RunFolder(tmp_path / "gone"), view, 3, was_live=True) is True  # it may pass
+    with locked(tmp_path):  # as by a resume
+        assert refresh(RunFolder(tmp_path), view, 3, was_live=False) is True
     coordinator.close()
     told = message(capsys, "tensorboard", str(tmp_path), "--top", "3", "--all")
     assert "--top and --all exclude each other" in told

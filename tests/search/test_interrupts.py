@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from analysis.lock import RunLock
 from analysis.run import RunFolder, open_run, status_of
+from search import guards
+from search.cluster import Slots
+from search.guards import SAME_SECONDS, interruptible
+from search.session import _search
+from tests import made
 from tests.processes import code_file, python, shoal, wait_for_epochs
 from tests.whole import trials_in
 from trainables.checkpoints import Checkpoints
@@ -74,7 +80,7 @@ def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
     process = shoal("search", long_file(tmp_path), "--run", str(run))
     wait_for_epochs(run, 4, process)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    time.sleep(2 * SAME_SECONDS)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -82,6 +88,72 @@ def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "go on with: shoal resume" in out
     assert trials_in(run).counts()["running"] == 2
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The codes with which the process would have ended at once."""
+    codes: list[int] = []
+    monkeypatch.setattr(guards, "_leave", lambda stream, line, code: codes.append(code))
+    return codes
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_twice_at_once_is_one(
+    number: signal.Signals, tmp_path: Path, left: list[int]
+) -> None:
+    trainings = made.coordinator(tmp_path)
+    with interruptible(trainings, "again"):
+        for _ in range(3):  # the shell and the system, say
+            os.kill(os.getpid(), number)
+            time.sleep(0.003)
+        assert trainings.is_interrupted
+        assert left == []
+        time.sleep(SAME_SECONDS)
+        os.kill(os.getpid(), number)
+        assert left == [130]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_search_whose_processes_are_all_told_to_end_leaves_at_once(
+    is_told: bool, tmp_path: Path, left: list[int]
+) -> None:
+    child = python("-c", "input()")
+    with interruptible(made.coordinator(tmp_path), "again"):
+        if is_told:
+            child.terminate()
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert left == ([130] if is_told else [])
+    child.communicate("")
+
+
+class _BrokenTuner:
+    """Fails as Tune does when Ray's processes are gone."""
+
+    def __init__(self, trainable: object, **settings: object) -> None:
+        pass
+
+    def fit(self) -> None:
+        raise RuntimeError("the raylet is gone")
+
+
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_what_ray_raises_while_it_ends_too_is_part_of_the_interruption(
+    is_interrupted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.tune.Tuner", _BrokenTuner)
+    monkeypatch.setattr("ray.tune.with_parameters", lambda trainable, **given: trainable)
+    coordinator = made.coordinator(tmp_path)
+    coordinator.is_interrupted = is_interrupted
+    search = partial(_search, coordinator, RunFolder(tmp_path), Slots(1, 0), None)
+    if is_interrupted:
+        search()
+    else:
+        with pytest.raises(RuntimeError, match="the raylet is gone"):
+            search()
+    ended = trials_in(tmp_path).ended
+    assert ended is not None
+    assert ended.reason == ("interrupted" if is_interrupted else "error")
 
 
 def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
@@ -122,5 +194,5 @@ def test_a_second_driver_is_refused_and_a_search_whose_journal_is_gone_ends_in_g
     _, error = first.communicate(timeout=60)
     assert first.returncode == 1
     assert "journal.jsonl was removed during the search; its events were saved as" in error
-    (run / "journal-kept.jsonl").rename(RunFolder(run).journal_file)
+    (run / "journal-kept-1.jsonl").rename(RunFolder(run).journal_file)
     assert trials_in(run).epochs == 4

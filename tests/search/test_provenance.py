@@ -17,8 +17,10 @@ from PIL import Image
 
 from analysis.events import Changed, Started
 from analysis.journal import Journal, read_journal
+from analysis.model_card import _changes
 from analysis.run import RunFolder, open_run
 from analysis.surroundings import Fingerprint, Surroundings, differences
+from analysis.tables import markdown_text
 from search.cli import main
 from search.coordinator import Coordinator
 from search.own_place import reentered
@@ -71,6 +73,15 @@ def test_each_difference_is_a_line(was: dict[str, Any], told: list[str]) -> None
     assert len(found) == len(told)
     for line, expected in zip(found, told, strict=True):
         assert line.startswith(expected)
+
+
+def test_a_bundles_card_shows_names_of_files_as_text() -> None:
+    difference = {"what": "code a_b_*.py", "was": "<b>", "now": "[x](y)"}
+    changes = {"trained_with": [], "while_the_run_went_on": []}
+    (line,) = _changes({**changes, "since_it_was_trained": [difference]})[1:]
+    told = "code a_b_*.py was <b>, then [x](y)"
+    assert line == f"- since the training: {markdown_text(told)}"
+    assert "<b>" not in line
 
 
 def test_another_host_alone_is_only_noted(capsys: pytest.CaptureFixture[str]) -> None:

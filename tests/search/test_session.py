@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,7 +20,7 @@ from search.link import Link
 from search.rerunning import Rerunner
 from search.session import _check_name, _try_storage, new_folder
 from spaces.experiment import Experiment
-from spaces.problems import InputError
+from spaces.problems import InputError, RunError
 from tests import made
 from trainables.checkpoints import Checkpoints
 from trainables.tune_plain import Origin
@@ -53,6 +54,31 @@ def test_a_new_run_takes_its_folder_at_once(
     folders = [new_folder(experiment, None).path for _ in range(3)]
     assert len(set(folders)) == 3
     assert all(folder.is_dir() and not any(folder.iterdir()) for folder in folders)
+
+
+def test_a_folder_that_is_removed_meanwhile_hides_no_error(tmp_path: Path) -> None:
+    def search() -> NoReturn:
+        with made_folder(tmp_path / "run"):
+            (tmp_path / "run").rmdir()
+            raise RunError("the journal was removed")
+
+    with pytest.raises(RunError, match="was removed"):
+        search()
+
+
+@pytest.mark.edits_journals
+def test_a_start_that_failed_at_once_leaves_a_folder_that_can_be_used(tmp_path: Path) -> None:
+    experiment, run = made.experiment(), tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    for name in ("lock", "experiment.yaml"):
+        (run / name).write_text("left")
+    with pytest.raises(InputError, match="is not an empty folder"):  # they may be the user's
+        new_folder(experiment, run)
+    (run / "journal.jsonl").touch()
+    assert new_folder(experiment, run).path == run
+    (run / "notes.txt").touch()
+    with pytest.raises(InputError, match="is not an empty folder"):
+        new_folder(experiment, run)
 
 
 @pytest.mark.parametrize("name", ["runs", "runs/made-1"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import optuna
 import pytest
@@ -17,7 +19,7 @@ from analysis.events import EVENT, Created, Ended, Event, Finished, Report
 from analysis.journal import read_journal
 from analysis.lock import RunLock
 from search.cli import main
-from search.doctor import look_around
+from search.doctor import examine, look_around
 from tests import made
 from trainables.checkpoints import Checkpoints
 
@@ -39,6 +41,7 @@ def edit(run: Path, kind: type[Event], number: int, **changes: Any) -> None:
     place = [place for place, event in enumerate(events) if isinstance(event, kind)][number]
     events[place] = EVENT.validate_python(events[place].model_copy(update=changes).model_dump())
     (run / "journal.jsonl").write_text("".join(e.model_dump_json() + "\n" for e in events))
+    made.unchain(run / "journal.jsonl")
 
 
 def optuna_trials(run: Path, name: str) -> list[optuna.trial.FrozenTrial]:
@@ -153,6 +156,17 @@ def test_replay_finds_any_changed_line(
     (run / "journal.jsonl").write_text("".join(lines))
     assert main(["replay", str(run)]) == 1
     assert f"line {place + 1} does not fit the lines before it" in capsys.readouterr().out
+
+
+@pytest.mark.edits_journals
+def test_replay_finds_that_all_hashes_were_taken_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    text = (run / "journal.jsonl").read_text()
+    (run / "journal.jsonl").write_text(re.sub(r',"chain":"\w+"', "", text))
+    assert main(["replay", str(run)]) == 1
+    assert "line 1 does not fit the lines before it" in capsys.readouterr().out
 
 
 @pytest.mark.edits_journals
@@ -292,3 +306,18 @@ def test_doctor_tells_an_address_where_nothing_answers(
     monkeypatch.chdir(tmp_path)
     assert main(["doctor", "--address", "127.0.0.1:9"]) == 1
     assert "fault    ray: --address: nothing answers at 127.0.0.1:9" in capsys.readouterr().out
+
+
+def test_the_doctor_leaves_nothing_of_a_file_that_was_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(place: str, token: str, shown: str) -> NoReturn:
+        (Path(place) / token).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("search.doctor._write_probe", full)
+    monkeypatch.setattr("search.doctor._on_ray", lambda *_: iter(()))
+    found = [finding for finding in examine(None, [], None) if "No space left" in finding.message]
+    assert [finding.verdict for finding in found] == ["fault"]
+    assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,8 @@ FREE = [
     "s3://bucket/a:b@c",
     "gs://anonymous@bucket/path",
     "hdfs://user@host:8020/path",
+    "hdfs://nn:8020/data/a@b",
+    "hdfs://user@nn:8020/data/a@b",
     "abfs://container@account.dfs.core.windows.net/path",
 ]
 HELD = {
@@ -36,6 +38,9 @@ HELD = {
     "s3://bucket/x?endpoint_override=KEY:HIDDEN@host": "s3://bucket/x",
     "gs://HIDDEN@bucket": "gs://bucket",
     "hdfs://user:HIDDEN@host:8020/path": "hdfs://host:8020/path",
+    "hdfs://user:8020@HIDDEN@host/path": "hdfs://host/path",
+    "hdfs://user:8020HID/DEN@host/path": "hdfs://host/path",
+    "s3://KEY:8020/HIDDEN@bucket/path": "s3://bucket/path",
     "abfs://account:HIDDEN@container/path": "abfs://container/path",
     "abfs://c@a.net/path?client_secret=HIDDEN&client_id=me": "abfs://c@a.net/path?client_id=me",
     "s3://bucket?sig=HIDDEN": "s3://bucket",

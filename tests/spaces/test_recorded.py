@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from analysis.events import EVENT, Created
 from spaces.problems import InputError
-from spaces.recorded import RecordedSpace, distribution_of_values
+from spaces.recorded import RecordedSpace, check_drawn, distribution_of_values
 
 PARAMS: dict[str, Any] = {"lr": 0.01, "layers": 3, "kind": None}
 DRAWN_FROM: dict[str, Any] = {
@@ -91,6 +91,30 @@ def test_without_distributions_a_space_is_as_wide_as_its_values() -> None:
     assert huge.choices == (1, 10**400)
     with pytest.raises(InputError, match="n is too large a number"):
         space.note({"n": 10**400}, None)
+
+
+@pytest.mark.parametrize("is_old_first", [True, False])
+@pytest.mark.parametrize("old", [5.0, -1, "none"])
+def test_a_space_holds_what_an_earlier_version_drew_and_what_is_recorded(
+    old: Any, is_old_first: bool
+) -> None:
+    space = RecordedSpace()
+    noted = [({"x": old}, None), ({"x": 0.5}, {"x": FloatDistribution(0, 1)})]
+    for params, distributions in noted if is_old_first else reversed(noted):
+        space.note(params, distributions)
+        assert space.distributions_of(params)  # an answer is not kept beyond the next one
+    for params, _ in noted:
+        check_drawn(params, space.distributions_of(params))
+
+
+def test_the_distributions_of_a_space_are_made_once_for_all_its_trials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    space = RecordedSpace()
+    space.note({"x": 0.5}, None)
+    held = space.distributions
+    monkeypatch.setattr("spaces.recorded.holding", None)
+    assert space.distributions is held
 
 
 def test_a_recorded_space_draws_nothing() -> None:
