@@ -41,13 +41,9 @@ class _Searcher(Searcher):  # type: ignore[misc]
         if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
         while not link.is_stopping and (trial := link.trainings.next_trial()) is not None:
-            try:
-                assignment = link.assignment(trial)
-            except ValueError as error:  # values that are valid alone, but not together
-                link.fail(trial.number, str(error))
-                continue
-            link.placed[trial_id] = trial.number
-            return {"assignment": assignment}
+            if (assignment := link.assignment(trial)) is not None:
+                link.placed[trial_id] = trial.number
+                return {"assignment": assignment}
         return None if link.placed else _FINISHED  # one that is placed may be handed back
 
     def on_trial_complete(

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from ray import tune
 
-from spaces.code import files_taken
+from spaces.code import files_taken, find
+from spaces.problems import InputError, RunError
 from spaces.project import restore_path
-from trainables.checkpoints import MOST_BYTES, Checkpoints, StorageError
+from trainables.checkpoints import MOST_BYTES, Checkpoints
 from trainables.config import AnyConfig, CodeConfig, identity, parse_config
 from trainables.data import Data
 from trainables.models import most_state_bytes
@@ -70,8 +71,8 @@ class Outcome:
 
     ``report`` is None when the training had ended before; ``error`` is the traceback of an
     exception in it; ``fault`` is what the whole search can't go on without: a storage, room on a
-    disk. ``printed`` is what the code printed meanwhile, unless it is in the log; ``notes`` are
-    lines for the one who searches.
+    disk, the file of the user's own code. ``printed`` is what the code printed meanwhile, unless it
+    is in the log; ``notes`` are lines for the one who searches.
     """
 
     report: EpochReport | None
@@ -138,8 +139,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         try:
             with self._watched():
                 report, checkpoint = self._next_report()
-        except StorageError as no_storage:
-            fault = str(no_storage)
+        except RunError as no_fault_of_the_trial:
+            fault = str(no_fault_of_the_trial)
         except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
             if is_short_of_room(exception):
                 raise
@@ -191,6 +192,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(config, CodeConfig):
             here = code_here(config.trainable, self._assignment.project)
             config = config.model_copy(update={"trainable": here})
+            _check_there(here)
             enter(self._assignment.directory)
         self._identity = identity(config)
         torch.set_num_threads(config.threads)
@@ -239,6 +241,18 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             yield from checkpoints.load_all()
         finally:
             self._notes.extend(f"{file}; it is passed over" for file in checkpoints.unreadable)
+
+
+def _check_there(reference: str) -> None:
+    """See that own code is there, without which every other trial would fail, too.
+
+    Raises:
+        RunError: when it is not.
+    """
+    try:
+        find(reference)
+    except InputError as error:
+        raise RunError(f"trainable: {error}") from None
 
 
 def make_training(

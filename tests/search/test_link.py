@@ -65,6 +65,16 @@ def test_failures_that_say_the_same_are_noted_once_with_a_count(tmp_path: Path) 
     assert (tmp_path / "logs" / "3.txt").read_text() == "Traceback …\na: \x1b[2J\n"
 
 
+def test_code_that_is_moved_meanwhile_fails_no_trial(tmp_path: Path) -> None:
+    link, notes = linked(tmp_path, 1)
+    trial = link.trainings.trials.by_number[0]
+    (tmp_path / "own.py").unlink()
+    assignment = link.assignment(trial)
+    assert assignment is not None
+    assert assignment.project == str(tmp_path)
+    assert notes == []
+
+
 def test_a_single_report_that_was_returned_completes_its_trial(tmp_path: Path) -> None:
     link, _ = linked(tmp_path, 1)
     assert link.take(0, reported(0.5, is_last=True)) == STOP

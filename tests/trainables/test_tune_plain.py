@@ -166,6 +166,19 @@ def test_a_checkpoint_with_all_reports_of_an_earlier_version_is_read(tmp_path: P
     assert stepped(second).epoch == 6
 
 
+def test_a_file_of_own_code_that_is_gone_for_a_while_fails_no_trial(tmp_path: Path) -> None:
+    first = worker(assignment(tmp_path))
+    assert stepped(first).epoch == 1
+    given = replace(assignment(tmp_path), trial=1)
+    (tmp_path / "own.py").unlink()
+    assert stepped(first).epoch == 2
+    assert stepped(worker(given)).epoch == 1  # this process has imported it
+    gone = {**given.config, "trainable": f"{tmp_path}/never_seen.py:train"}
+    outcome = worker(replace(given, config=gone)).step()["outcome"]
+    assert outcome.error is None
+    assert outcome.fault == f"trainable: there is no file {tmp_path}/never_seen.py"
+
+
 @pytest.mark.parametrize("is_gone", [False, True])
 def test_an_audit_hands_in_what_the_trial_reported_and_goes_on(
     tmp_path: Path, is_gone: bool
