@@ -117,7 +117,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
         if self._training is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), self._watched():  # a ``finally`` may hang, too
                 self._training.close()
         self._training = None
         self._printing.close()
@@ -197,7 +197,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         self._identity = identity(config)
         torch.set_num_threads(config.threads)
         run, name, begun = self._assignment.files
-        folder = OwnFolder(Path(run), name, begun)
+        folder = OwnFolder(Path(run), name, begun, self._identity)
         device, gpu_ids = device_of_this_process(config)
         number = self._assignment.trial
         self._training = make_training(config, self._data, device, gpu_ids, number, folder)
@@ -222,6 +222,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         assert self._training is not None
         for state in self._each_state(checkpoints):
             if state.get("of", self._identity) != self._identity:  # earlier versions have none
+                of_another = "a checkpoint under its number is of another configuration"
+                self._notes.append(f"{of_another}; it is passed over")
                 continue
             reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
             by_epoch = {report.epoch: report for report in reports}
