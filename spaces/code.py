@@ -13,6 +13,7 @@ from spaces.problems import InputError, shown
 from spaces.project import Project, Stage, project_at
 
 __all__ = ["absolute_reference", "code_files", "files_taken", "find", "load_function"]
+_TAKEN: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}  # at each project's last call
 _LOADED: dict[str, Reference] = {}  # what a process has imported it has, though the file moves
 
 
@@ -83,11 +84,17 @@ def files_taken(reference: str, earlier: Mapping[str, Any] | None = None) -> dic
         likewise, that in which it began.
     """
     project = project_at(find(reference).root)
+    counts, taken = _TAKEN.get(project.root, ((), None))
+    if taken is not None and taken is earlier and counts == project.counts():
+        return taken
+    counts = project.counts()
     files = {*map(str, project.modules()), *project.opened.files()}
     paths = {Path(os.path.relpath(file, project.root)).as_posix() for file in files}
     held = (earlier or {}).get("files", [])
     folder = Path(os.path.relpath(project.opened.base, project.root)).as_posix()
-    return {"files": sorted({*paths, *held}), "folder": folder}
+    taken = {"files": sorted({*paths, *held}), "folder": folder}
+    _TAKEN[project.root] = counts, taken
+    return taken
 
 
 def _on_stage(function: Callable[..., Any], project: Project, file: Path) -> Callable[..., Any]:

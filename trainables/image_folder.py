@@ -91,8 +91,8 @@ def _pictures(folder: Path) -> dict[str, list[str]]:
     """
     classes = _class_folders(folder)
     found: dict[str, list[str]] = {entry.name: [] for entry in classes}
-    whole = (folder.resolve(), *folder.resolve().parents, *(entry.path for entry in classes))
-    above = set(map(_place_of, whole))
+    whole = folder.resolve()
+    above = {*map(_place_of, (whole, *whole.parents)), *(_place_of(Path(held)) for held in classes)}
     again: list[str] = []
     loose = sorted(set(os.listdir(folder)) - found.keys())
     hidden = [name for name in loose if _is_hidden(name)]
@@ -110,7 +110,7 @@ def _pictures(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def _place_of(folder: str | Path) -> tuple[int, int]:
+def _place_of(folder: Path) -> tuple[int, int]:
     """What tells a folder from any other, however links lead to it."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
@@ -125,7 +125,7 @@ def _walk(
         shown = sorted(name for name in folders if not _is_hidden(name))
         folders.clear()
         for name in shown:
-            held = _place_of(f"{place}/{name}")
+            held = _place_of(Path(place, name))
             (again if held in seen else folders).append(name)
             seen.add(held)
         yield place, sorted(name for name in files if not _is_hidden(name))
