@@ -222,8 +222,9 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         assert self._training is not None
         for state in self._each_state(checkpoints):
             if state.get("of", self._identity) != self._identity:  # earlier versions have none
-                of_another = "a checkpoint under its number is of another configuration"
-                self._notes.append(f"{of_another}; it is passed over")
+                of_another = "checkpoints of another configuration under its number are passed over"
+                if of_another not in self._notes:
+                    self._notes.append(of_another)
                 continue
             reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
             by_epoch = {report.epoch: report for report in reports}
