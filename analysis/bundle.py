@@ -60,9 +60,13 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
         What was taken along of the user's own code.
 
     Raises:
-        InputError: when the folder holds something already, or the user's code is gone.
+        InputError: when the folder holds something already, the user's code is gone, or a tensor
+            is sparse.
     """
     check_target(folder)
+    if sparse := [name for name, held in weights.items() if held.layout is not torch.strided]:
+        rule = "a bundle holds no sparse tensors; save its .to_dense()"
+        raise InputError(f"{rule}; got {sparse[0]}", source="context.save")
     config = dict(bundle.config)
     taken = take(config["trainable"], bundle.code) if "trainable" in config else None
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.imports import Reference, imported_files, parse_reference
-from spaces.opened import MOST_FILES
+from spaces.opened import MOST_FILES, base_of
 from spaces.problems import InputError
 
 CODE = "code"  # the folder in a bundle
@@ -32,8 +32,14 @@ class Taken:
     left_out: Mapping[str, str]
 
     def copy(self, bundle: Path) -> None:
-        """Copy the files into a bundle."""
+        """Copy the files into a bundle.
+
+        Raises:
+            ValueError: when a name leads out of it.
+        """
         for name in self.files:
+            if os.path.isabs(name) or ".." in Path(name).parts:
+                raise ValueError(f"{name} leads out of the bundle")
             target = bundle / CODE / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.base / name, target)
@@ -59,9 +65,7 @@ def take(trainable: str, record: Any = None) -> Taken:
     except InputError as error:
         raise InputError(error.problems, source="trainable") from None
     noted, folder = _checked(record)
-    base = Path(os.path.normpath(reference.root / folder))
-    if not reference.root.is_relative_to(base):
-        base = reference.root
+    base = base_of(reference.root, os.path.normpath(reference.root / folder))
     modules = {str(file) for file in imported_files(reference)}
     noted_paths = {os.path.normpath(reference.root / name) for name in noted}
     files: list[str] = []

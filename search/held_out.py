@@ -55,9 +55,9 @@ def read_test(
             continue
         config = resolve(experiment, rerun.params, rerun.seed)
         assert isinstance(config, TrainConfig)
-        weights = weights_of(folder, experiment, rerun, config, report.epoch, data.spec)
+        kept = weights_of(folder, experiment, rerun, config, report.epoch, data.spec)
         training = Training(config, data, device)
-        training.model.load_state_dict(dict(weights))
+        training.model.load_state_dict(dict(kept.weights))
         scores.append(training.evaluate(split)[name])
     seeds = [rerun.seed for rerun in reruns]
     return Tested(

@@ -60,6 +60,7 @@ class Link:
         self.silences = Silences()
         self._places: dict[int, str] = {}  # the process of a trial, as its last report named it
         self.checkpoints = folder.checkpoints(trainings.experiment.storage)
+        self._project = code_folder(trainings.experiment)  # once: the file may be moved meanwhile
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
         return self
@@ -80,9 +81,14 @@ class Link:
         """Whether running trials shall stop where they are."""
         return self.fault is not None or self.trainings.must_stop_now
 
-    def assignment(self, trial: Trial) -> Assignment:
+    def assignment(self, trial: Trial) -> Assignment | None:
+        """What a worker is told; None: its values are valid alone, not together, and it failed."""
         experiment = self.trainings.experiment
-        config = resolve(experiment, trial.params, trial.seed)
+        try:
+            config = resolve(experiment, trial.params, trial.seed)
+        except ValueError as error:
+            self.fail(trial.number, str(error))
+            return None
         origin = self._origin(trial)
         self._tell_lost(trial, origin)
         return Assignment(
@@ -91,7 +97,7 @@ class Link:
             reported=trial.epoch,
             checkpoints=self.checkpoints,
             origin=origin,
-            project=str(folder) if (folder := code_folder(experiment)) is not None else None,
+            project=None if self._project is None else str(self._project),
             log_file=str(self.folder.log_file(trial.number).resolve()),
             files=self._files(trial.number, origin),
             directory=None if experiment.trainable is None else os.getcwd(),

@@ -46,14 +46,9 @@ class _Searcher(Searcher):  # type: ignore[misc]
             if trial is None:
                 if link.placed or not link.settle():
                     break
-                continue
-            try:
-                assignment = link.assignment(trial)
-            except ValueError as error:  # values that are valid alone, but not together
-                link.fail(trial.number, str(error))
-                continue
-            link.placed[trial_id] = trial.number
-            return {"assignment": assignment}
+            elif (assignment := link.assignment(trial)) is not None:
+                link.placed[trial_id] = trial.number
+                return {"assignment": assignment}
         return None if link.placed else _FINISHED  # one that is placed may be handed back
 
     def on_trial_complete(

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from pydantic import ValidationError
 
 from analysis.bundle import Bundle, check_target, write_bundle
@@ -21,11 +20,11 @@ from analysis.taken import Taken
 from analysis.trials import Reported, Trial, Trials
 from search.program import make_programs
 from search.provenance import changes_of, compare_here, trained_in
-from search.weights import Noted, noted_of, weights_of
+from search.weights import Kept, weights_of
 from spaces.experiment import Experiment
 from spaces.problems import InputError, printable
 from spaces.sections import parse_section, problems_of
-from trainables.config import AnyConfig, CodeConfig, TrainConfig, resolve
+from trainables.config import AnyConfig, TrainConfig, resolve
 from trainables.data import InputSpec, input_spec
 
 
@@ -75,16 +74,13 @@ def export_best(
     if not trained:
         raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
     place = folder.of_reruns if measured else folder
-    kept = _first_kept(experiment, place, trained, reruns.trials if measured else trials)
-    trial, report, config, inputs, weights, worlds = kept
+    first = _first_kept(experiment, place, trained, reruns.trials if measured else trials)
+    trial, report, config, inputs, kept, worlds = first
     world = worlds[-1]
     since = compare_here(experiment, trials.start, world, strict)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
-        programs = make_programs(config, inputs, weights)
-    noted = Noted(None, {})
-    if isinstance(config, CodeConfig):
-        noted = noted_of(place, experiment, trial, report.epoch)
+        programs = make_programs(config, inputs, kept.weights)
     bundle = Bundle(
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
@@ -97,11 +93,11 @@ def export_best(
         baseline=experiment.baseline,
         finding=None if confirmation is None else confirmation.sentence,
         confirmation=_document(confirmation) if measured else None,
-        code=noted.code,
-        parts=noted.parts,
+        code=kept.code,
+        parts=kept.parts,
         changes=changes_of(trials.changes, worlds, since),
     )
-    tell_left_out(write_bundle(target, bundle, weights))
+    tell_left_out(write_bundle(target, bundle, kept.weights))
     return bundle
 
 
@@ -140,17 +136,18 @@ def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
     return [rerun for rerun in ended if rerun.state == "completed"]
 
 
-class _Kept(NamedTuple):
+class _Trained(NamedTuple):
     """A training whose weights are there, and the report of just these.
 
-    ``worlds``: what it depended on, in the order of the changes while it was trained.
+    ``kept``: its weights, and what stands beside them in the checkpoint. ``worlds``: what it
+    depended on, in the order of the changes while it was trained.
     """
 
     trial: Trial
     report: Reported
     config: AnyConfig
     inputs: InputSpec | None
-    weights: Mapping[str, torch.Tensor]
+    kept: Kept
     worlds: list[Surroundings]
 
 
@@ -159,7 +156,7 @@ def _first_kept(
     folder: RunFolder,
     trained: Sequence[Trial],
     among: Trials,
-) -> _Kept:
+) -> _Trained:
     """The first whose checkpoint is there; ``among``: all trials, or reruns, of which they are.
 
     Raises:
@@ -172,12 +169,12 @@ def _first_kept(
         worlds = trained_in(among, trial, report.epoch)
         inputs = inputs_of(config, worlds[-1].inputs)
         try:
-            weights = weights_of(folder, experiment, trial, config, report.epoch, inputs)
+            kept = weights_of(folder, experiment, trial, config, report.epoch, inputs)
         except InputError:
             if trial is trained[-1]:
                 raise
         else:
-            return _Kept(trial, report, config, inputs, weights, worlds)
+            return _Trained(trial, report, config, inputs, kept, worlds)
     raise AssertionError
 
 

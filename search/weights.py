@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +19,19 @@ from trainables.config import AnyConfig, CodeConfig, TrainConfig
 from trainables.data import InputSpec
 from trainables.models import empty_model, most_state_bytes
 from trainables.own_code import state_at
+from trainables.unfolding import UnfoldingError, check_copied
 
 
-class Noted(NamedTuple):
-    """``code``: what it took from its project, unchecked; ``parts``: of the state that it saved."""
+class Kept(NamedTuple):
+    """What one checkpoint holds of an epoch.
 
-    code: Any
-    parts: dict[str, int]
+    ``weights``: none, where the user's own code saved no state then. ``code``: what that took from
+    its project, unchecked; ``parts``: of the state that it saved.
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    code: Any = None
+    parts: Mapping[str, int] = MappingProxyType({})
 
 
 def weights_of(
@@ -34,8 +41,8 @@ def weights_of(
     config: AnyConfig,
     epoch: int,
     inputs: InputSpec | None,
-) -> Mapping[str, torch.Tensor]:
-    """The weights that scored: those of exactly that epoch.
+) -> Kept:
+    """The weights that scored: those of exactly that epoch, and what stands beside them.
 
     Args:
         folder: of the trials, or of the reruns.
@@ -46,57 +53,50 @@ def weights_of(
         inputs: what a built-in model takes and gives; its checkpoints are no larger than it needs.
 
     Raises:
-        InputError: when no checkpoint that can be read has them; with what is wrong with others.
+        InputError: when no checkpoint that can be read has them, with what is wrong with others;
+            or they are too large once they are copied.
     """
+    told = f"{'rerun' if folder.part else 'trial'} {trial.number}"
     is_own_code, model, most = isinstance(config, CodeConfig), None, MOST_BYTES
     if isinstance(config, TrainConfig) and inputs is not None:
         try:
             model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, config.seed)
         except ValueError as error:
-            raise InputError(str(error), source=f"trial {trial.number}") from None
+            raise InputError(str(error), source=told) from None
         most = most_state_bytes(model)
     checkpoints = Checkpoints(folder.checkpoints(experiment.storage), trial.number, most)
-    is_whole = False
+    newest: Kept | None = None
     for state in checkpoints.load_all():
-        is_whole = True
+        newest = newest or Kept({}, state.get("code"))
         try:
-            weights = _weights_in(state["training"], is_own_code, epoch)
-        except (LookupError, TypeError, ValueError, RuntimeError):  # no state of a training
-            continue
-        if weights is not None and (model is None or _fits(weights, model)):
-            return weights
+            kept = _kept_in(state, is_own_code, epoch)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError):
+            continue  # no state of a training
+        if kept is not None and (model is None or _fits(kept.weights, model)):
+            try:
+                check_copied(kept.weights.values())
+            except UnfoldingError as error:
+                raise InputError(f"a bundle can't hold its state: {error}", told) from None
+            return kept
     damaged = [file for file in checkpoints.unreadable if file.epoch >= epoch]
-    if is_own_code and is_whole and not damaged:  # the code saved no state at that epoch
-        return {}
-    message = f"{'rerun' if folder.part else 'trial'} {trial.number} has no whole checkpoint"
-    message += f" of epoch {epoch} any more"
+    if is_own_code and newest is not None and not damaged:
+        return newest  # the code saved no state at that epoch
+    message = f"{told} has no whole checkpoint of epoch {epoch} any more"
     raise InputError(": ".join([message, "; ".join(map(str, damaged))]) if damaged else message)
 
 
-def noted_of(folder: RunFolder, experiment: Experiment, trial: Trial, epoch: int) -> Noted:
-    """What the checkpoint of a user's own code notes beside its weights."""
-    place = folder.checkpoints(experiment.storage)
-    for state in Checkpoints(place, trial.number).load_all():
-        try:
-            return Noted(state.get("code"), parts_of(state_at(state["training"], epoch)))
-        except (LookupError, TypeError, ValueError, AttributeError):  # no state of a training
-            continue
-    return Noted(None, {})
-
-
-def _weights_in(
-    state: dict[str, Any], is_own_code: bool, epoch: int
-) -> Mapping[str, torch.Tensor] | None:
-    """The weights of an epoch, if the saved state of a training has them."""
+def _kept_in(state: dict[str, Any], is_own_code: bool, epoch: int) -> Kept | None:
+    """What a checkpoint holds of an epoch, if it has the weights of that."""
+    training = state["training"]
     if is_own_code:
-        kept = state_at(state, epoch)
-        return None if kept is None else tensors_in(kept)
-    held = state if state["kept"] is None else state["kept"]
+        saved, code = state_at(training, epoch), state.get("code")
+        return None if saved is None else Kept(tensors_in(saved), code, parts_of(saved))
+    held = training if training["kept"] is None else training["kept"]
     if held["epoch"] != epoch:
         return None
-    weights = held["model"] if state["kept"] is None else held["weights"]
+    weights = held["model"] if training["kept"] is None else held["weights"]
     are_tensors = all(isinstance(tensor, torch.Tensor) for tensor in dict(weights).values())
-    return weights if are_tensors else None
+    return Kept(weights) if are_tensors else None
 
 
 def _fits(weights: Mapping[str, torch.Tensor], model: nn.Module) -> bool:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-from spaces.imports import absolute_reference, imported_files, parse_reference
+from spaces.imports import Reference, absolute_reference, imported_files, parse_reference
 from spaces.problems import InputError, shown
 from spaces.project import Project, Stage, project_at
 
-__all__ = ["absolute_reference", "code_files", "files_taken", "load_function"]
+__all__ = ["absolute_reference", "code_files", "files_taken", "find", "load_function"]
+_TAKEN: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}  # at each project's last call
+_LOADED: dict[str, Reference] = {}  # what a process has imported it has, though the file moves
 
 
 def load_function(reference: str) -> Callable[..., Any]:
@@ -29,7 +31,7 @@ def load_function(reference: str) -> Callable[..., Any]:
         InputError: when the reference is no such pair, the file or function is not there, or
             the file cannot be imported.
     """
-    parsed = parse_reference(reference)
+    parsed = find(reference)
     project = project_at(parsed.root)
     place = reference.rpartition(":")[0]
     try:
@@ -43,7 +45,22 @@ def load_function(reference: str) -> Callable[..., Any]:
         raise InputError(
             f"{place} has no function {shown(parsed.function)}; it has {', '.join(names) or 'none'}"
         )
+    _LOADED[reference] = parsed
     return _on_stage(found, project, parsed.file)
+
+
+def find(reference: str) -> Reference:
+    """What a reference names, or named when this process imported it.
+
+    Raises:
+        InputError: when it names no file.
+    """
+    try:
+        return parse_reference(reference)
+    except InputError:
+        if reference not in _LOADED:
+            raise
+        return _LOADED[reference]
 
 
 def code_files(reference: str) -> list[Path]:
@@ -66,12 +83,18 @@ def files_taken(reference: str, earlier: Mapping[str, Any] | None = None) -> dic
         ``files``: modules and what it read, by their paths from the project's folder; ``folder``:
         likewise, that in which it began.
     """
-    project = project_at(parse_reference(reference).root)
+    project = project_at(find(reference).root)
+    counts, taken = _TAKEN.get(project.root, ((), None))
+    if taken is not None and taken is earlier and counts == project.counts():
+        return taken
+    counts = project.counts()
     files = {*map(str, project.modules()), *project.opened.files()}
     paths = {Path(os.path.relpath(file, project.root)).as_posix() for file in files}
     held = (earlier or {}).get("files", [])
     folder = Path(os.path.relpath(project.opened.base, project.root)).as_posix()
-    return {"files": sorted({*paths, *held}), "folder": folder}
+    taken = {"files": sorted({*paths, *held}), "folder": folder}
+    _TAKEN[project.root] = counts, taken
+    return taken
 
 
 def _on_stage(function: Callable[..., Any], project: Project, file: Path) -> Callable[..., Any]:

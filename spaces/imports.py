@@ -100,7 +100,10 @@ def _path_of(dotted: Path) -> Path:
 
 
 def imported_files(reference: Reference) -> list[Path]:
-    """The file that is named, and all of its project that it imports, and these in turn."""
+    """The file that is named, and all of its project that it imports, and these in turn.
+
+    What lies above the project's folder is none of it, nor is it found there when the code runs.
+    """
     found: set[Path] = set()
     waiting = [reference.file, *_packages_above(reference.file, reference.root)]
     while waiting:
@@ -112,7 +115,7 @@ def imported_files(reference: Reference) -> list[Path]:
             for place in dict.fromkeys((base, reference.file.parent)):
                 for depth in range(1, len(names) + 1):
                     held = module_file(place.joinpath(*names[:depth]))
-                    if held is not None:
+                    if held is not None and held.is_relative_to(reference.root):
                         waiting += [held, *_packages_above(held, reference.root)]
     return sorted(found)
 
@@ -137,6 +140,8 @@ def _imports(file: Path, reference: Reference) -> Iterator[tuple[Path, list[str]
         if isinstance(node, ast.Import):
             yield from ((reference.root, alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            if node.level > len(file.parents):
+                continue
             base = file.parents[node.level - 1] if node.level else reference.root
             module = node.module.split(".") if node.module else []
             yield from ((base, [*module, alias.name]) for alias in node.names)

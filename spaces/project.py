@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from spaces.imports import Reference, imported_files, module_file
-from spaces.opened import Opened
+from spaces.opened import Opened, pythons_below
 
 PACKAGES = ("spaces", "trainables", "analysis", "search")
 _OURS = Path(__file__).resolve().parents[1]
@@ -57,6 +57,9 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.opened = Opened(root)
+        is_above_ours = root in _OURS.parents
+        ours = (os.path.join(_OURS, ""),) if is_above_ours else ()
+        self._not_own = (*pythons_below(root), *ours)
         self._names: set[str] = set()
         self._own: set[str] = set()  # those that mean the project's modules
         self._shared: set[str] = set()  # those of them that are another's, too
@@ -81,7 +84,7 @@ class Project:
         """See which names are the project's, and which of them are another's, too."""
         importlib.invalidate_caches()
         self._names = {name for name in _names_in(self.root) if not _is_always_pythons(name)}
-        files = [f for f in imported_files(reference) if f.is_relative_to(self.root)]
+        files = imported_files(reference)
         imported = {f.relative_to(self.root).parts[0].removesuffix(".py") for f in files}
         self._own |= self._names & (imported | set(PACKAGES))
         self._shared |= {name for name in self._own if self._is_elsewhere(name)}
@@ -132,6 +135,10 @@ class Project:
             return PathFinder.find_spec(name, [str(self.root)])
         return PathFinder.find_spec(name, self._other_places())
 
+    def counts(self) -> tuple[int, ...]:
+        """By which one tells whether more was imported, read or written."""
+        return len(sys.modules), len(self._aside), self.opened.count()
+
     def modules(self) -> set[Path]:
         """The files of all modules of the project that are imported."""
         loaded = [*sys.modules.values(), *self._aside.values()]
@@ -154,6 +161,8 @@ class Project:
     def _holds(self, module: Any) -> bool:
         file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
         if not isinstance(file, str) or not file.startswith(os.path.join(self.root, "")):
+            return False
+        if file.startswith(self._not_own):  # the root is the home folder, say
             return False
         return "site-packages" not in file[len(str(self.root)) :]
 

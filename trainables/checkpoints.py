@@ -103,7 +103,7 @@ class Checkpoints:
 
         Raises:
             StorageError: when it can't be written, for a full disk or a storage that is gone.
-            ValueError: when the state is too large.
+            ValueError: when the state is too large, or reading would refuse it.
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -112,6 +112,10 @@ class Checkpoints:
             raise ValueError(
                 f"a checkpoint may have {self._most_bytes:,} bytes, this state has {len(payload):,}"
             )
+        try:
+            check_unfolded(state, len(payload))
+        except UnfoldingError as error:
+            raise ValueError(f"this state could not be read back: {error}") from None
         path = f"{self._folder}/epoch-{epoch:06d}.pt"
         self._check_links(path)
         with _told(self._shown, "written"):

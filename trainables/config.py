@@ -97,9 +97,15 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
 
 
 def identity(config: AnyConfig) -> str:
-    """A hash of what a training is; where it runs, and on how many threads, does not count."""
-    data = config.model_dump(mode="json", exclude={"trainable", "threads", "device", "epochs"})
+    """A hash of what a training is; where it runs, and on how many threads, does not count.
+
+    Nor do settings with their defaults, so that a version with more settings has the same.
+    """
+    where = {"trainable", "threads", "device", "epochs"}
+    data = config.model_dump(mode="json", exclude=where, exclude_defaults=True)
     data.get("dataset", {}).pop("root", None)
+    if isinstance(config, TrainConfig):
+        data["model"]["family"] = config.model.family  # each family has its own name as default
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -89,33 +89,54 @@ def _pictures(folder: Path) -> dict[str, list[str]]:
     Raises:
         InputError: when a class has none, or there is no class.
     """
-    found: dict[str, list[str]] = {entry.name: [] for entry in _class_folders(folder)}
+    classes = _class_folders(folder)
+    found: dict[str, list[str]] = {entry.name: [] for entry in classes}
+    whole = folder.resolve()
+    above = {*map(_place_of, (whole, *whole.parents)), *(_place_of(Path(held)) for held in classes)}
+    again: list[str] = []
     loose = sorted(set(os.listdir(folder)) - found.keys())
     hidden = [name for name in loose if _is_hidden(name)]
     others = [name for name in loose if not _is_hidden(name)]
     endings = tuple(picture_endings())
     for name, pictures in found.items():
-        for place, files in sorted(_walk(folder / name, hidden)):
+        for place, files in sorted(_walk(folder / name, {*above}, hidden, again)):
             pictures += [f"{place}/{file}" for file in files if file.lower().endswith(endings)]
             others += [file for file in files if not file.lower().endswith(endings)]
         if not pictures:
             raise InputError(f"dataset.root: there is no picture in {folder / name}")
     if not found:
         raise InputError(f"dataset.root: there is no folder of a class in {folder}")
-    _tell_skipped(folder, hidden, others)
+    _tell_skipped(folder, hidden, others, again)
     return found
 
 
-def _walk(folder: Path, hidden: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each folder with its files in order, without what is hidden, which is noted."""
+def _place_of(folder: Path) -> tuple[int, int]:
+    """What tells a folder from any other, however links lead to it."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _walk(
+    folder: Path, seen: set[tuple[int, int]], hidden: list[str], again: list[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Each folder with its files in order, without what is hidden or seen, which is noted."""
     for place, folders, files in os.walk(folder, followlinks=True):
         hidden += [name for name in (*folders, *files) if _is_hidden(name)]
-        folders[:] = [name for name in folders if not _is_hidden(name)]
+        shown = sorted(name for name in folders if not _is_hidden(name))
+        folders.clear()
+        for name in shown:
+            held = _place_of(Path(place, name))
+            (again if held in seen else folders).append(name)
+            seen.add(held)
         yield place, sorted(name for name in files if not _is_hidden(name))
 
 
-def _tell_skipped(folder: Path, hidden: list[str], others: list[str]) -> None:
-    kinds = (("hidden", hidden), ("no pictures in the folder of a class", others))
+def _tell_skipped(folder: Path, hidden: list[str], others: list[str], again: list[str]) -> None:
+    kinds = (
+        ("hidden", hidden),
+        ("no pictures in the folder of a class", others),
+        ("links to a folder that is read already", again),
+    )
     counts = [f"{len(held)} {kind} (such as {held[0]})" for kind, held in kinds if held]
     if counts:
         message = f"{folder}: files and folders skipped: {', '.join(counts)}"

@@ -9,6 +9,8 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from spaces.links import unlinked
+from spaces.problems import InputError
 from trainables.checkpoints import StorageError
 
 
@@ -19,12 +21,21 @@ class OwnFolder:
         run: the run's folder; None: there is no run, and the folder goes when this object does.
         name: the folder's, below the run's.
         origin: the name of another trial's, whose files it has from the start, if that is there.
+        identity: of the configuration; a folder that another one left under this name, before the
+            journal was cut off, is put aside. None: whichever was there.
     """
 
-    def __init__(self, run: Path | None, name: str = "", origin: str | None = None) -> None:
+    def __init__(
+        self,
+        run: Path | None,
+        name: str = "",
+        origin: str | None = None,
+        identity: str | None = None,
+    ) -> None:
         self._run = run
         self._name = name
         self._origin = origin
+        self._identity = identity
         self._made: Path | None = None
 
     def path(self) -> Path:
@@ -53,11 +64,26 @@ class OwnFolder:
         if not folder.resolve().is_relative_to(run.resolve()):
             raise StorageError(f"context.folder: {folder} leads out of the run's folder")
         try:
+            if self._identity is not None:
+                self._mark(unlinked(folder.with_name(f".{folder.name}.of"), run), folder)
             self._fill(folder, run)
+        except InputError as error:
+            raise StorageError(f"context.folder: {error}") from None
         except OSError as error:
             reason = error.strerror or error
             raise StorageError(f"context.folder: {folder} can't be made: {reason}") from None
         return folder
+
+    def _mark(self, note: Path, folder: Path) -> None:
+        """Note beside the folder whose it is, and put aside one that is another's."""
+        identity = str(self._identity)
+        is_noted = note.is_file()  # earlier versions have none
+        if is_noted and note.read_bytes() != identity.encode() and folder.exists():
+            aside = folder.with_name(f"{folder.name}-earlier")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(folder, aside)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(identity)
 
     def _fill(self, folder: Path, run: Path) -> None:
         origin = None if self._origin is None else run / self._origin

@@ -78,6 +78,8 @@ def _checked(held: Any, path: tuple[Any, ...]) -> Any:
         return _with_items(held, items)
     if kind in (torch.Tensor, torch.nn.Parameter) and not held.is_nested:
         _check_attributes(held, path)
+        if not held.is_leaf:  # PyTorch copies none of these
+            raise _error(path, "a tensor with a graph; save its .detach()")
         return held
     if isinstance(held, np.generic) and held.dtype.kind in "biufcSU":
         return _number(held, path)
@@ -119,7 +121,7 @@ def _with_items(held: Any, items: list[tuple[Any, Any]]) -> Any:
         return held
     changed = copy.copy(held)  # keeps what PyTorch hung on a state_dict
     changed.clear()
-    changed.update(items)
+    changed.update(dict(items))  # a Counter would count the pairs
     return changed
 
 

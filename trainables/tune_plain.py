@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from ray import tune
 
-from spaces.code import files_taken
+from spaces.code import files_taken, find
+from spaces.problems import InputError, RunError
 from spaces.project import restore_path
-from trainables.checkpoints import MOST_BYTES, Checkpoints, StorageError
+from trainables.checkpoints import MOST_BYTES, Checkpoints
 from trainables.config import AnyConfig, CodeConfig, identity, parse_config
 from trainables.data import Data
 from trainables.models import most_state_bytes
@@ -70,8 +71,8 @@ class Outcome:
 
     ``report`` is None when the training had ended before; ``error`` is the traceback of an
     exception in it; ``fault`` is what the whole search can't go on without: a storage, room on a
-    disk. ``printed`` is what the code printed meanwhile, unless it is in the log; ``notes`` are
-    lines for the one who searches.
+    disk, the file of the user's own code. ``printed`` is what the code printed meanwhile, unless it
+    is in the log; ``notes`` are lines for the one who searches.
     """
 
     report: EpochReport | None
@@ -116,7 +117,7 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Close the user's generator, if there is one."""
         if self._training is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), self._watched():  # a ``finally`` may hang, too
                 self._training.close()
         self._training = None
         self._printing.close()
@@ -138,8 +139,8 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         try:
             with self._watched():
                 report, checkpoint = self._next_report()
-        except StorageError as no_storage:
-            fault = str(no_storage)
+        except RunError as no_fault_of_the_trial:
+            fault = str(no_fault_of_the_trial)
         except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
             if is_short_of_room(exception):
                 raise
@@ -191,11 +192,12 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(config, CodeConfig):
             here = code_here(config.trainable, self._assignment.project)
             config = config.model_copy(update={"trainable": here})
+            _check_there(here)
             enter(self._assignment.directory)
         self._identity = identity(config)
         torch.set_num_threads(config.threads)
         run, name, begun = self._assignment.files
-        folder = OwnFolder(Path(run), name, begun)
+        folder = OwnFolder(Path(run), name, begun, self._identity)
         device, gpu_ids = device_of_this_process(config)
         number = self._assignment.trial
         self._training = make_training(config, self._data, device, gpu_ids, number, folder)
@@ -220,6 +222,9 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
         assert self._training is not None
         for state in self._each_state(checkpoints):
             if state.get("of", self._identity) != self._identity:  # earlier versions have none
+                of_another = "checkpoints of another configuration under its number are passed over"
+                if of_another not in self._notes:
+                    self._notes.append(of_another)
                 continue
             reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
             by_epoch = {report.epoch: report for report in reports}
@@ -239,6 +244,18 @@ class PlainWorker(tune.Trainable):  # type: ignore[misc]
             yield from checkpoints.load_all()
         finally:
             self._notes.extend(f"{file}; it is passed over" for file in checkpoints.unreadable)
+
+
+def _check_there(reference: str) -> None:
+    """See that own code is there, without which every other trial would fail, too.
+
+    Raises:
+        RunError: when it is not.
+    """
+    try:
+        find(reference)
+    except InputError as error:
+        raise RunError(f"trainable: {error}") from None
 
 
 def make_training(

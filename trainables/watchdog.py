@@ -58,13 +58,6 @@ class Watchdog:
         """The epoch is over."""
         self._tell([None, ""])
 
-    def close(self) -> None:
-        """Watch no longer."""
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            self._process.stdin.close()
-        self._process.wait()
-
     def _tell(self, message: list[object]) -> None:
         assert self._process.stdin is not None
         with suppress(OSError):  # it was killed: faulthandler still watches

@@ -65,6 +65,16 @@ def test_failures_that_say_the_same_are_noted_once_with_a_count(tmp_path: Path) 
     assert (tmp_path / "logs" / "3.txt").read_text() == "Traceback …\na: \x1b[2J\n"
 
 
+def test_code_that_is_moved_meanwhile_fails_no_trial(tmp_path: Path) -> None:
+    link, notes = linked(tmp_path, 1)
+    trial = link.trainings.trials.by_number[0]
+    (tmp_path / "own.py").unlink()
+    assignment = link.assignment(trial)
+    assert assignment is not None
+    assert assignment.project == str(tmp_path)
+    assert notes == []
+
+
 def test_a_single_report_that_was_returned_completes_its_trial(tmp_path: Path) -> None:
     link, _ = linked(tmp_path, 1)
     assert link.take(0, reported(0.5, is_last=True)) == STOP
@@ -103,3 +113,31 @@ def test_export_says_which_checkpoint_cannot_be_read_and_why(tmp_path: Path) -> 
         export_best(tmp_path, tmp_path / "bundle")
     path.write_bytes(whole)
     export_best(tmp_path, tmp_path / "bundle")
+
+
+def save_tensor(folder: Path, epoch: int, tensor: torch.Tensor, **noted: Any) -> None:
+    """A checkpoint of trial 0, of own code that saved one tensor."""
+    state = {"epoch": epoch, "state": {"w": tensor}, "kept": None}
+    checkpoints = Checkpoints(str(folder / "checkpoints"), 0)
+    checkpoints.save(epoch, {"training": state, "reports": [], **noted})
+
+
+def test_weights_code_and_parts_come_from_one_checkpoint_that_of_the_epoch(tmp_path: Path) -> None:
+    link, _ = linked(tmp_path, 1)
+    link.take(0, reported(1.0))  # the process died before its second report arrived
+    (tmp_path / "later.txt").touch()
+    save_tensor(tmp_path, 1, torch.ones(1), code={"files": ["own.py"], "folder": "."})
+    save_tensor(tmp_path, 2, torch.zeros(1), code={"files": ["own.py", "later.txt"], "folder": "."})
+    bundle = export_best(tmp_path, tmp_path / "bundle")
+    assert bundle.parts == {"": 1}
+    assert bundle.code["files"] == ["own.py"]
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse")
+def test_a_sparse_tensor_is_told_where_a_bundle_would_hold_it(tmp_path: Path) -> None:
+    link, _ = linked(tmp_path, 1)
+    link.take(0, reported(1.0, is_last=True))
+    save_tensor(tmp_path, 1, torch.eye(1000).to_sparse())
+    with pytest.raises(InputError, match=r"a bundle holds no sparse tensors.*; got w"):
+        export_best(tmp_path, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

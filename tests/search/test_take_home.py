@@ -13,7 +13,7 @@ import torch
 import yaml
 
 import analysis.taken
-from analysis.taken import take
+from analysis.taken import Taken, take
 from search.cli import main
 from spaces import InputError
 
@@ -152,6 +152,8 @@ def test_what_is_too_much_is_left_out(
         {"files": ["/etc/hostname", "../../../../../../etc/hostname"], "folder": "../.."},
         {"files": ["mypkg/gone.txt", "mypkg"], "folder": "../elsewhere"},
         {"files": [".env"], "folder": "/"},
+        {"files": ["/etc/hostname"], "folder": "/"},
+        {"files": ["/etc/hostname"], "folder": "../../../../../../.."},
     ],
 )
 def test_a_record_that_somebody_made_takes_nothing_else_along(
@@ -161,6 +163,13 @@ def test_a_record_that_somebody_made_takes_nothing_else_along(
     taken = take(f"{project}/src/mypkg.train:run", record)
     names = {Path(name).name for name in taken.files}
     assert names == {"__init__.py", "nets.py", "train.py"}
+
+
+def test_no_name_leads_out_of_a_bundle(project: Path, tmp_path: Path) -> None:
+    for name in ("../x.py", "../../x.py", str(tmp_path / "x.py")):
+        with pytest.raises(ValueError, match="leads out of the bundle"):
+            Taken(project / "src", "code/x.py:f", (name,), {}).copy(tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_code_that_is_gone_is_told(project: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +18,8 @@ import _shoal
 import spaces.project
 from spaces import InputError, load_experiment
 from spaces.code import code_files, files_taken, load_function
+from spaces.opened import base_of, is_passed_over, pythons_below
+from spaces.project import Project
 
 HERE = Path(__file__).parents[2]
 
@@ -292,6 +297,98 @@ def f():
     taken = files_taken(f"{folder}/mine.py:f", {"files": ["from_before.csv"]})
     files = ["../data/words.txt", "from_before.csv", "mine.py", "plugin.py", "stats.json"]
     assert taken == {"files": files, "folder": ".."}
+
+
+def test_what_was_taken_is_looked_up_again_when_there_is_more_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "def f(name):\n    open(name).read()\n"
+    monkeypatch.chdir(tmp_path)
+    f, reference = called(tmp_path, text), f"{tmp_path}/mine.py:f"
+    first = files_taken(reference)
+    assert files_taken(reference, first) is first
+    (tmp_path / "words.txt").touch()
+    f("words.txt")
+    second = files_taken(reference, first)
+    assert second["files"] == ["mine.py", "words.txt"]
+    assert files_taken(reference, second) is second
+    assert files_taken(reference, {"files": ["x"]})["files"] == ["mine.py", "words.txt", "x"]
+
+
+def test_open_is_what_it_is_outside(tmp_path: Path) -> None:
+    text = """
+import builtins, io, pickle
+KEPT = open
+
+class Reader:
+    opener = open
+
+def f():
+    assert pickle.loads(pickle.dumps(open)) is io.open
+    assert Reader().opener(__file__).read(1) == chr(10)
+    assert open.__name__ == "open"
+    held = open
+    builtins.open = lambda *args: held(*args)
+    yield builtins.open
+    yield builtins.open
+    builtins.open = held
+    yield pickle.loads(pickle.dumps(KEPT))
+"""
+    held = builtins.open
+    try:
+        steps = called(tmp_path, text)()
+        patch = next(steps)
+        assert builtins.open is patch  # which it would find there
+        (tmp_path / "ours.txt").touch()
+        open(tmp_path / "ours.txt").close()
+        assert files_taken(f"{tmp_path}/mine.py:f")["files"] == ["mine.py"]
+        assert callable(next(steps))
+        assert callable(next(steps))
+    finally:
+        builtins.open = held
+    assert io.open is held
+
+
+@pytest.mark.parametrize("above", [".", "home", "home/me"])
+def test_the_home_folder_and_those_above_are_no_part_of_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: str
+) -> None:
+    project = tmp_path / "home" / "me" / "work" / "project"
+    project.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "me"))
+    assert base_of(project, str(tmp_path / above)) == project
+    assert base_of(project, "/") == project
+    assert base_of(project, str(project.parent)) == project.parent
+
+
+def test_python_and_what_is_installed_below_a_project_are_none_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, miniconda3__in__lib__in__standard="X = 1", work="X = 1")
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "miniconda3"))
+    pythons_below.cache_clear()
+    try:
+        project = Project(tmp_path)
+        module = ModuleType("standard")
+        module.__file__ = str(tmp_path / "miniconda3" / "lib" / "standard.py")
+        assert not project._holds(module)
+        module.__file__ = str(tmp_path / "work.py")
+        assert project._holds(module)
+        assert is_passed_over(str(tmp_path / "miniconda3" / "words.txt"), tmp_path)
+        inside = Project(tmp_path / "miniconda3" / "lib")  # as /usr/src/app, with Python in /usr
+        module.__file__ = str(tmp_path / "miniconda3" / "lib" / "mine.py")
+        assert inside._holds(module)
+        assert not is_passed_over(str(inside.root / "words.txt"), inside.root)
+    finally:
+        pythons_below.cache_clear()
+
+
+def test_what_is_imported_from_above_a_project_is_none_of_its_files(tmp_path: Path) -> None:
+    write(tmp_path, utils="X = 1", project__in__helper="")
+    text = f"from ..utils import X\nfrom {'.' * 99}a import b\nimport helper\ndef f(): pass\n"
+    (tmp_path / "project" / "mine.py").write_text(text)
+    names = [file.name for file in code_files(f"{tmp_path}/project/mine.py:f")]
+    assert names == ["helper.py", "mine.py"]
 
 
 def test_ours_are_always_found_where_they_are_installed(

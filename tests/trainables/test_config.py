@@ -8,7 +8,8 @@ import pytest
 
 from spaces import InputError
 from spaces.checks import parse_experiment
-from trainables.config import CodeConfig, TrainConfig, parse_config, resolve
+from spaces.settings import Convnet, Mlp
+from trainables.config import CodeConfig, TrainConfig, identity, parse_config, resolve
 
 CODE = """
 def train(config, context):
@@ -52,3 +53,22 @@ def test_every_mistake_in_a_config_is_told() -> None:
     with pytest.raises(InputError) as caught:
         parse_config(data)
     assert {problem.path for problem in caught.value.problems} == {"epochs", "sede"}
+
+
+def test_settings_with_their_defaults_are_no_part_of_an_identity() -> None:
+    """So a version that has more of them takes up what this one has saved."""
+
+    class Later(TrainConfig):
+        more: int = 1
+
+    config = built_in()
+    later = Later.model_validate(config.model_dump())
+    assert identity(later) == identity(config)
+    assert identity(later.model_copy(update={"more": 2})) != identity(config)
+    assert identity(config.model_copy(update={"threads": 7})) == identity(config)
+
+
+def test_model_families_with_the_same_settings_have_identities_of_their_own() -> None:
+    config = built_in()
+    models = [Mlp(hidden=[4]), Convnet(hidden=[4])]
+    assert len({identity(config.model_copy(update={"model": model})) for model in models}) == 2

@@ -16,6 +16,7 @@ from torchvision.datasets import ImageFolder
 from spaces import InputError
 from spaces.settings import Dataset
 from trainables.data import load_data, load_test, shape_of
+from trainables.image_folder import read_image_folder
 from trainables.pictures import picture_endings, read_picture
 from trainables.sources import read
 
@@ -163,6 +164,20 @@ def test_all_that_pillow_reads_is_read(images: Path, ending: str) -> None:
     write(images / "train" / "red" / f"more{ending}", COLOURS["red"])
     data = load_data(settings(images), split_seed=0)
     assert len(data.train) + len(data.validation) == 31
+
+
+def test_no_folder_is_read_twice_through_links(images: Path, tmp_path: Path) -> None:
+    expected, names = read_image_folder(settings(images), "train")
+    first = images / "train" / names[0]
+    write(tmp_path / "more" / "x.png", (1, 2, 3))
+    (first / "again").symlink_to(first)
+    (first / "up").symlink_to(images)
+    (first / "more").symlink_to(tmp_path / "more")
+    (first / "once_more").symlink_to(tmp_path / "more")
+    told = r"3 links to a folder that is read already \(such as again\)"
+    with pytest.warns(UserWarning, match=told):
+        split, _ = read_image_folder(settings(images), "train")
+    assert len(split.inputs) == len(expected.inputs) + 1
 
 
 def test_what_pillow_needs_other_programs_for_is_no_picture() -> None:

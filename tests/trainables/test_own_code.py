@@ -271,6 +271,19 @@ def test_each_trial_has_a_folder_of_its_own_in_the_run(code: Path, tmp_path: Pat
     assert found(3, origin="files/9") == 0.0
 
 
+def test_a_folder_that_another_configuration_left_is_put_aside(tmp_path: Path) -> None:
+    (OwnFolder(tmp_path, "files/0").path() / "best.pt").write_text("unnoted")
+    assert (OwnFolder(tmp_path, "files/0", None, "a").path() / "best.pt").exists()
+    assert (OwnFolder(tmp_path, "files/0", None, "a").path() / "best.pt").exists()
+    assert not (OwnFolder(tmp_path, "files/0", None, "b").path() / "best.pt").exists()
+    assert (tmp_path / "files" / "0-earlier" / "best.pt").read_text() == "unnoted"
+    (tmp_path / "files" / ".0.of").unlink()
+    (tmp_path / "files" / ".0.of").symlink_to(tmp_path / "outside")
+    with pytest.raises(StorageError, match="link"):
+        OwnFolder(tmp_path, "files/0", None, "b").path()
+    assert not (tmp_path / "outside").exists()
+
+
 def test_no_folder_is_made_that_nobody_asks_for(code: Path, tmp_path: Path) -> None:
     folder = OwnFolder(tmp_path, "files/0")
     config = training(code, "draws").config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +123,11 @@ def test_what_another_configuration_left_under_the_same_number_is_passed_over(
     assert [stepped(first).metrics["score"] for _ in range(3)] == [0.5, 1.0, 1.5]
     same = assignment(tmp_path)
     other = replace(same, config={**same.config, "settings": {"x": 0.25, "every": 1}})
-    assert stepped(worker(other)).metrics["score"] == 0.25
+    begun = worker(other)
+    outcome = begun.step()["outcome"]
+    assert outcome.report.metrics["score"] == 0.25
+    told = "checkpoints of another configuration under its number are passed over"
+    assert outcome.notes == (told,)
     elsewhere = replace(same, config={**same.config, "threads": 2}, reported=3)
     assert stepped(worker(elsewhere)).epoch == 1  # for the other one's took the place of its own
 
@@ -164,6 +170,46 @@ def test_a_checkpoint_with_all_reports_of_an_earlier_version_is_read(tmp_path: P
     second = worker(assignment(tmp_path, reported=2))
     assert [stepped(second) for _ in range(3)] == reports[2:]
     assert stepped(second).epoch == 6
+
+
+def test_a_file_of_own_code_that_is_gone_for_a_while_fails_no_trial(tmp_path: Path) -> None:
+    first = worker(assignment(tmp_path))
+    assert stepped(first).epoch == 1
+    given = replace(assignment(tmp_path), trial=1)
+    (tmp_path / "own.py").unlink()
+    assert stepped(first).epoch == 2
+    assert stepped(worker(given)).epoch == 1  # this process has imported it
+    gone = {**given.config, "trainable": f"{tmp_path}/never_seen.py:train"}
+    outcome = worker(replace(given, config=gone)).step()["outcome"]
+    assert outcome.error is None
+    assert outcome.fault == f"trainable: there is no file {tmp_path}/never_seen.py"
+
+
+def test_own_code_is_watched_while_it_cleans_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = assignment(tmp_path, epoch_timeout_seconds=60.0)
+    ending = (
+        "        yield {'score': 1.0}\n    finally:\n        open(config['file'], 'w').close()\n"
+    )
+    (tmp_path / "ends.py").write_text(f"def train(config, context):\n    try:\n{ending}")
+    settings = {"file": str(tmp_path / "closed")}
+    changes = {"settings": settings, "trainable": f"{tmp_path}/ends.py:train"}
+    running = worker(replace(given, config={**given.config, **changes}))
+    assert stepped(running).epoch == 1
+    watched = []
+
+    @contextlib.contextmanager
+    def noted() -> Iterator[None]:
+        watched.append((tmp_path / "closed").exists())
+        yield
+        watched.append((tmp_path / "closed").exists())
+
+    monkeypatch.setattr(running, "_watched", noted)
+    running.cleanup()
+    assert watched == [False, True]
+    assert running._watchdog is not None
+    running._watchdog._process.kill()
 
 
 @pytest.mark.parametrize("is_gone", [False, True])

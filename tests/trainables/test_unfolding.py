@@ -16,7 +16,7 @@ from spaces.settings import Mlp
 from tests import damaged
 from trainables.checkpoints import Checkpoints
 from trainables.models import empty_model, most_state_bytes
-from trainables.unfolding import UnfoldingError, check_unfolded
+from trainables.unfolding import UnfoldingError, check_copied, check_unfolded
 
 
 def written(folder: Path, payload: bytes, epoch: int = 1) -> None:
@@ -76,8 +76,8 @@ def circle() -> Any:
 MANY = {
     "compressed": (compressed(saved({"a": torch.zeros(1_000_000)})), "entries are compressed"),
     "overlapping": (overlapping(saved({"a": torch.zeros(10)})), "entries claim"),
-    "one number repeated": (saved({"a": torch.zeros(1).expand(10**9)}), "unfolds to more"),
-    "a tensor many times": (saved({"a": [torch.zeros(10**4)] * 999}), "unfolds to more"),
+    "one number repeated": (saved({"a": torch.zeros(1).expand(10**9)}), "repeat their numbers"),
+    "many numbers on no device": (saved({"a": torch.zeros(10**9, device="meta")}), "unfolds to"),
     "lists within lists": (saved({"a": laughs(40)}), "unfolds to more"),
     "a list in itself": (saved({"a": circle()}), "nested in more than 100 levels"),
 }
@@ -119,7 +119,42 @@ def test_usual_states_are_within_the_bounds() -> None:
     for state in (tied, {"deep": [[[[{"a": (1, 2)}]]]]}, {}, {"a": [0.5] * 50_000}):
         check_unfolded(state, len(saved(state)))
     with pytest.raises(UnfoldingError):
-        check_unfolded({"a": weight.expand(2000, 100, 100)}, len(saved(tied)))
+        check_unfolded({"a": weight.expand(60_000, 100, 100)}, len(saved(tied)))
+
+
+shared = torch.nn.Linear(100, 100)
+MANY_NAMES: dict[str, dict[str, Any]] = {
+    "a layer shared": torch.nn.Sequential(*[shared] * 24).state_dict(),
+    "a tensor many times": {"a": [torch.zeros(10_000)] * 999},
+    "one number repeated": {"a": torch.zeros(1).expand(1_000_000)},
+    "coordinates": {"a": torch.eye(1000).to_sparse()},
+    "no numbers": {"a": torch.zeros(0, 5), "b": torch.zeros(1000)[:1]},
+}
+
+
+@pytest.mark.parametrize("name", MANY_NAMES)
+@pytest.mark.filterwarnings("ignore:Validating sparse")
+def test_what_is_saved_is_read_back_though_it_unfolds(tmp_path: Path, name: str) -> None:
+    checkpoints = Checkpoints(str(tmp_path), 0)
+    checkpoints.save(1, MANY_NAMES[name])
+    read = checkpoints.load()
+    assert read is not None, checkpoints.unreadable
+    assert read.keys() == MANY_NAMES[name].keys()
+
+
+@pytest.mark.parametrize("name", ["one number repeated", "lists within lists"])
+def test_what_reading_would_refuse_is_refused_as_it_is_saved(tmp_path: Path, name: str) -> None:
+    state = {"one number repeated": torch.zeros(1).expand(10**9), "lists within lists": laughs(40)}
+    with pytest.raises(ValueError, match="could not be read back: it unfolds to"):
+        Checkpoints(str(tmp_path), 0).save(1, {"a": state[name]})
+    assert not (tmp_path / "0").exists()
+
+
+def test_tensors_that_share_their_memory_are_copied_within_bounds() -> None:
+    weight = torch.zeros(100, 100)
+    check_copied([weight] * 24)
+    with pytest.raises(UnfoldingError, match=r"take 2,400,000,000 bytes as copies"):
+        check_copied([weight] * 60_000)
 
 
 @pytest.mark.filterwarnings("default")

@@ -70,7 +70,6 @@ def test_a_watcher_that_was_killed_harms_nobody(tmp_path: Path) -> None:
     dog._process.wait()
     dog.begin(0.1, str(tmp_path / "log"))
     dog.end()
-    dog.close()
 
 
 @pytest.mark.parametrize("name", ["a b.txt", "ä\n数.txt", "\udcff"])
