@@ -220,15 +220,6 @@ class Link:
         self._log(number, f"{reason.rstrip()}\n")
         self._tell_failures(self.trainings.fail(number, reason))
 
-    def settle(self) -> bool:
-        """Record failures that are held back, where nothing else is left; whether there were any.
-
-        What is trained next may depend on them.
-        """
-        settled = self.trainings.settle()
-        self._tell_failures(settled)
-        return bool(settled)
-
     def _tell_failures(self, failed: dict[int, str]) -> None:
         """Say which trials are recorded as failed now, but the same thing once only."""
         for number, reason in failed.items():

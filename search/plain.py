@@ -41,12 +41,8 @@ class _Searcher(Searcher):  # type: ignore[misc]
         link = self._link
         if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
-        while not link.is_stopping:
-            trial = link.trainings.next_trial()
-            if trial is None:
-                if link.placed or not link.settle():
-                    break
-            elif (assignment := link.assignment(trial)) is not None:
+        while not link.is_stopping and (trial := link.trainings.next_trial()) is not None:
+            if (assignment := link.assignment(trial)) is not None:
                 link.placed[trial_id] = trial.number
                 return {"assignment": assignment}
         return None if link.placed else _FINISHED  # one that is placed may be handed back
@@ -190,8 +186,6 @@ def run_plain(
                 verbose=0,
             ),
         ).fit()
-    if link.fault is None and not trainings.is_interrupted:
-        link.settle()
     link.conclude()
     if link.fault is not None:
         raise link.fault

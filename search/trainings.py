@@ -188,21 +188,6 @@ class Trainings(ABC):
             return {}
         return self._fail_all({**self.first_failures.release(), number: reason})
 
-    def settle(self) -> dict[int, str]:
-        """Record what is held back, once nothing else is left to train; a few, not the first ever.
-
-        Where others have succeeded before, a few that fail may well be the fault of what they are;
-        held back for ever, they would keep the run from ending.
-
-        Returns:
-            The trainings that are recorded as failed now, by number, with their reasons.
-        """
-        held = self.first_failures.held
-        others = (t for number, t in self.trials.by_number.items() if number not in held)
-        if self.first_failures.are_enough or not any(trial.reports for trial in others):
-            return {}
-        return self._fail_all(self.first_failures.release())
-
     def _fail_all(self, failed: dict[int, str]) -> dict[int, str]:
         for number, reason in failed.items():
             self.end(number, "failed", reason)

@@ -9,14 +9,9 @@ import pytest
 
 from analysis.events import Finished
 from analysis.journal import Journal, read_journal
-from analysis.run import RunFolder
 from search.candidates import race_of, verdict
-from search.cluster import Slots
 from search.coordinator import Coordinator
 from search.first_failures import FirstFailures
-from search.link import Link
-from search.plain import _Searcher
-from search.progress import Progress
 from search.rerunning import Rerunner
 from spaces.experiment import Confirm
 from spaces.problems import RunError
@@ -143,43 +138,6 @@ def test_a_rerun_that_had_failed_before_is_recorded_at_once(tmp_path: Path) -> N
         assert rerun is not None
         assert list(again.fail(rerun.number, gone(rerun.number))) == [rerun.number]
         again.first_failures.check("rerun")
-
-
-@pytest.mark.parametrize("reports", [1, 10], ids=["nothing has succeeded", "trial 0 has"])
-def test_the_only_one_that_is_left_fails_for_good_where_others_have_succeeded(
-    tmp_path: Path, reports: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Slots, "count", lambda _: 1)
-    budget = {"trials": 1 if reports == 1 else 2}
-    before = made.coordinator(tmp_path, budget=budget)
-    made.run_all(before, workers=1, reports=reports)
-    before.close("interrupted")
-    coordinator = made.resumed(tmp_path, budget=budget)
-    coordinator.first_failures = FirstFailures(keep_going=False)
-    link = Link(
-        coordinator,
-        RunFolder(tmp_path),
-        Slots(1.0, 0.0),
-        Progress(coordinator, RunFolder(tmp_path)),
-    )
-    searcher = _Searcher(link)
-    assert isinstance(searcher.suggest("a"), dict)
-    last = budget["trials"] - 1
-    link.fail(last, gone(last))
-    assert searcher.suggest("b") is None  # as long as one is placed
-    searcher.on_trial_complete("a")
-    assert failed_in(tmp_path) == []
-    assert searcher.suggest("b") == _Searcher.FINISHED
-    if reports == 1:
-        assert failed_in(tmp_path) == []
-        with pytest.raises(RunError, match="the first trial of this session failed"):
-            coordinator.first_failures.check("trial")
-    else:
-        assert failed_in(tmp_path) == [1]
-        coordinator.first_failures.check("trial")
-        coordinator.close()
-        assert coordinator.trials.ended is not None
-        assert coordinator.trials.ended.reason == "trials"
 
 
 BASELINE = {"lr": 0.01, "activation": "relu"}
