@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import ray
 
 from search.cli import main
 from search.ray_faults import keep_token_in_memory, start_faults, told
@@ -124,6 +125,7 @@ def test_a_search_tells_them_in_a_line_each_and_makes_no_folder(
 ) -> None:
     monkeypatch.setenv("RAY_TMPDIR", LONG)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "a b")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # by the tests before this one
     assert main(["search", "quickstart", "--run", str(home / "run")]) == 2
     _, first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("error: RAY_TMPDIR: ")
