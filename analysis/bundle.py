@@ -143,6 +143,21 @@ def read_split(folder: Path) -> Any:
     return _read_json(folder / "split.json") if os.path.isfile(folder / "split.json") else None
 
 
+def code_changes(folder: Path) -> list[str]:
+    """How a bundle's code differs from that with which its weights were trained, in words.
+
+    Raises:
+        InputError: when the file is damaged.
+    """
+    file = folder / "changes.json"
+    held = _read_json(file) if os.path.isfile(file) else {"since_it_was_trained": []}
+    try:
+        since = [(str(d["what"]), d["was"], d["now"]) for d in held["since_it_was_trained"]]
+    except (TypeError, KeyError):
+        raise InputError("must hold what has changed", source=str(file)) from None
+    return [f"{what} was {was}, now {now}" for what, was, now in since if what.startswith("code ")]
+
+
 def folder_of_code(folder: Path) -> Path | None:
     """Where the code of a bundle finds the files that it opens; None: in the current folder.
 

@@ -39,6 +39,12 @@ def split(line: bytes) -> tuple[bytes, str | None]:
     return line[: found.start()] + b"}", found[1].decode()
 
 
+def told(line: int) -> str:
+    """What a link that is broken at this line means."""
+    change = "a line was changed, added, moved or removed here after it was written"
+    return f"line {line} does not fit the lines before it: {change}"
+
+
 def broken_link(file: Path) -> int | None:
     """The number of the first line that does not fit those before it; None where all do.
 

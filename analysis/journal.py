@@ -18,7 +18,7 @@ from typing import IO, TypeVar, cast
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from analysis.chain import Chain, split
+from analysis.chain import Chain, split, told
 from analysis.events import EVENT, BaseEvent, Event, Rerun
 from spaces.links import unlinked
 from spaces.problems import InputError, RunError
@@ -128,11 +128,17 @@ class Journal:
             raise RunError(f"{self.path} was {change} during the search, which ends here")
 
     def _kept(self) -> str:
-        """Save the events of a file that has lost its name; says where they are."""
-        with suppress(OSError):
-            self._file.seek(0)
-            kept = save_copy(self._file, self.path, "kept")
-            return f"; its events were saved as {kept}: rename that to {self.path.name}"
+        """Save the events of a file that has lost its name; says where they are.
+
+        Where the whole folder is gone they are saved beside it.
+        """
+        folder = self.path.parent
+        beside = folder.with_name(f"{folder.name}-{self.path.name}")
+        for place in (self.path, beside):
+            with suppress(OSError):
+                self._file.seek(0)
+                kept = save_copy(self._file, place, "kept")
+                return f"; its events were saved as {kept}: move that to {self.path}"
         return ", which ends here"
 
     def _write_whole(self, line: bytes) -> None:
@@ -166,15 +172,15 @@ class Journal:
 
 
 def save_copy(journal: IO[bytes], path: Path, word: str) -> Path:
-    """Copy a journal to a name beside it that is free, ``journal-<word>-<n>.jsonl``, and sync it.
+    """Copy a journal to a name beside ``path`` that is free, such as ``journal-kept-1.jsonl``.
 
     Args:
         journal: the open file, which may have lost its name.
-        path: where it stands, or stood.
+        path: where it stands, or stood; the copy is on the disk when this returns.
         word: why it is copied.
     """
     for number in itertools.count(1):
-        place = path.with_name(f"journal-{word}-{number}.jsonl")
+        place = path.with_name(f"{path.stem}-{word}-{number}{path.suffix}")
         with suppress(FileExistsError), place.open("xb") as copy:
             shutil.copyfileobj(journal, copy)
             os.fsync(copy.fileno())
@@ -191,16 +197,19 @@ def _stamped(event: BaseEvent, now: float) -> BaseEvent:
 
 def _chain_of(path: Path) -> Chain:
     """The chain up to the end of a journal, whose torn last line is cut off."""
-    chain, whole = Chain(), 0
+    chain, whole, broken = Chain(), 0, 0
     if not path.exists():
         return chain
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if line.endswith(b"\n"):
                 whole += len(line)
                 body, link = split(line)
                 chain.extend(body)
+                broken = broken or (number if link not in (None, chain.link) else 0)
                 chain.link = link or chain.link  # a broken chain is not mended by going on
+    if broken:
+        warnings.warn(f"{path}: {told(broken)}", stacklevel=3)
     if whole < path.stat().st_size:
         warnings.warn(f"{path}: the last line is torn and cut off", stacklevel=3)
         os.truncate(path, whole)

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.chain import broken_link
 from analysis.journal import DamagedError, replay, save_copy
 from analysis.lock import locked
 from analysis.reruns import Reruns
@@ -18,11 +19,13 @@ from spaces.experiment import Experiment
 @dataclass(frozen=True)
 class Repaired:
     """``kept``: so many lines; ``problem``: what was wrong with the next one, None where nothing
-    was; ``original``: where the whole journal was saved."""
+    was; ``original``: where the whole journal was saved. ``changed``: the first line that can be
+    read, but does not fit those before it; nothing is cut off for that."""
 
     kept: int
-    problem: str | None
-    original: Path | None
+    problem: str | None = None
+    original: Path | None = None
+    changed: int | None = None
 
 
 def repair_run(folder: RunFolder) -> Repaired:
@@ -37,7 +40,7 @@ def repair_run(folder: RunFolder) -> Repaired:
         experiment = experiment_of(folder)  # without its first line there is nothing to keep
         kept, problem = _readable(folder, experiment)
         if problem is None:
-            return Repaired(kept, None, None)
+            return Repaired(kept, changed=broken_link(folder.journal_file))
         with folder.journal_file.open("rb") as file:
             original = save_copy(file, folder.journal_file, "damaged")
             file.seek(0)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from analysis.numbers import SHORT, digits_apart, numbers, percent, power, spread
 from analysis.tables import rows_table, show_column, show_params, show_value
 from search.options import Json, Run, Set, Spec, opened_run, print_json
-from search.screen import Screen
+from search.screen import Screen, width_of
 from spaces.experiment import Metric
 from spaces.files import load_experiment
 from spaces.problems import InputError, printable
@@ -98,7 +99,12 @@ def compare(
                 f"\nall trials reach epoch {rows[0]['epoch']}; dashed: only those that got so far"
             )
         _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
-    print_json(rows) if as_json else _print_comparison(rows, experiment.metric, folder.path, _out)
+    if as_json:
+        print_json(rows)
+        return
+    _print_comparison(rows, experiment.metric, folder.path, _out)
+    if output is not None:
+        _out.print(f"{output}: the learning curves", soft_wrap=True)
 
 
 @app.command()
@@ -202,7 +208,7 @@ def _print_comparison(
     names = [*rows[0]["group"], "trials", f"at epoch {epoch}", "train", "gap"]
     names += ["best", "of trial", "to 95 %"]
     out.print(f"{path}: {metric.name}, at epoch {epoch}", soft_wrap=True)
-    _print_columns([*names, *ENDED_EARLY], columns, out)
+    _print_columns([*names, *ENDED_EARLY], columns, len(rows[0]["group"]), out)
     _print_epochs(rows, out)
     out.print(
         f"Means of {metric.name} ± standard deviations (in brackets: of fewer trials), each at "
@@ -230,14 +236,35 @@ def _print_epochs(rows: Sequence[dict[str, Any]], out: Console) -> None:
     columns = [[row["group"][name] for row in rows] for name in rows[0]["group"]]
     columns += [_means(held, "value") for held in by_place]
     names = [f"epoch {held[0]['epoch']}" for held in by_place]
-    _print_columns([*rows[0]["group"], *names], columns, out)
+    _print_columns([*rows[0]["group"], *names], columns, len(rows[0]["group"]), out)
 
 
-def _print_columns(names: Sequence[str], columns: Sequence[Sequence[Any]], out: Console) -> None:
-    """A table of those columns in which anything stands."""
+def _print_columns(
+    names: Sequence[str], columns: Sequence[Sequence[Any]], keys: int, out: Console
+) -> None:
+    """A table of those columns in which anything stands; several, where one is too wide.
+
+    Args:
+        names: of the columns.
+        columns: the first ``keys`` of them stand in each of the tables.
+        keys: how many.
+    """
     used = [place for place, column in enumerate(columns) if any(cell != "" for cell in column)]
-    rows = list(zip(*(columns[place] for place in used), strict=True))
-    out.print(rows_table([names[place] for place in used], rows))
+    first = [place for place in used if place < keys]
+    shown = list(first)
+    for place in (place for place in used if place >= keys):
+        if len(shown) > len(first) and width_of(_table(names, columns, [*shown, place]), out) > (
+            out.width
+        ):
+            out.print(_table(names, columns, shown))
+            shown = list(first)
+        shown.append(place)
+    out.print(_table(names, columns, shown))
+
+
+def _table(names: Sequence[str], columns: Sequence[Sequence[Any]], places: Sequence[int]) -> Table:
+    rows = list(zip(*(columns[place] for place in places), strict=True))
+    return rows_table([names[place] for place in places], rows)
 
 
 def _plain_means(rows: Sequence[dict[str, Any]], name: str) -> list[float | None]:

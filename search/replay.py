@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
-from analysis.chain import broken_link
+from analysis.chain import broken_link, told
 from analysis.events import (
     Confirmed,
     Created,
@@ -61,8 +61,7 @@ def replay_run(folder: RunFolder, experiment: Experiment, proposals: bool = Fals
     """
     broken = broken_link(folder.journal_file)
     if broken is not None:
-        change = "a line was changed, added, moved or removed here after it was written"
-        return Replayed(0, f"line {broken} does not fit the lines before it: {change}")
+        return Replayed(0, told(broken))
     again = _Replay(experiment, proposals)
     try:
         replay(folder.journal_file, again.take)

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from spaces.problems import printable
@@ -44,6 +46,11 @@ class Screen(Console):
         for piece in super().render(renderable, options):
             plain = piece.control or piece.text.isprintable()
             yield piece if plain else piece._replace(text=printable(piece.text))
+
+
+def width_of(table: Table, out: Console) -> int:
+    """How wide a table is where nothing bounds it."""
+    return Measurement.get(out, out.options.update(max_width=1000), table).maximum
 
 
 ERR = Screen(stderr=True, soft_wrap=True)  # for errors, and what is being done

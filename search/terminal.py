@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from analysis.bundle import check_target
+from analysis.bundle import check_target, code_changes
 from analysis.numbers import number, numbers
 from analysis.reasons import lost_by_reason
 from analysis.run import best_of
@@ -102,14 +102,16 @@ def _why_no_value(trials: Trials, metric: Metric) -> str:
 def print_next_steps(path: Path, experiment: Experiment, out: Console, report: Path | None) -> None:
     """After a search that found something: its report, and the commands that go on from it."""
     page = [] if report is None else [(str(report), "the report; open it in a browser")]
-    for command, purpose in (
+    steps = (
         *page,
         (f"shoal confirm {path}", "train the best again, under fresh seeds"),
         (f"shoal tensorboard {path}", "look at the best and the baseline"),
         (f"shoal export {path} -o bundle", "take the best home, with its weights"),
         *_next_step(experiment, path),
-    ):
-        line = Text.assemble(f"  {printable(command):<58} ", (purpose, "dim"))
+    )
+    width = max(len(printable(command)) for command, _ in steps)
+    for command, purpose in steps:
+        line = Text.assemble(f"  {printable(command):<{width}}   ", (purpose, "dim"))
         out.print(line, soft_wrap=True)
 
 
@@ -214,6 +216,8 @@ def train_and_compare(
     config, record = read_config(spec, changes, final)
     if record is not None and isinstance(config, CodeConfig):
         name_code([str(named_file(config.trainable))])
+        for change in code_changes(spec if spec.is_dir() else spec.parent):
+            ERR.print(f"warning: since the bundle's weights were trained: {change}")
     if target is not None:
         check_target(target)
 

@@ -69,11 +69,16 @@ def replay(
 @app.command()
 def repair(run: Run = None) -> None:
     """Cut a journal off before its first damaged line; the whole one is kept beside it."""
+    from analysis.chain import told
     from analysis.repair import repair_run
     from analysis.run import RunFolder
 
     folder = RunFolder(chosen_run(run))
     repaired = repair_run(folder)
+    if repaired.changed is not None:
+        _out.print(f"{folder.path}: all {repaired.kept} lines of the journal can be read, but")
+        _out.print(f"{told(repaired.changed)}; nothing was cut off")
+        return
     if repaired.problem is None:
         _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are sound")
         return

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 from analysis.confirmation import figure_names, figures_of
@@ -28,7 +27,7 @@ from search.options import (
 )
 from search.own_place import USUAL, Terms
 from search.reporting import report_again
-from search.screen import ERR, Screen
+from search.screen import ERR, Screen, width_of
 from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
@@ -164,7 +163,7 @@ def print_confirmation(found: Confirmation, out: Console) -> None:
     held = [(role, standing) for role, standing in measured if standing is not None]
     raced = [(found.role(standing), standing) for standing in found.candidates]
     tables = (_standings(scale, (raced, held), hidden) for hidden in range(len(_SPARED) + 1))
-    fitting = (t for t in tables if _width(t, out) <= out.width)
+    fitting = (t for t in tables if width_of(t, out) <= out.width)
     out.print(next(fitting, None) or _standings(scale, (raced, held), len(_SPARED)))
     for number, params in {s.trial: s.params for _, s in (*raced, *held)}.items():
         out.print(f"trial {number}: {show_params(params)}", soft_wrap=True)
@@ -177,11 +176,6 @@ def print_confirmation(found: Confirmation, out: Console) -> None:
     if found.note:
         out.print(found.note, soft_wrap=True)
     out.print(found.sentence, style="bold", soft_wrap=True)
-
-
-def _width(table: Table, out: Console) -> int:
-    """How wide a table is where nothing bounds it."""
-    return Measurement.get(out, out.options.update(max_width=1000), table).maximum
 
 
 def _standings(

@@ -203,10 +203,10 @@ def _is_always_pythons(name: str) -> bool:
 
 def _take_out(names: Iterable[str]) -> dict[str, ModuleType]:
     """Take modules out of ``sys.modules``, with all that is in them."""
-    wanted = [name for name in names if name in sys.modules]
-    if not wanted:
-        return {}
-    found = [key for key in sys.modules if key.partition(".")[0] in wanted]
+    found = [name for name in names if name in sys.modules]
+    packages = tuple(f"{name}." for name in found if hasattr(sys.modules[name], "__path__"))
+    if packages:  # all modules are looked through: this is done for every step of own code
+        found += [key for key in sys.modules if key.startswith(packages)]
     return {key: sys.modules.pop(key) for key in found}
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from analysis.chain import broken_link
 from analysis.events import Created, Event, Finished, Report
-from analysis.journal import read_journal
+from analysis.journal import Journal, read_journal
 from analysis.lock import RunLock, is_locked
 from spaces.problems import InputError, RunError
 from tests.made import checked_journal, unchain
@@ -131,6 +132,28 @@ def test_a_journal_that_was_removed_ends_the_writing_and_its_events_are_saved(
     assert not journal.path.exists()
     assert (tmp_path / "journal-kept-2.jsonl").read_bytes() == written
     assert (tmp_path / "journal-kept-1.jsonl").read_bytes() == b"of an earlier time\n"
+
+
+def test_where_the_whole_folder_was_removed_the_events_are_saved_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    journal = checked_journal(tmp_path / "run" / "journal.jsonl")
+    journal.append(CREATED)
+    written = journal.path.read_bytes()
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(RunError, match=r"saved as \S+/run-journal-kept-1\.jsonl: move that to"):
+        journal.append(REPORT)
+    assert (tmp_path / "run-journal-kept-1.jsonl").read_bytes() == written
+
+
+def test_a_journal_that_was_changed_is_gone_on_with_a_warning(tmp_path: Path) -> None:
+    journal = checked_journal(tmp_path / "journal.jsonl")
+    for trial in (0, 1):
+        journal.append(CREATED.model_copy(update={"trial": trial}))
+    journal.close()
+    first, second = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(first.replace(b'"lr":0.1', b'"lr":0.2') + second)
+    with pytest.warns(UserWarning, match="line 1 does not fit the lines before it"):
+        Journal(journal.path).close()
 
 
 def test_a_journal_that_was_replaced_is_left_as_it_is(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -13,9 +14,13 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis.numbers import spread
+from analysis.comparison import compare_groups, group_trials
+from analysis.numbers import number, spread
+from analysis.run import open_run
+from search import insight
 from search.cli import main
 from search.probe import Probed, probe_space, shared_values
+from search.screen import Screen
 from search.trained import load_model, predict
 from spaces.files import load_experiment
 from spaces.problems import InputError
@@ -185,6 +190,7 @@ def test_compare_prints_a_table_a_document_and_a_picture(
     assert main(["compare", run, "--by", "activation", "-o", str(picture)]) == 0
     table = capsys.readouterr().out
     assert all(word in table for word in ("activation", "at epoch 1", "gap", "stopped"))
+    assert table.endswith(f"{picture}: the learning curves\n")
     assert picture.read_bytes().startswith(PNG)
     assert main(["compare", run, "--by", "activation", "--json"]) == 0
     for row in json.loads(capsys.readouterr().out):  # the table and the document say the same
@@ -197,6 +203,23 @@ def test_compare_prints_a_table_a_document_and_a_picture(
     rows = json.loads(capsys.readouterr().out)
     assert sum(row["trials"] for row in rows) == 12
     assert {row["group"]["activation"] for row in rows} == {"tanh", "relu"}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_no_number_or_word_of_a_comparison_is_broken_where_it_is_narrow(
+    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, experiment, trials = open_run(Path(a_run(tmp_path)))
+    groups = group_trials(list(trials), experiment.search_space.distributions, ["activation"])
+    rows = compare_groups(experiment, groups)
+    told = io.StringIO()
+    out = Screen(file=told, width=width)
+    insight._print_comparison(rows, experiment.metric, tmp_path, out)
+    words = set(told.getvalue().split())
+    assert {"activation", "stopped"} <= words
+    for row in rows:
+        assert spread(row["value"]["mean"], row["value"]["sd"], digits=4).split()[0] in words
+        assert number(row["best"]["value"]) in words
 
 
 def test_a_comparison_that_makes_no_sense_is_one_clear_message(

@@ -111,6 +111,26 @@ def test_a_bundle_is_whole_and_says_how_to_use_its_weights(
     assert names["model"].weight.sum().item() == value
 
 
+@pytest.mark.usefixtures("project")
+def test_a_bundle_whose_code_has_changed_since_says_so_when_it_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    trained(capsys, "own.yaml", "-o", str(bundle))
+    since = [
+        {"what": "host", "was": "here", "now": "there"},
+        {"what": "code train.py", "was": "SHA-256 ab…", "now": "SHA-256 cd…"},
+    ]
+    (bundle / "changes.json").write_text(json.dumps({"since_it_was_trained": since}))
+    assert main(["train", str(bundle)]) == 0
+    lines = [held for held in capsys.readouterr().err.splitlines() if held.startswith("warning")]
+    since_then = "warning: since the bundle's weights were trained: "
+    assert lines == [f"{since_then}code train.py was SHA-256 ab…, now SHA-256 cd…"]
+    (bundle / "changes.json").write_text("[]")
+    assert main(["train", str(bundle)]) == 2
+    assert "changes.json: must hold what has changed" in capsys.readouterr().err
+
+
 def test_what_is_too_large_is_left_out_and_told(
     project: Path,
     tmp_path: Path,

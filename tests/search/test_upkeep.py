@@ -159,6 +159,20 @@ def test_replay_finds_any_changed_line(
 
 
 @pytest.mark.edits_journals
+def test_repair_tells_a_change_that_replay_finds_and_cuts_nothing_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = searched(tmp_path / "run")
+    text = (run / "journal.jsonl").read_text().replace('"train_loss":1.0', '"train_loss":2.0', 1)
+    (run / "journal.jsonl").write_text(text)
+    assert main(["repair", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "lines of the journal can be read, but\nline " in out
+    assert "nothing was cut off" in out
+    assert (run / "journal.jsonl").read_text() == text
+
+
+@pytest.mark.edits_journals
 def test_replay_finds_that_all_hashes_were_taken_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
