@@ -43,7 +43,7 @@ from tests import damaged
 from trainables.config import resolve
 
 CASES = {"experiments": 4500, "changes": 500, "journals": 4000, "bundles": 1500, "checkpoints": 500}
-QUICK = 5  # the default run takes one case in so many
+QUICK = 20  # the default run takes one case in so many
 SECONDS = 30.0  # a case that takes longer hangs (the slowest needs one, on a machine that is free)
 MEGABYTES = 1500  # a case that asks for more explodes
 LONGEST_MESSAGE = 4000
