@@ -186,6 +186,7 @@ def test_a_retraining_elsewhere_is_judged_by_the_interval_of_single_trainings() 
     assert "verdict" not in Record(0.97, None, None).judge("val_accuracy", 0.93)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_an_extended_run_with_a_new_winner_adds_a_second_reading(
     digits: Path, tmp_path: Path
@@ -303,6 +304,7 @@ def test_a_rerun_that_failed_is_tried_again_by_the_next_confirmation(
     assert (run / "journal.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_images_without_a_test_split_are_confirmed_without_a_reading(
     tmp_path: Path, real_data: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -234,7 +234,13 @@ def train(config, context):
 """
 
 
-@pytest.mark.parametrize(("gpus", "used"), [(1, {0, 1, 2, 3}), (0.5, {0, 1})])
+@pytest.mark.parametrize(
+    ("gpus", "used"),
+    [
+        pytest.param(1, {0, 1, 2, 3}, marks=pytest.mark.slow),
+        (0.5, {0, 1}),
+    ],
+)
 def test_four_trials_at_a_time_get_the_gpus_that_they_ask_for(
     gpus: float, used: set[int], tmp_path: Path
 ) -> None:
@@ -254,6 +260,7 @@ def test_four_trials_at_a_time_get_the_gpus_that_they_ask_for(
     assert {metrics["gpu"] for metrics in first} == used
 
 
+@pytest.mark.slow
 def test_isolated_trials_have_processes_of_their_own(tmp_path: Path) -> None:
     code = (
         "import os\ncalls = []\n"
@@ -329,7 +336,11 @@ def test_an_epoch_that_hangs_is_ended_and_its_traceback_is_in_the_log(
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("def train(config, context):\n    return\n    yield\n", "ended before it reported"),
+        pytest.param(
+            "def train(config, context):\n    return\n    yield\n",
+            "ended before it reported",
+            marks=pytest.mark.slow,
+        ),
         ("def train(config, context):\n    raise SystemExit(3)\n    yield\n", "SystemExit: 3"),
     ],
 )

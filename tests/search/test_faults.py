@@ -156,6 +156,7 @@ def test_a_trial_whose_process_dies_each_time_fails_and_the_others_complete(
     assert {trial.state for trial in others} == {"completed"}
 
 
+@pytest.mark.slow
 def test_the_count_of_deaths_goes_on_when_the_search_is_resumed(tmp_path: Path) -> None:
     changes = {"max_failures": 3, "scheduler": {"name": "none", "max_epochs": 400}}
     faulty = Faulty(tmp_path, "kill", 1, 2, 4, 5, budget={"trials": 1}, **changes)
@@ -204,7 +205,14 @@ def damage(file: Path) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize(("harm", "harmed"), [(damage, 1), (damage, 2), (Path.unlink, 2)])
+@pytest.mark.parametrize(
+    ("harm", "harmed"),
+    [
+        pytest.param(damage, 1, marks=pytest.mark.slow),
+        (damage, 2),
+        pytest.param(Path.unlink, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_a_trial_goes_on_from_its_newest_whole_checkpoint_or_from_the_start(
     harm: Callable[[Path], None], harmed: int, tmp_path: Path
 ) -> None:

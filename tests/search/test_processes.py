@@ -44,7 +44,14 @@ def killed(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-@pytest.mark.parametrize("end", [interrupted, terminated, killed])
+@pytest.mark.parametrize(
+    "end",
+    [
+        interrupted,
+        pytest.param(terminated, marks=pytest.mark.slow),
+        pytest.param(killed, marks=pytest.mark.slow),
+    ],
+)
 def test_a_search_that_was_ended_goes_on_where_it_was(
     end: Callable[[subprocess.Popen[str]], None], tmp_path: Path
 ) -> None:
