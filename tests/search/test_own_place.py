@@ -101,6 +101,7 @@ def test_a_folder_that_is_gone_is_told(
     text = (project / "run" / "journal.jsonl").read_text()
     gone = text.replace(f'"directory":"{project}"', f'"directory":"{project}/gone"')
     (project / "run" / "journal.jsonl").write_text(gone)
+    made.unchain(project / "run" / "journal.jsonl")
     assert go_on(project / "run") == str(tmp_path / "b")
     told = capsys.readouterr().err
     assert f"{project}/gone, where the search began, is gone; your code runs in" in told
@@ -183,6 +184,7 @@ def test_a_run_from_elsewhere_is_called_that(
     host = experiment_host(project / "run")
     other = text.replace(f'"host":"{host}"', '"host":"\\u001b[2Jother"')
     (project / "run" / "journal.jsonl").write_text(other)
+    made.unchain(project / "run" / "journal.jsonl")
     go_on(project / "run")
     assert "(the run was begun on host \\x1b[2Jother)" in capsys.readouterr().err
     (project / "run" / "journal.jsonl").write_text(text)
