@@ -252,10 +252,9 @@ def _print_columns(
     used = [place for place, column in enumerate(columns) if any(cell != "" for cell in column)]
     first = [place for place in used if place < keys]
     shown = list(first)
-    for place in (place for place in used if place >= keys):
-        if len(shown) > len(first) and width_of(_table(names, columns, [*shown, place]), out) > (
-            out.width
-        ):
+    for place in used[len(first) :]:
+        wider = _table(names, columns, [*shown, place])
+        if len(shown) > len(first) and width_of(wider, out) > out.width:
             out.print(_table(names, columns, shown))
             shown = list(first)
         shown.append(place)

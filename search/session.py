@@ -47,11 +47,10 @@ def _is_free(path: Path) -> bool:
     if not path.is_dir():
         return False
     run = RunFolder(path)
-    left = {"lock", run.journal_file.name, run.experiment_file.name}
-    if not run.journal_file.exists():
-        left = set()
-    held = (place for place in path.iterdir() if place.name not in left)
-    return not any(not place.is_dir() or any(place.iterdir()) for place in held)
+    has_failed = run.journal_file.exists()  # and is empty, or this would be a run
+    left = {"lock", run.journal_file.name, run.experiment_file.name} if has_failed else set()
+    others = [place for place in path.iterdir() if place.name not in left]
+    return all(place.is_dir() and not any(place.iterdir()) for place in others)
 
 
 def start_search(
