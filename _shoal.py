@@ -31,7 +31,7 @@ class _Finder:
 def main() -> int:
     """The command ``shoal``; returns its exit code."""
     _find_ours_first()
-    from search.cli import main
+    from search.cli.main import main
 
     return main()
 
@@ -47,7 +47,7 @@ def start_worker() -> None:
     if project := os.environ.get("SHOAL_PROJECT"):  # which Ray brought to this node of a cluster
         os.chdir(project)
     _find_ours_first()
-    import trainables.tune_plain  # noqa: F401
+    import trainables.worker.tune_worker  # noqa: F401
     from spaces.project import remember_path
 
     remember_path()

@@ -21,8 +21,8 @@ from statistics import fmean, variance
 
 import numpy as np
 
-from analysis.bounds import Bounds, bounds_of, collapsed, sound
-from analysis.estimates import difference, estimate, student
+from analysis.stats.intervals import difference, estimate, student
+from analysis.stats.score_range import Bounds, bounds_of, collapsed, sound
 from spaces.experiment import Metric
 
 DEVIATIONS = (0.002, 0.006, 0.01)

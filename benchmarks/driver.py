@@ -27,12 +27,12 @@ from typing import TypeVar
 import optuna
 from hardware import describe_machine, summarize
 
-from analysis.events import Started
-from analysis.journal import Journal
-from analysis.projection import open_projections
-from analysis.run import RunFolder
-from analysis.trials import Trial
-from search.coordinator import Coordinator
+from analysis.record.events import Started
+from analysis.record.folder import RunFolder
+from analysis.record.journal import Journal
+from analysis.record.trials import Trial
+from analysis.views.projection import open_projections
+from search.control.coordinator import Coordinator
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 

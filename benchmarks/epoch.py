@@ -22,8 +22,8 @@ from torch import nn
 
 from spaces.experiment import Experiment, Scheduler
 from spaces.settings import Dataset, Mlp, Train
-from trainables.config import TrainConfig, resolve
-from trainables.data import Data, load_data
+from spaces.training_config import TrainConfig, resolve
+from trainables.data.splits import Data, load_data
 from trainables.training import Training
 
 BATCH_SIZE = 64

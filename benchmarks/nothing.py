@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from trainables.own_code import Context
+from trainables.user_code.training import Context
 
 
 def train(config: dict[str, Any], context: Context) -> Iterator[dict[str, float]]:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from analysis.events import Job
-from search.race import Race
+from analysis.record.events import Job
+from search.rerun.race import Race
 from spaces.experiment import Metric
 
 METRIC = Metric(name="val_accuracy", mode="max")

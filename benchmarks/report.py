@@ -21,8 +21,8 @@ import optuna
 from hardware import describe_machine
 from scale import make
 
+from analysis.record.folder import RunFolder, open_run
 from analysis.report.build import WRITERS, build_report, write_report
-from analysis.run import RunFolder, open_run
 from spaces.files import load_experiment
 
 TARGETS = {"html_mb at 1,000 trials": 8.0, "seconds at 1,000 trials": 20.0}

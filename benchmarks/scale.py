@@ -37,17 +37,17 @@ from driver import Clock, train_all
 from hardware import describe_machine, summarize
 from rich.console import Console
 
-import analysis.journal
-from analysis.events import Event, Started
-from analysis.journal import Journal
-from analysis.optuna_log import OptunaLog
-from analysis.projection import Projection, open_projections
-from analysis.run import RunFolder, open_run
-from analysis.tensorboard import TensorBoardFiles
-from analysis.trials import Trials
-from search.coordinator import Coordinator
-from search.progress import Progress
-from search.replay import replay_run
+import analysis.record.journal
+from analysis.record.events import Event, Started
+from analysis.record.folder import RunFolder, open_run
+from analysis.record.journal import Journal
+from analysis.record.trials import Trials
+from analysis.views.optuna_log import OptunaLog
+from analysis.views.projection import Projection, open_projections
+from analysis.views.tensorboard import TensorBoardFiles
+from search.cli.progress import Progress
+from search.control.coordinator import Coordinator
+from search.rerun.replay import replay_run
 from spaces.experiment import Experiment, Sampler
 from spaces.files import load_experiment
 
@@ -99,7 +99,7 @@ def _project(folder: RunFolder, projection: Projection) -> None:
     def write(event: Event) -> None:
         projection.write(event, trials)
 
-    analysis.journal.replay(folder.journal_file, trials.apply, write)
+    analysis.record.journal.replay(folder.journal_file, trials.apply, write)
     projection.close()
 
 

@@ -141,13 +141,20 @@ def time_stock(folder: Path, trials: int) -> dict[str, Any]:
 
 def time_shoal(folder: Path, trials: int) -> dict[str, Any]:
     """Run ``shoal search digits.yaml`` in a fresh process."""
-    from analysis.journal import read_journal
-    from analysis.run import RunFolder
-    from analysis.trials import Trials
+    from analysis.record.folder import RunFolder
+    from analysis.record.journal import read_journal
+    from analysis.record.trials import Trials
     from spaces.files import load_experiment
 
     run = RunFolder(folder / "run")
-    search = ["-m", "search.cli", "search", str(EXPERIMENT), "--set", f"budget.trials={trials}"]
+    search = [
+        "-m",
+        "search.cli.main",
+        "search",
+        str(EXPERIMENT),
+        "--set",
+        f"budget.trials={trials}",
+    ]
     seconds = _timed([*search, "--run", str(run.path)])
     trials = Trials(read_journal(run.journal_file))
     metric = load_experiment(run.experiment_file).metric

@@ -2,8 +2,9 @@
 
 Each study runs as a user would run it, ``shoal search NAME``, with the epochs, images or trials cut
 as ``CUTS`` says, so that none takes more than 10 minutes on 2 cores. The table is computed from the
-runs' journals by ``analysis.comparison``, as ``shoal compare`` does, and written into README.md
-between its two markers. All scores are on the validation split; the test split is not read.
+runs' journals by ``analysis.insight.comparison``, as ``shoal compare`` does, and written into
+README.md between its two markers. All scores are on the validation split; the test split is not
+read.
 
     python benchmarks/studies.py --folder runs/studies       # make studies; finished runs are kept
 """
@@ -21,9 +22,9 @@ from typing import Any
 
 from hardware import describe_machine
 
-from analysis.comparison import ABSENT, compare_groups, group_trials, training_name
-from analysis.run import open_run
-from analysis.trials import Trial, Trials
+from analysis.insight.comparison import ABSENT, compare_groups, group_trials, training_name
+from analysis.record.folder import open_run
+from analysis.record.trials import Trial, Trials
 from spaces.experiment import Experiment
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -61,7 +62,7 @@ CUTS = {
 
 def run_study(name: str, folder: Path) -> None:
     """Run a study into ``folder``; one that is finished is kept, an interrupted one goes on."""
-    shoal = [sys.executable, "-m", "search.cli"]
+    shoal = [sys.executable, "-m", "search.cli.main"]
     if not (folder / "journal.jsonl").exists():
         command = [*shoal, "search", name, "--run", str(folder), "--set", "resources.gpus=0"]
         for change in (*_images(name), *CUTS[name].changes):

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from search.environment import prepare_environment
+from search.transport.environment import prepare_environment
 
 prepare_environment()
 
@@ -30,9 +30,9 @@ import optuna  # noqa: E402
 from driver import Clock  # noqa: E402
 from hardware import describe_machine, summarize  # noqa: E402
 
-from analysis.run import RunFolder  # noqa: E402
-from analysis.trials import Trial  # noqa: E402
-from search.coordinator import Coordinator  # noqa: E402
+from analysis.record.folder import RunFolder  # noqa: E402
+from analysis.record.trials import Trial  # noqa: E402
+from search.control.coordinator import Coordinator  # noqa: E402
 from search.session import start_search  # noqa: E402
 from spaces.files import load_experiment  # noqa: E402
 

@@ -6,18 +6,18 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.events import Changed, Moved, Started
-from analysis.run import own_code
-from analysis.surroundings import Difference, Surroundings, are_serious, differences
-from analysis.trials import Trial, Trials
-from search.own_place import inside
-from search.screen import ERR
-from search.trainings import Trainings
+from analysis.record.events import Changed, Moved, Started
+from analysis.record.folder import own_code
+from analysis.record.surroundings import Difference, Surroundings, are_serious, differences
+from analysis.record.trials import Trial, Trials
+from search.cli.console import ERR
+from search.control.controller import Trainings
+from search.reopening import inside
 from search.versions import versions
 from spaces.code_files import code_fingerprint
 from spaces.experiment import Experiment
 from spaces.problems import InputError
-from trainables.data import Data, load_data
+from trainables.data.splits import Data, load_data
 
 
 def surroundings_of(experiment: Experiment, data: Data | None) -> Surroundings:

@@ -6,25 +6,25 @@ from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from analysis.events import CheckpointSaved, Started
-from analysis.journal import Journal, each_event
-from analysis.lock import locked
-from analysis.projection import open_projections
-from analysis.run import RunFolder
-from search.cluster import Slots, on_cluster
-from search.coordinator import Coordinator
-from search.first_failures import FirstFailures
-from search.guards import faults_told, has_begun, interruptible, made, taken
-from search.own_place import USUAL, Terms, reentered
-from search.plain import run_plain
-from search.preparing import prepare
-from search.progress import Progress
+from analysis.record.events import CheckpointSaved, Started
+from analysis.record.folder import RunFolder
+from analysis.record.journal import Journal, each_event
+from analysis.record.lock import locked
+from analysis.views.projection import open_projections
+from search.cli.progress import Progress
+from search.control.coordinator import Coordinator
+from search.control.first_failures import FirstFailures
+from search.preparation import prepare
 from search.provenance import compare, note, surroundings_of
+from search.reopening import USUAL, Terms, reentered
+from search.signals import faults_told, has_begun, interruptible, made, taken
+from search.transport.cluster import Slots, on_cluster
+from search.transport.tune import run_plain
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
 from spaces.problems import InputError, Problem, RunError, without_keys
-from trainables.checkpoints import Checkpoints, StorageError
-from trainables.data import Data
+from trainables.checkpoints.checkpoints import Checkpoints, StorageError
+from trainables.data.splits import Data
 
 
 def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:

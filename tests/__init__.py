@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.whole")
+pytest.register_assert_rewrite("tests.support.invariants")

@@ -12,10 +12,10 @@ import optuna
 import pytest
 import ray
 
-from analysis.run import RunFolder, experiment_of
-from search.environment import prepare_environment
-from search.guards import has_begun
-from search.replay import replay_run
+from analysis.record.folder import RunFolder, experiment_of
+from search.rerun.replay import replay_run
+from search.signals import has_begun
+from search.transport.environment import prepare_environment
 
 # CI tries the same examples each time; a developer's run goes on looking for new ones
 hypothesis.settings.register_profile(

@@ -16,7 +16,7 @@ import ray.autoscaler
 import typer
 import yaml
 
-from search.cli import app
+from search.cli.main import app
 from spaces.files import load_experiment
 
 ROOT = Path(__file__).parents[1]

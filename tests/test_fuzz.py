@@ -19,28 +19,28 @@ from types import FrameType
 import pytest
 from rich.console import Console
 
-from analysis.confirmation import confirmation_of
-from analysis.journal import Journal
-from analysis.projection import open_projections
+from analysis.display.tables import best_table
+from analysis.record.folder import RunFolder, best_of, experiment_of, open_run, status_of
+from analysis.record.journal import Journal
+from analysis.record.reruns import Reruns
 from analysis.report.build import WRITERS, build_report
-from analysis.reruns import Reruns
-from analysis.run import RunFolder, best_of, experiment_of, open_run, status_of
-from analysis.tables import best_table
-from search.coordinator import Coordinator
-from search.describe import describe_experiment
-from search.hindsight import hindsight_of
-from search.options import print_json
-from search.replay import replay_run
-from search.retrain import read_config
-from search.sampler import Sampler
-from search.take_home import export_best
-from search.terminal import print_description, print_status
-from search.trained import load_model
+from analysis.verdict.confirmation import confirmation_of
+from analysis.views.projection import open_projections
+from search.cli.options import print_json
+from search.cli.render import print_description, print_status
+from search.control.coordinator import Coordinator
+from search.control.sampler import Sampler
+from search.export.bundle import export_best
+from search.export.inference import load_model
+from search.export.retrain import read_config
+from search.rerun.audit_findings import hindsight_of
+from search.rerun.replay import replay_run
+from search.tools.describe import describe_experiment
 from spaces.checks import parse_experiment
 from spaces.files import load_experiment, read_mapping, save_experiment
 from spaces.problems import InputError
-from tests import damaged
-from trainables.config import resolve
+from spaces.training_config import resolve
+from tests.support import damage
 
 CASES = {"experiments": 4500, "changes": 500, "journals": 4000, "bundles": 1500, "checkpoints": 500}
 QUICK = 20  # the default run takes one case in so many
@@ -226,18 +226,18 @@ def test_there_are_ten_thousand_cases() -> None:
     assert sum(CASES.values()) >= 10_000
 
 
-@pytest.mark.parametrize("data", damaged.EXPERIMENTS, ids=lambda data: str(data["name"]))
-def test_what_is_not_damaged_is_loaded(data: damaged.Data, tmp_path: Path) -> None:
-    damaged.write_whole(data, tmp_path)
+@pytest.mark.parametrize("data", damage.EXPERIMENTS, ids=lambda data: str(data["name"]))
+def test_what_is_not_damaged_is_loaded(data: damage.Data, tmp_path: Path) -> None:
+    damage.write_whole(data, tmp_path)
     assert outcome(show, tmp_path) == "loaded"
 
 
 def test_runs_and_bundles_that_are_not_damaged_are_loaded(tmp_path: Path) -> None:
-    for run in damaged.make_runs(tmp_path):
+    for run in damage.make_runs(tmp_path):
         assert {outcome(load, run) for load in (look, tell, repeat, go_on, rebuild, export)} == {
             "loaded"
         }
-    for bundle in damaged.make_bundles(tmp_path):
+    for bundle in damage.make_bundles(tmp_path):
         experiment = bundle.with_name(bundle.name.replace("bundle", "source")) / "file.yaml"
         own_code = load_experiment(experiment).trainable is not None
         assert outcome(lambda folder: read_config(folder, []), bundle) == "loaded"
@@ -246,22 +246,22 @@ def test_runs_and_bundles_that_are_not_damaged_are_loaded(tmp_path: Path) -> Non
 
 @SHARES
 def test_a_damaged_experiment_is_shown_or_refused(step: int, tmp_path: Path) -> None:
-    counts = fuzz("experiments", tmp_path, damaged.write_experiment, show, step=step)
+    counts = fuzz("experiments", tmp_path, damage.write_experiment, show, step=step)
     check("experiments", step, counts)
 
 
 @SHARES
 def test_a_damaging_change_is_taken_or_refused(step: int, tmp_path: Path) -> None:
-    counts = fuzz("changes", tmp_path, damaged.write_change, show, step=step)
+    counts = fuzz("changes", tmp_path, damage.write_change, show, step=step)
     check("changes", step, counts)
 
 
 @SHARES
 def test_a_damaged_journal_is_opened_or_refused(step: int, tmp_path: Path) -> None:
-    runs = damaged.make_runs(tmp_path)
+    runs = damage.make_runs(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
-        damaged.write_journal(rng, folder, runs)
+        damage.write_journal(rng, folder, runs)
 
     loads = (look, tell, repeat, go_on, rebuild, export)
     check("journals", step, fuzz("journals", tmp_path, write, *loads, step=step))
@@ -269,20 +269,20 @@ def test_a_damaged_journal_is_opened_or_refused(step: int, tmp_path: Path) -> No
 
 @SHARES
 def test_weights_are_taken_from_whole_checkpoints_only(step: int, tmp_path: Path) -> None:
-    runs = damaged.make_runs(tmp_path)
+    runs = damage.make_runs(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
-        damaged.write_checkpoints(rng, folder, runs)
+        damage.write_checkpoints(rng, folder, runs)
 
     check("checkpoints", step, fuzz("checkpoints", tmp_path, write, export, step=step))
 
 
 @SHARES
 def test_a_damaged_bundle_is_opened_or_refused(step: int, tmp_path: Path) -> None:
-    bundles = damaged.make_bundles(tmp_path)
+    bundles = damage.make_bundles(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
-        damaged.write_damaged_bundle(rng, folder, bundles)
+        damage.write_damaged_bundle(rng, folder, bundles)
 
     def read(folder: Path) -> object:
         return read_config(folder, [])

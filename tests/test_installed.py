@@ -13,10 +13,10 @@ import pytest
 import ray
 import yaml
 
-from analysis.journal import read_journal
-from analysis.trials import Trials
-from search.cli import main
-from tests.processes import DEADLINE_SECONDS, RayCluster
+from analysis.record.journal import read_journal
+from analysis.record.trials import Trials
+from search.cli.main import main
+from tests.support.processes import DEADLINE_SECONDS, RayCluster
 
 ROOT = Path(__file__).parents[1]
 CODE = """

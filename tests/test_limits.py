@@ -9,30 +9,30 @@ from typing import Any
 
 import pytest
 
-from search.trained import load_model
+from search.export.inference import load_model
 from spaces.files import load_experiment
 from spaces.problems import InputError, Problem
 from spaces.text import read_mapping
-from tests import damaged
-from tests.mutations import laughs
+from tests.support import damage
+from tests.support.mutations import laughs
 from tests.test_fuzz import outcome, show
-from trainables.layers import make_norm
+from trainables.models.layers import make_norm
 
 GRID = {"sampler": {"name": "grid"}}
 TEN_TO_12 = {"low": 0, "high": 10**12}
 MANY = "at most 10000 values, in 20 levels"
 
 
-def code(**changes: Any) -> damaged.Data:
+def code(**changes: Any) -> damage.Data:
     """An experiment of somebody's own code, which may have any parameters."""
-    return {**damaged.EXPERIMENTS[4], "sampler": {"name": "tpe"}, **changes}
+    return {**damage.EXPERIMENTS[4], "sampler": {"name": "tpe"}, **changes}
 
 
-def built_in(**changes: Any) -> damaged.Data:
-    return {**damaged.EXPERIMENTS[0], **changes}
+def built_in(**changes: Any) -> damage.Data:
+    return {**damage.EXPERIMENTS[0], **changes}
 
 
-def told(data: damaged.Data, folder: Path) -> str:
+def told(data: damage.Data, folder: Path) -> str:
     """What is said of a file that is refused within the limits of a fuzz case."""
     messages = []
 
@@ -43,7 +43,7 @@ def told(data: damaged.Data, folder: Path) -> str:
             messages.append(str(error))
             raise
 
-    damaged.write_whole(data, folder)
+    damage.write_whole(data, folder)
     assert outcome(load, folder) == "refused"
     return messages[0]
 
@@ -76,7 +76,7 @@ def told(data: damaged.Data, folder: Path) -> str:
     ],
     ids=lambda value: value.partition(":")[0] if isinstance(value, str) else "",
 )
-def test_what_no_machine_can_hold_is_told(data: damaged.Data, message: str, tmp_path: Path) -> None:
+def test_what_no_machine_can_hold_is_told(data: damage.Data, message: str, tmp_path: Path) -> None:
     assert message in told(data, tmp_path)
 
 
@@ -116,7 +116,7 @@ def test_yaml_that_stands_for_too_much_is_told(text: str, message: str, tmp_path
 
 
 def test_a_change_as_long_as_no_file_may_be_is_told(tmp_path: Path) -> None:
-    file = damaged.write_whole(built_in(), tmp_path)
+    file = damage.write_whole(built_in(), tmp_path)
     with pytest.raises(InputError, match="the value of question has more than 100000 characters"):
         load_experiment(file, ["question=" + "x" * 200_000])
 
@@ -128,11 +128,11 @@ def test_a_name_that_is_too_long_for_a_file_is_told() -> None:
 
 @pytest.mark.parametrize("conditions", [1, 2])
 def test_conditions_on_conditions_take_no_time(conditions: int, tmp_path: Path) -> None:
-    space: damaged.Data = {"a0": [1, 2], "b0": [1, 2]}
+    space: damage.Data = {"a0": [1, 2], "b0": [1, 2]}
     for number in range(1, 60):
         asked = {f"{letter}{number - 1}": 1 for letter in "ab"[:conditions]}
         space |= {f"{letter}{number}": {"choices": [1, 2], "when": asked} for letter in "ab"}
-    damaged.write_whole(code(space=dict(reversed(space.items()))), tmp_path)
+    damage.write_whole(code(space=dict(reversed(space.items()))), tmp_path)
     assert outcome(show, tmp_path) == "loaded"
 
 
@@ -143,7 +143,7 @@ def test_a_group_norm_takes_the_largest_divisor(features: int, groups: int) -> N
 
 
 def test_a_bundle_that_claims_a_large_model_takes_no_memory(tmp_path: Path) -> None:
-    bundle = damaged.make_bundles(tmp_path)[0]
+    bundle = damage.make_bundles(tmp_path)[0]
     text = (bundle / "config.yaml").read_text()
     (bundle / "config.yaml").write_text(text.replace("  - 16\n", "  - 100000000\n"))
     with pytest.raises(InputError, match=r"1.weight must be F32 \[100000000, 64\], got"):
@@ -161,7 +161,7 @@ def test_many_and_long_mistakes_are_told_in_a_short_message() -> None:
 
 @pytest.mark.parametrize("value", [True, math.nan, 10**400, "1", None])
 def test_the_score_on_record_is_a_finite_number(value: object, tmp_path: Path) -> None:
-    bundle = damaged.make_bundles(tmp_path)[0]
+    bundle = damage.make_bundles(tmp_path)[0]
     text = f'{{"metric": "val_accuracy", "epoch": 9, "value": {json.dumps(value)}}}'
     (bundle / "metrics.json").write_text(text)
     with pytest.raises(InputError, match="value is a finite number"):

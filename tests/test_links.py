@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from analysis.journal import Journal, read_journal
-from analysis.run import RunFolder
-from analysis.tensorboard import best_view
-from search.cli import main
-from search.cluster import Slots
-from search.link import Link
-from search.plain import run_plain
+from analysis.record.folder import RunFolder
+from analysis.record.journal import Journal, read_journal
+from analysis.views.tensorboard import best_view
+from search.cli.main import main
+from search.transport.cluster import Slots
+from search.transport.link import Link
+from search.transport.tune import run_plain
 from spaces.links import unlinked
 from spaces.problems import InputError
-from tests import damaged, made
-from trainables.checkpoints import Checkpoints, StorageError
+from tests.support import damage, examples
+from trainables.checkpoints.checkpoints import Checkpoints, StorageError
 
 pytestmark = pytest.mark.edits_journals
 
@@ -29,7 +29,7 @@ COMMANDS = ["rebuild", "clean", "resume", "confirm", "audit"]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with checkpoints, and with optuna.log and tensorboard/."""
-    run = damaged.make_runs(tmp_path_factory.mktemp("made"))[0]
+    run = damage.make_runs(tmp_path_factory.mktemp("made"))[0]
     assert main(["rebuild", str(run)]) == 0
     return run
 
@@ -159,7 +159,7 @@ def test_nothing_in_a_view_for_tensorboard_is_behind_a_link(
 
 def test_no_trial_writes_on_in_a_log_that_is_a_link(tmp_path: Path, mine: Path) -> None:
     linked(tmp_path / "logs" / "0.txt", mine / "a.txt")
-    coordinator = made.coordinator(tmp_path)
+    coordinator = examples.coordinator(tmp_path)
     trial = coordinator.next_trial()
     assert trial is not None
     folder, slots = RunFolder(tmp_path), Slots(1, 0)

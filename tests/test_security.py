@@ -17,17 +17,17 @@ import safetensors.torch
 import torch
 import yaml
 
-from search.cli import main
-from search.retrain import read_config
-from search.trained import load_model
+from search.cli.main import main
+from search.export.inference import load_model
+from search.export.retrain import read_config
 from spaces.code import load_function
 from spaces.files import load_experiment
 from spaces.imports import parse_reference
 from spaces.problems import InputError
 from spaces.project import project_at
-from tests import damaged
+from tests.support import damage
 from tests.test_arrows import FILES, ROOT, each_file, imports
-from trainables.checkpoints import Checkpoints
+from trainables.checkpoints.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.edits_journals
 
@@ -57,13 +57,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run of the built-in MLP, with checkpoints."""
-    return damaged.make_runs(tmp_path)[0]
+    return damage.make_runs(tmp_path)[0]
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A bundle of the built-in MLP."""
-    return damaged.make_bundles(tmp_path)[0]
+    return damage.make_bundles(tmp_path)[0]
 
 
 def calls(path: Path) -> Iterator[tuple[str, dict[str | None, str]]]:
@@ -150,7 +150,7 @@ def test_a_pickle_in_a_bundle_is_refused(
 @pytest.mark.parametrize("tag", ["object/apply:pathlib.Path", "object/new:pathlib.Path", "name:os"])
 def test_a_yaml_object_is_refused(elsewhere: Path, bundle: Path, tag: str) -> None:
     value = f"!!python/{tag} [exploded]"
-    file = damaged.write_whole(damaged.EXPERIMENTS[0], elsewhere)
+    file = damage.write_whole(damage.EXPERIMENTS[0], elsewhere)
     assert "got the tag !!python/" in message_of(lambda: load_experiment(file, [f"seed={value}"]))
     file.write_text(f"name: x\nseed: {value}\n")
     assert "line 2: must hold texts, numbers" in message_of(lambda: load_experiment(file))
@@ -168,7 +168,7 @@ def test_a_yaml_call_is_not_made(elsewhere: Path) -> None:
 def test_a_name_that_could_leave_the_folder_is_refused(
     elsewhere: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damaged.write_whole({**damaged.EXPERIMENTS[0], "name": name}, elsewhere)
+    damage.write_whole({**damage.EXPERIMENTS[0], "name": name}, elsewhere)
     before = all_below(tmp_path)
     assert main(["search", "file.yaml"]) == 2
     assert "name: must match ^[A-Za-z0-9]" in capsys.readouterr().err
@@ -208,7 +208,7 @@ def test_no_path_that_a_journal_holds_is_followed(run: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("code", ["secret.txt:train", "gone.py:train"])
 def test_an_export_takes_only_python_files_along(tmp_path: Path, code: str) -> None:
-    run = damaged.make_runs(tmp_path)[4]
+    run = damage.make_runs(tmp_path)[4]
     (tmp_path / "secret.txt").write_text("mine")
     text = (run / "journal.jsonl").read_text()
     (run / "journal.jsonl").write_text(text.replace(f"{run}/own.py:train", f"{tmp_path}/{code}"))
@@ -217,7 +217,7 @@ def test_an_export_takes_only_python_files_along(tmp_path: Path, code: str) -> N
 
 
 def test_a_run_is_looked_at_without_its_code(tmp_path: Path) -> None:
-    run = damaged.make_runs(tmp_path)[4]
+    run = damage.make_runs(tmp_path)[4]
     (run / "own.py").write_text("raise RuntimeError('imported')")
     for command in ("status", "best", "rebuild", "replay", "clean"):
         assert main([command, str(run)]) == 0
@@ -236,7 +236,7 @@ READERS = [
 def test_reading_a_run_whose_space_is_a_function_imports_nothing(
     elsewhere: Path, is_old: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = damaged.make_runs(elsewhere.parent)[5]
+    run = damage.make_runs(elsewhere.parent)[5]
     lines = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
     drawn = [line["distributions"] for line in lines if line["event"] == "created"]
     assert drawn
@@ -258,7 +258,7 @@ def test_reading_a_run_whose_space_is_a_function_imports_nothing(
 
 
 def test_only_the_named_file_is_imported(elsewhere: Path) -> None:
-    damaged.write_whole(damaged.EXPERIMENTS[4], elsewhere)
+    damage.write_whole(damage.EXPERIMENTS[4], elsewhere)
     for name in ("other.py", "train.py", "conftest.py", "sitecustomize.py", "sklearn.py"):
         (elsewhere / name).write_text("open('exploded', 'w')")
     for name in ("rich.py", "analysis.py", "search.py"):  # some are imported only now, by name
@@ -282,8 +282,8 @@ def test_a_terminal_obeys_nothing_that_a_file_or_a_journal_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")  # so that no table breaks a text
-    evil, run = "\x1b]0;mine\x07[bold][/red]", damaged.make_runs(tmp_path)[4]
-    file = damaged.write_whole({**damaged.EXPERIMENTS[4], "question": evil}, tmp_path)
+    evil, run = "\x1b]0;mine\x07[bold][/red]", damage.make_runs(tmp_path)[4]
+    file = damage.write_whole({**damage.EXPERIMENTS[4], "question": evil}, tmp_path)
     text = (run / "journal.jsonl").read_text()
     (run / "journal.jsonl").write_text(text.replace('"a"', json.dumps(evil)))
     capsys.readouterr()

@@ -13,11 +13,11 @@ from torch import nn
 
 from spaces.seeds import derive_seed
 from spaces.settings import Schedule, Train
-from trainables.config import TrainConfig
-from trainables.data import Data, DeviceSplit, to_device
-from trainables.divergence import has_exploded
-from trainables.models import build_model
-from trainables.probes import Signals, as_metrics, measure
+from spaces.training_config import TrainConfig
+from trainables.data.splits import Data, DeviceSplit, to_device
+from trainables.diagnostics.divergence import has_exploded
+from trainables.diagnostics.probes import Signals, as_metrics, measure
+from trainables.models.families import build_model
 
 STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
 EVALUATION_BATCH = 4096
@@ -29,7 +29,7 @@ class EpochReport:
 
     ``metrics``: train_loss and train_accuracy (means over the epoch's batches, running),
     val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step); with
-    ``diagnostics`` the measures of ``trainables.probes`` for each layer.
+    ``diagnostics`` the measures of ``trainables.diagnostics.probes`` for each layer.
     ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
     whole training. ``is_last``: the user's own code said that there will be none after it.
     """

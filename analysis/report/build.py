@@ -9,29 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.confirmation import Confirmation
-from analysis.hindsight import Hindsight
-from analysis.report.answer import answer_section
-from analysis.report.counts import rungs_section, states_section
-from analysis.report.history import curves_section, history_section
-from analysis.report.lost import failures_section
-from analysis.report.marginal import effects_section, pairs_section
-from analysis.report.mattered import mattered_section
+from analysis.record.folder import RunFolder
+from analysis.record.trials import Trials
 from analysis.report.page import page_of
-from analysis.report.parallel import parallel_section
-from analysis.report.parameters import parameters_section
 from analysis.report.plain import json_of, markdown_of
-from analysis.report.rest import (
+from analysis.report.section import Material, Section
+from analysis.report.sections.answer import answer_section
+from analysis.report.sections.counts import rungs_section, states_section
+from analysis.report.sections.failures import failures_section
+from analysis.report.sections.history import curves_section, history_section
+from analysis.report.sections.importance import mattered_section
+from analysis.report.sections.marginal import effects_section, pairs_section
+from analysis.report.sections.parallel import parallel_section
+from analysis.report.sections.parameters import parameters_section
+from analysis.report.sections.rest import (
     cost_section,
     experiment_section,
     trials_section,
     versions_section,
 )
-from analysis.report.section import Material, Section
-from analysis.report.stopping import stopping_section
-from analysis.run import RunFolder
-from analysis.trial_table import csv_of, trial_table
-from analysis.trials import Trials
+from analysis.report.sections.stopping import stopping_section
+from analysis.verdict.audit import Hindsight
+from analysis.verdict.confirmation import Confirmation
+from analysis.views.table import csv_of, trial_table
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 

@@ -13,8 +13,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from analysis.events import STATES
-from analysis.numbers import DIGITS, digits_apart, number
+from analysis.display.numbers import DIGITS, digits_apart, number
+from analysis.display.tables import show_column
+from analysis.record.events import STATES
 from analysis.report.section import (
     ByEpoch,
     Code,
@@ -26,7 +27,6 @@ from analysis.report.section import (
     Text,
     TrialTable,
 )
-from analysis.tables import show_column
 from spaces.problems import printable
 
 _HERE = Path(__file__).parent

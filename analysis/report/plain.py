@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.display.tables import markdown_text, show_rows
 from analysis.report.section import (
     ByEpoch,
     Code,
@@ -19,7 +20,6 @@ from analysis.report.section import (
     Text,
     TrialTable,
 )
-from analysis.tables import markdown_text, show_rows
 from spaces.problems import printable
 
 MOST_ROWS = 50  # of the table of all trials, in Markdown

@@ -9,16 +9,16 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from analysis.confirmation import Confirmation
-from analysis.effects import Effects, marginal_effects
-from analysis.evidence import Finding
-from analysis.failures import Failures, explain_failures
-from analysis.findings import findings
-from analysis.hindsight import Hindsight
-from analysis.importance import RungImportance, rung_importance
-from analysis.observed import compared_epochs, shared_epoch
-from analysis.run import RunFolder
-from analysis.trials import Trial, Trials
+from analysis.insight.effects import Effects, marginal_effects
+from analysis.insight.evidence import Finding
+from analysis.insight.failures import Failures, explain_failures
+from analysis.insight.findings import findings
+from analysis.insight.importance import RungImportance, rung_importance
+from analysis.insight.observations import compared_epochs, shared_epoch
+from analysis.record.folder import RunFolder
+from analysis.record.trials import Trial, Trials
+from analysis.verdict.audit import Hindsight
+from analysis.verdict.confirmation import Confirmation
 from spaces.experiment import Experiment, Metric
 from spaces.parameters import Scalar
 from spaces.problems import printable, shortened

@@ -12,13 +12,13 @@ import pytest
 import safetensors.torch
 import yaml
 
-from analysis.journal import read_journal
-from analysis.run import open_run
-from analysis.trials import Trials
-from search.cli import main
-from search.program import can_make_onnx
+from analysis.record.folder import open_run
+from analysis.record.journal import read_journal
+from analysis.record.trials import Trials
+from search.cli.main import main
+from search.export.portable import can_make_onnx
 from spaces.files import load_experiment
-from tests import made
+from tests.support import examples
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -387,7 +387,7 @@ def test_with_scope_best_own_code_takes_the_state_of_its_best_epoch_home(tmp_pat
 def test_a_search_on_real_mnist_beats_its_baseline(tmp_path: Path, real_data: Path) -> None:
     file = tmp_path / "mnist.yaml"
     data = {
-        **made.experiment().plain(),
+        **examples.experiment().plain(),
         "name": "mnist",
         "dataset": {"name": "mnist", "root": str(real_data), "subset": 10000},
         "model": {"family": "mlp", "hidden": [128]},

@@ -15,25 +15,25 @@ import pytest
 import torch
 from PIL import Image
 
-from analysis.events import Changed, Started
-from analysis.journal import Journal, read_journal
-from analysis.model_card import _changes
-from analysis.run import RunFolder, open_run
-from analysis.surroundings import Fingerprint, Surroundings, differences
-from analysis.tables import markdown_text
-from search.cli import main
-from search.coordinator import Coordinator
-from search.own_place import reentered
+from analysis.bundle.card import _changes
+from analysis.display.tables import markdown_text
+from analysis.record.events import Changed, Started
+from analysis.record.folder import RunFolder, open_run
+from analysis.record.journal import Journal, read_journal
+from analysis.record.surroundings import Fingerprint, Surroundings, differences
+from search.cli.main import main
+from search.control.coordinator import Coordinator
+from search.export.bundle import export_best
 from search.provenance import compare, note, surroundings_of
-from search.take_home import export_best
+from search.reopening import reentered
 from search.versions import versions
 from spaces.experiment import Experiment
 from spaces.problems import InputError
-from tests import made
-from trainables.checkpoints import Checkpoints
-from trainables.config import TrainConfig, resolve
-from trainables.data import load_data
-from trainables.models import empty_model
+from spaces.training_config import TrainConfig, resolve
+from tests.support import examples
+from trainables.checkpoints.checkpoints import Checkpoints
+from trainables.data.splits import load_data
+from trainables.models.families import empty_model
 
 NOW = Surroundings(
     versions={"torch": "2.15.0", "numpy": "2.0"},
@@ -115,7 +115,7 @@ class Run:
         self.data, self.run = folder / "images", RunFolder(folder / "run")
         images(self.data, 10)
         self.run.path.mkdir()
-        self.experiment = made.experiment(
+        self.experiment = examples.experiment(
             dataset={"name": "image_folder", "root": str(self.data), "normalize": "standard"},
             scheduler={"name": "none", "max_epochs": 2},
             budget={"trials": 4},
@@ -151,7 +151,7 @@ class Run:
             assert trial is not None
             assert trial.number == number
             while trial.epoch < most:
-                made.report(coordinator, number, trial.epoch + 1, value + 0.01 * number)
+                examples.report(coordinator, number, trial.epoch + 1, value + 0.01 * number)
             save_weights(self.experiment, self.run, trial, self.load())
 
     def changes(self) -> list[Changed]:
@@ -269,8 +269,8 @@ def test_a_built_in_model_is_exported_without_asking_the_function_that_is_its_sp
 ) -> None:
     file, run = tmp_path / "space.py", RunFolder(tmp_path)
     file.write_text("def space(trial):\n    trial.suggest_float('lr', 1e-3, 0.1)\n")
-    coordinator = made.coordinator(tmp_path, space=f"{file}:space", budget={"trials": 3})
-    made.run_all(coordinator)
+    coordinator = examples.coordinator(tmp_path, space=f"{file}:space", budget={"trials": 3})
+    examples.run_all(coordinator)
     coordinator.close()
     best = coordinator.trials.best(coordinator.experiment.metric)
     data = load_data(coordinator.experiment.dataset, 0)
@@ -289,7 +289,7 @@ def test_data_that_is_not_there_is_told_and_not_downloaded(
     lines = changed.run.journal_file.read_text().splitlines()
     moved = lines[0].replace(str(changed.data), str(tmp_path / "gone"))
     (tmp_path / "journal.jsonl").write_text("\n".join([moved, *lines[1:]]) + "\n")
-    made.unchain(tmp_path / "journal.jsonl")
+    examples.unchain(tmp_path / "journal.jsonl")
     main(["replay", str(tmp_path)])
     assert "data: was there, now can't be read: " in capsys.readouterr().err
     assert main(["replay", str(tmp_path), "--strict"]) == 2
@@ -298,10 +298,10 @@ def test_data_that_is_not_there_is_told_and_not_downloaded(
 def test_versions_of_a_run_are_compared_with_those_installed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    coordinator = made.coordinator(tmp_path)
-    made.run_all(coordinator)
+    coordinator = examples.coordinator(tmp_path)
+    examples.run_all(coordinator)
     coordinator.close()
-    made.unchain(tmp_path / "journal.jsonl")
+    examples.unchain(tmp_path / "journal.jsonl")
     text = (tmp_path / "journal.jsonl").read_text()
     old = {**versions(), "torch": "1.0", "gone": "3"}
     (tmp_path / "journal.jsonl").write_text(
@@ -317,8 +317,8 @@ def test_versions_of_a_run_are_compared_with_those_installed(
 def test_a_run_of_an_earlier_version_is_not_compared_with_what_it_has_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    coordinator = made.coordinator(tmp_path)
-    made.run_all(coordinator)
+    coordinator = examples.coordinator(tmp_path)
+    examples.run_all(coordinator)
     coordinator.close()
     assert main(["replay", str(tmp_path), "--strict"]) == 0
     assert capsys.readouterr().err.startswith("note: another host")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.run import RunFolder, experiment_of
-from search.cli import main
+from analysis.record.folder import RunFolder, experiment_of
+from search.cli.main import main
 from spaces.locations import key_problem, without_secrets
-from tests import made
+from tests.support import examples
 
 FREE = [
     "/folder",
@@ -71,7 +71,7 @@ def test_no_search_begins_with_a_key_and_nothing_is_written(
     location: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "file.yaml"
-    plain = made.experiment().plain()
+    plain = examples.experiment().plain()
     file.write_text(yaml.safe_dump(plain))
     before = sorted(tmp_path.rglob("*"))
     arguments = ["--run", str(tmp_path / "run"), "--set", f"storage={json.dumps(location)}"]
@@ -87,10 +87,10 @@ def test_no_search_begins_with_a_key_and_nothing_is_written(
 def test_an_old_journal_with_keys_opens_and_its_keys_are_not_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    coordinator = made.coordinator(tmp_path)
-    made.run_all(coordinator)
+    coordinator = examples.coordinator(tmp_path)
+    examples.run_all(coordinator)
     coordinator.close("trials")
-    made.unchain(tmp_path / "journal.jsonl")
+    examples.unchain(tmp_path / "journal.jsonl")
     lines = (tmp_path / "journal.jsonl").read_text().splitlines(keepends=True)
     first = json.loads(lines[0])
     first["spec"]["storage"] = "s3://KEY:HIDDEN@bucket/kept?region=e"

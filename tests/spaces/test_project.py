@@ -61,9 +61,9 @@ def test_code_in_a_package_is_the_module_that_it_is_outside(package: Path, refer
     run = load_function(f"{package}/{reference}")
     assert next(run({}, None)) == {"score": 3.5}
     assert run.__module__ == "mypkg.train"
-    import analysis.bundle
+    import analysis.bundle.bundle
 
-    assert Path(analysis.bundle.__file__).is_relative_to(HERE)
+    assert Path(analysis.bundle.bundle.__file__).is_relative_to(HERE)
 
 
 def test_a_module_is_named_from_the_folder_of_the_file_or_the_current_one(
@@ -114,7 +114,7 @@ def test_a_folder_without_an_init_file_counts_too(tmp_path: Path) -> None:
     write(tmp_path, search__in__line="LENGTH = 7")
     f = called(tmp_path, "def f():\n    from search.line import LENGTH\n    return LENGTH\n")
     assert f() == 7
-    from search.rungs import Rungs
+    from search.control.asha import Rungs
 
     assert Rungs is not None
 

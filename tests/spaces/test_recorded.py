@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from analysis.events import EVENT, Created
+from analysis.record.events import EVENT, Created
 from spaces.problems import InputError
 from spaces.recorded import RecordedSpace, check_drawn, distribution_of_values
 

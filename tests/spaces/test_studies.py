@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from search.cli import main
-from search.retrain import read_config, train_here
+from search.cli.main import main
+from search.export.retrain import read_config, train_here
 from spaces.files import load_experiment
 
 # (trainable parameters of the baseline, and of each named network)

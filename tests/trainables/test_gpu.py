@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.trainables.tiny_training import CPU, MODELS, tiny_config, tiny_data
+from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data
 from trainables.training import Training
 
 pytestmark = [

@@ -13,10 +13,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from spaces.settings import Schedule
-from tests.trainables.tiny_training import CPU, MODELS, tiny_config, tiny_data, tiny_training
-from trainables.data import Data
-from trainables.models import build_model
-from trainables.sources import Split
+from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data, tiny_training
+from trainables.data.sources import Split
+from trainables.data.splits import Data
+from trainables.models.families import build_model
 from trainables.training import Training, schedule_factor
 
 REFERENCES: dict[str, tuple[dict[str, Any], Any]] = {

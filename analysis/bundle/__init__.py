@@ -1,0 +1,1 @@
+"""The bundle: a folder with weights, configuration and a model card."""

@@ -1,0 +1,1 @@
+"""How numbers, scores, tables and pictures are shown to people."""

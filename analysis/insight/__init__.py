@@ -1,0 +1,1 @@
+"""What a run shows: which parameters mattered, what failed and where, groups of trials compared."""

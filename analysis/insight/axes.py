@@ -1,0 +1,154 @@
+"""The parameters of a run as axes: where a value stands, and how an axis is cut into levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from analysis.display.numbers import number
+from analysis.display.tables import told_apart
+from analysis.record.trials import Trial
+from spaces.experiment import Experiment
+from spaces.parameters import Params, Scalar
+from spaces.recorded import holding
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+MOST_BINS = 6
+FEW_BINS = 5
+MOST_SHOWN = 12  # choices that are levels of their own; the rarer ones are one level together
+OTHERS = "others"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter. A place is the number of a choice, or the number itself (its log10 with log).
+
+    ``distribution`` holds every value that a trial has, also where a user's function draws from
+    changing ranges.
+    """
+
+    name: str
+    distribution: CategoricalDistribution | FloatDistribution | IntDistribution
+
+    @property
+    def choices(self) -> tuple[Scalar, ...] | None:
+        """The choices, None for a range."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return tuple(self.distribution.choices)
+        return None
+
+    @property
+    def is_log(self) -> bool:
+        return not isinstance(self.distribution, CategoricalDistribution) and self.distribution.log
+
+    def place(self, value: Scalar) -> float:
+        """Where a value stands on the axis."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return float(self.distribution.choices.index(value))
+        number = float(value or 0.0)
+        return math.log10(number) if self.is_log else number
+
+    def places(self, rows: Sequence[Params]) -> Floats:
+        """The places of each row's value, NaN where the parameter does not apply; (rows,)."""
+        found = [self.place(row[self.name]) if self.name in row else math.nan for row in rows]
+        return np.array(found, dtype=np.float64)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The first and the last place; a choice is as wide as any other."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return -0.5, len(self.distribution.choices) - 0.5
+        return self.place(self.distribution.low), self.place(self.distribution.high)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """An axis cut into levels: its choices, or bins of a range.
+
+    ``bounds``: of the bins, in the parameter's own unit, one more than there are labels; None for
+    choices. ``codes``: the level of each row, -1 where the parameter does not apply.
+    """
+
+    axis: Axis
+    labels: tuple[str, ...]
+    codes: Ints  # (rows,)
+    bounds: tuple[float, ...] | None = None
+
+
+def axes_of(experiment: Experiment, trials: Sequence[Trial]) -> list[Axis]:
+    """The axes of a search, in the order of its space.
+
+    Raises:
+        InputError: when the space is a function of the user's that can't be loaded.
+    """
+    distributions = dict(experiment.search_space.distributions)
+    values: dict[str, list[Scalar]] = {name: [] for name in distributions}
+    for trial in trials:
+        for name, value in trial.params.items():
+            values.setdefault(name, []).append(value)
+    return [Axis(name, holding(distributions.get(name), held)) for name, held in values.items()]
+
+
+def levels_of(axis: Axis, rows: Sequence[Params]) -> Levels:
+    """Cut an axis into levels.
+
+    Choices are levels, the rarest of more than twelve one together. A range of a few whole numbers
+    has each as a level; another is cut into bins of equal width (of equal ratio with log).
+    """
+    places = axis.places(rows)
+    if axis.choices is not None:
+        return _choice_levels(axis, axis.choices, places)
+    low, high = axis.bounds
+    distribution = axis.distribution
+    if isinstance(distribution, IntDistribution):
+        numbers = range(distribution.low, distribution.high + 1, distribution.step)
+        if len(numbers) <= MOST_BINS:
+            return _choice_levels(axis, numbers, _numbered(axis, numbers, places))
+    bins = min(max(round(high - low), 3), MOST_BINS) if axis.is_log else FEW_BINS
+    bounds = _bounds(axis, np.linspace(low, high, bins + 1))
+    inner = [axis.place(bound) for bound in bounds[1:-1]]
+    codes = np.searchsorted(inner, places, side="right")
+    texts = told_apart(bounds)
+    labels = tuple(f"{a} to {b}" for a, b in pairwise(texts))
+    return Levels(axis, labels, np.where(np.isnan(places), -1, codes), bounds)
+
+
+def _bounds(axis: Axis, edges: Floats) -> tuple[float, ...]:
+    """The edges in the parameter's own unit, the inner ones short enough to read."""
+    first, *inner, last = (10**edges if axis.is_log else edges).tolist()
+    short = [float(number(edge, 2)) for edge in inner]
+    is_fine = all(a < b for a, b in pairwise([first, *short, last]))
+    return (first, *(short if is_fine else inner), last)
+
+
+def _numbered(axis: Axis, numbers: Sequence[int], places: Floats) -> Floats:
+    """The places again, as positions among ``numbers``."""
+    known = np.array([axis.place(number) for number in numbers])
+    nearest = np.abs(places[:, None] - known).argmin(axis=1) if len(known) else places
+    return np.where(np.isnan(places), np.nan, nearest)
+
+
+def _choice_levels(axis: Axis, choices: Sequence[Scalar], places: Floats) -> Levels:
+    codes = np.where(np.isnan(places), -1, places).astype(np.int64)
+    labels = told_apart(choices)
+    if len(choices) <= MOST_SHOWN:
+        return Levels(axis, tuple(labels), codes)
+    counts = np.bincount(codes[codes >= 0], minlength=len(choices))
+    kept = np.sort(np.argsort(-counts, kind="stable")[: MOST_SHOWN - 1])
+    renamed = np.full(len(choices) + 1, MOST_SHOWN - 1)
+    renamed[kept] = np.arange(len(kept))
+    renamed[-1] = -1  # where it does not apply
+    return Levels(axis, (*(labels[place] for place in kept), OTHERS), renamed[codes])

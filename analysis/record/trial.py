@@ -1,0 +1,71 @@
+"""One trial, and what a journal says of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from analysis.record.events import Decision, State
+from spaces.experiment import Metric
+from spaces.parameters import Params
+
+
+class Reported(NamedTuple):
+    """What is kept of a report; its ``steps`` and the rest of the event would fill the memory."""
+
+    epoch: int
+    metrics: dict[str, float]
+    decision: Decision
+    ended_before: int  # trials that had ended when it came
+
+
+@dataclass
+class Trial:
+    """One configuration and all that the journal says of it.
+
+    ``attempts``: how often its process died and was started again. ``seconds``: how long it ran,
+    without the pauses between sessions; ``seconds_before``: how long the search had gone on then.
+    ``trained_after``: (first epoch, so many changes had been noted), where there was any.
+    """
+
+    number: int
+    params: Params
+    seed: int
+    state: State = "running"
+    reports: list[Reported] = field(default_factory=list)
+    reason: str | None = None
+    started: float = 0.0
+    ended: float | None = None
+    attempts: int = 0
+    seconds: float | None = None
+    seconds_before: float = 0.0
+    trained_after: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done so far."""
+        return self.reports[-1].epoch if self.reports else 0
+
+    def changes_before(self, epoch: int) -> int:
+        """How many changes had been noted when it reported an epoch."""
+        return max((count for first, count in self.trained_after if first <= epoch), default=0)
+
+    def scored(self, metric: Metric) -> Reported | None:
+        """The report whose value counts: the last, or with ``scope: best`` the best one."""
+        if metric.scope == "last":
+            return self.reports[-1] if self.reports else None
+        best = None
+        for report in self.reports:
+            value = report.metrics[metric.name]
+            if math.isfinite(value) and (
+                best is None or metric.better(value, best.metrics[metric.name])
+            ):
+                best = report
+        return best
+
+    def value(self, metric: Metric) -> float | None:
+        """The trial's value, None where it has no finite one."""
+        report = self.scored(metric)
+        value = math.nan if report is None else report.metrics[metric.name]
+        return value if math.isfinite(value) and self.state not in ("diverged", "failed") else None

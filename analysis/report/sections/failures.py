@@ -1,0 +1,138 @@
+"""The trials that were lost: which, where in the space, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.insight.failure_reasons import LostFor, lost_by_reason
+from analysis.insight.failures import FEWEST_LOST, LostBy
+from analysis.record.trials import Trial
+from analysis.report.section import (
+    Cell,
+    Figure,
+    Grid,
+    Material,
+    Part,
+    Section,
+    Table,
+    Text,
+    label,
+    sampled,
+)
+from spaces.problems import InputError, printable, shortened
+
+MOST_FAILURES = 100
+MOST_REASONS = 30
+MOST_NUMBERS = 10
+MOST_FIGURES = 30
+
+
+def failures_section(material: Material) -> Section:
+    """The trials that diverged or failed, where in the space they did, and why, in a word."""
+    found = [t for t in material.trials if t.state in ("diverged", "failed") or t.attempts]
+    if not found:
+        text = "No trial diverged or failed, and no trial's process died."
+        return Section("Failures", "failures", [Text(text)], [])
+    data = [{**_row(trial), "reason": trial.reason} for trial in found]
+    parts = [*_where(material), *_by_reason(found), *_restarted(found)]
+    return Section("Failures", "failures", parts, data)
+
+
+def _by_reason(found: Sequence[Trial]) -> list[Part]:
+    """Each reason for which trials were lost, once."""
+    lost = lost_by_reason(found)
+    rows: list[list[Cell]] = [
+        [entry.state, shortened(printable(entry.reason), 200), len(entry.trials), _span(entry)]
+        for entry in lost[:MOST_REASONS]
+    ]
+    parts: list[Part] = []
+    if rows:
+        parts.append(Table(["state", "reason", "how often", "trials"], rows))
+    if len(lost) > MOST_REASONS:
+        text = f"{MOST_REASONS} of {len(lost):,} reasons are listed, the most frequent ones."
+        parts.append(Text(f"{text} The table of all trials has the others.", "note"))
+    return parts
+
+
+def _span(entry: LostFor) -> str:
+    """The numbers of the trials, or of the first ones."""
+    numbers = [str(trial.number) for trial in entry.trials]
+    more = "" if len(numbers) <= MOST_NUMBERS else ", …"
+    return ", ".join(numbers[:MOST_NUMBERS]) + more
+
+
+def _restarted(found: Sequence[Trial]) -> list[Part]:
+    """The trials whose processes died, an even sample where there are many."""
+    died = [trial for trial in found if trial.attempts]
+    rows: list[list[Cell]] = [
+        [trial.number, trial.state, trial.epoch, trial.attempts]
+        for trial in sampled(died, MOST_FAILURES)
+    ]
+    if not rows:
+        return []
+    parts: list[Part] = [Table(["trial", "state", "epochs", "times its process died"], rows)]
+    if len(rows) < len(died):
+        text = f"{len(rows)} of {len(died):,} whose process died are listed, an even sample."
+        parts.append(Text(text, "note"))
+    return parts
+
+
+def _where(material: Material) -> list[Part]:
+    """Where in the space trials were lost: sentences, and the share at each level."""
+    try:
+        explained = material.failures
+    except InputError:  # told where the importances would stand
+        return []
+    parts: list[Part] = [Text(f"{finding.sentence}.") for finding in explained.findings]
+    for verb, tables in (("diverged", explained.diverged_by), ("failed", explained.failed_by)):
+        if sum(level.lost for level in tables[0].levels) >= FEWEST_LOST if tables else False:
+            figures = [_shares(table, verb) for table in tables[:MOST_FIGURES]]
+            caption = f"The share of trials that {verb}, by level, with Wilson's 95 % interval."
+            parts.append(Grid(figures, caption))
+    return parts
+
+
+def _shares(table: LostBy, verb: str) -> Figure:
+    known = [
+        (place, level, level.share, level.low, level.high)
+        for place, level in enumerate(table.levels)
+        if level.share is not None and level.low is not None and level.high is not None
+    ]
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": verb,
+        "x": [place for place, *_ in known],
+        "y": [share for _, _, share, _, _ in known],
+        "error_y": {
+            "type": "data",
+            "array": [high - share for _, _, share, _, high in known],
+            "arrayminus": [share - low for _, _, share, low, _ in known],
+            "color": f"--{verb}",
+            "thickness": 1.5,
+        },
+        "customdata": [[label(level.label), level.lost, level.n] for _, level, *_ in known],
+        "hovertemplate": f"%{{customdata[0]}}: %{{customdata[1]}} of %{{customdata[2]}} {verb}"
+        "<extra></extra>",
+        "marker": {"color": f"--{verb}", "size": 8},
+    }
+    x = {
+        "title": {"text": label(table.parameter)},
+        "tickvals": list(range(len(table.levels))),
+        "ticktext": [label(level.label, 20) for level in table.levels],
+        "range": [-0.6, len(table.levels) - 0.4],
+    }
+    y = {"title": {"text": f"share {verb}"}, "range": [-0.03, 1.03]}
+    layout = {"xaxis": x, "yaxis": y, "showlegend": False, "height": 260, "hovermode": "closest"}
+    return Figure([trace], layout)
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    """A trial that failed, as the JSON document holds it."""
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "epoch": trial.epoch,
+        "attempts": trial.attempts,
+    }

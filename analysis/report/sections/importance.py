@@ -1,0 +1,121 @@
+"""What mattered: findings in sentences, and the importance of each parameter at each rung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from analysis.display.numbers import fraction
+from analysis.insight.importance import Evaluator, RungImportance, Share
+from analysis.insight.observations import shared_epoch
+from analysis.report.section import ByEpoch, Figure, Grid, Material, Part, Section, Text, label
+from spaces.problems import InputError
+
+MOST_PARAMETERS = 12  # in one figure
+_COLOURS: Mapping[Evaluator, str] = {"ped-anova": "--best", "fanova": "--baseline"}
+_LIFT: Mapping[Evaluator, float] = {"ped-anova": 0.15, "fanova": -0.15}  # one above the other
+_CAPTION = (
+    "Shares of what all parameters explain, over all trials that reached the epoch, early-stopped "
+    "ones too, with 95 % intervals. PED-ANOVA asks what the best tenth has that the rest has not, "
+    "fANOVA what explains the whole range. |: what chance reaches in 1 of 20 cases. Later epochs "
+    "are about those that survived the earlier."
+)
+
+
+def mattered_section(material: Material) -> Section:
+    """Findings and importances; a space that can't be loaded any more is told."""
+    if material.is_first:
+        told = "This is being worked out; the page is then written again, with effects and pairs."
+        return Section("What mattered", "mattered", [Text(told)])
+    try:
+        found, entries = material.findings, material.importance
+    except InputError as error:
+        return Section("What mattered", "mattered", [Text(f"The space can't be read: {error}")])
+    parts: list[Part] = [Text(f"{finding.sentence}.") for finding in found]
+    if not found:
+        parts.append(Text("Nothing that an interval supports, with so many trials."))
+    else:
+        chance = "Where nothing matters, 5 in 100 runs get any sentence; intervals in brackets."
+        parts.append(Text(chance, "note"))
+    first = shared_epoch(material.experiment, material.trials)
+    told_at = sorted((e for e in entries if e.shares), key=lambda e: (e.epoch != first, e.epoch))
+    if told_at:
+        parts.append(ByEpoch({e.epoch: Grid([_figure(e)], _CAPTION) for e in told_at}))
+    parts += [Text(f"Epoch {e.epoch}: {e.note}.", "note") for e in entries if e.note]
+    data = {
+        "findings": [asdict(finding) for finding in found],
+        "importance": [asdict(entry) for entry in entries],
+    }
+    return Section("What mattered", "mattered", parts, data)
+
+
+def _figure(entry: RungImportance) -> Figure:
+    first = next(iter(entry.shares.values()))
+    names = list(first)[:MOST_PARAMETERS][::-1]
+    data = [
+        trace
+        for evaluator, shares in entry.shares.items()
+        for trace in _traces(evaluator, [shares[name] for name in names], names)
+    ]
+    layout = {
+        "xaxis": {"title": {"text": f"share, epoch {entry.epoch}"}, "range": [-0.02, 1.02]},
+        "yaxis": {
+            "tickvals": list(range(len(names))),
+            "ticktext": [label(name, 18) for name in names],
+            "range": [-0.6, len(names) - 0.4],
+        },
+        "height": 130 + 34 * len(names),
+        "hovermode": "closest",
+    }
+    return Figure(data, layout, f"{entry.trials:,} trials")
+
+
+def _traces(evaluator: Evaluator, shares: list[Share], names: list[str]) -> list[dict[str, Any]]:
+    """The shares with their intervals; the marks of chance, where there are any."""
+    heights = [place + _LIFT[evaluator] for place in range(len(names))]
+    colour = _COLOURS[evaluator]
+    known = [(s.chance, h) for s, h in zip(shares, heights, strict=True) if s.chance is not None]
+    found: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": evaluator,
+            "x": [share.value for share in shares],
+            "y": heights,
+            "error_x": {
+                "type": "data",
+                "array": [share.high - share.value for share in shares],
+                "arrayminus": [share.value - share.low for share in shares],
+                "color": colour,
+                "thickness": 1.5,
+                "width": 0,
+            },
+            "customdata": [
+                [label(name), *map(fraction, (share.value, share.low, share.high))]
+                for name, share in zip(names, shares, strict=True)
+            ],
+            "hovertemplate": f"%{{customdata[0]}}, {evaluator}: %{{customdata[1]}} "
+            "(%{customdata[2]} to %{customdata[3]})<extra></extra>",
+            "marker": {"color": colour, "size": 8},
+        }
+    ]
+    if known:
+        found.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "chance",
+                "x": [chance for chance, _ in known],
+                "y": [height for _, height in known],
+                "customdata": [fraction(chance) for chance, _ in known],
+                "hovertemplate": "by chance: %{customdata}<extra></extra>",
+                "marker": {
+                    "symbol": "line-ns-open",
+                    "color": "--quiet",
+                    "size": 12,
+                    "line": {"width": 1.5},
+                },
+            }
+        )
+    return found

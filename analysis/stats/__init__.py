@@ -1,0 +1,1 @@
+"""Means of a few scores, their intervals, and the range in which scores live."""

@@ -1,0 +1,1 @@
+"""What a confirmation or an audit found, in figures and in one sentence."""

@@ -1,0 +1,1 @@
+"""Views of a run that can be rebuilt from its journal: TensorBoard files, optuna.log, the table."""

@@ -1,0 +1,203 @@
+"""The commands that judge a search by training more: confirm, audit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from analysis.display.tables import rows_table, show_params
+from analysis.verdict.audit import RUNG_COLUMNS
+from analysis.verdict.confirmation import figure_names, figures_of
+from search.cli.console import ERR, Screen, width_of
+from search.cli.options import (
+    Address,
+    Code,
+    Json,
+    KeepGoing,
+    Run,
+    Strict,
+    Verbose,
+    chosen_run,
+    print_json,
+)
+from search.cli.report import report_again
+from search.reopening import USUAL, Terms
+from search.transport.environment import prepare_environment
+from spaces.experiment import Confirm
+
+if TYPE_CHECKING:
+    from analysis.display.scale import Scale
+    from analysis.record.folder import RunFolder
+    from analysis.verdict.audit import Hindsight
+    from analysis.verdict.confirmation import Confirmation, Standing
+
+app = typer.Typer(rich_markup_mode=None)
+_SPARED = ("SE", "optimism", "searched")  # where the terminal is narrow, in this order
+_out = Screen()
+
+
+@app.command()
+def confirm(
+    run: Run = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=100, help="So many of the best configurations.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, max=100, help="So many fresh seeds for each.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="What it may cost; refused if it can cost more.")
+    ] = None,
+    prefer_small: Annotated[
+        bool | None,
+        typer.Option(
+            "--prefer-small/--best-mean",
+            help="Of those within one standard error of the best, the fewest parameters win.",
+        ),
+    ] = None,
+    code: Code = None,
+    strict: Strict = False,
+    keep_going: KeepGoing = False,
+    address: Address = None,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Train the best again under fresh seeds, choose one, measure it, read the test split once."""
+    prepare_environment(address)
+    from analysis.record.folder import RunFolder, experiment_of
+
+    folder = RunFolder(chosen_run(run))
+    flags = {"top": top, "seeds": seeds, "epochs": epochs, "prefer_small": prefer_small}
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = (experiment_of(folder).confirm or Confirm()).model_copy(update=given)
+    terms = Terms(code, strict, keep_going)
+    confirm_and_print(folder, settings, address, verbose, as_json, terms)
+
+
+@app.command()
+def audit(
+    run: Run = None,
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="So many stopped trials in all, most of them from just below the cuts.",
+        ),
+    ] = 12,
+    code: Code = None,
+    strict: Strict = False,
+    keep_going: KeepGoing = False,
+    address: Address = None,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Take stopped trials on to the end, and say whether stopping them was right."""
+    prepare_environment(address)
+    from analysis.record.folder import RunFolder
+    from search.rerun.audit import audit_command, audit_run
+
+    folder = RunFolder(chosen_run(run))
+    found = audit_run(folder, sample, address, verbose, Terms(code, strict, keep_going))
+    if found is None:
+        _interrupted(audit_command(folder, sample), as_json)
+    _tell(folder, found, as_json, lambda: print_hindsight(found, _out))
+
+
+def _tell(
+    folder: RunFolder, found: Confirmation | Hindsight, as_json: bool, show: Callable[[], None]
+) -> None:
+    """Write the report again, and print what was found."""
+    report = report_again(folder)
+    if as_json:
+        print_json({"run": str(folder.path), **found.plain()})
+        return
+    show()
+    if report is not None:
+        _out.print(f"  {report}: the report, with all this", soft_wrap=True)
+
+
+def _interrupted(again: str, as_json: bool) -> NoReturn:
+    (ERR if as_json else _out).print(f"interrupted; go on with: {again}", soft_wrap=True)
+    raise typer.Exit(130)
+
+
+def confirm_and_print(
+    folder: RunFolder,
+    settings: Confirm,
+    address: str | None,
+    verbose: bool,
+    as_json: bool = False,
+    terms: Terms = USUAL,
+) -> None:
+    """Confirm a run and print what was found.
+
+    Raises:
+        typer.Exit: with 130 when it was interrupted, with 1 when no training gave a score.
+    """
+    from search.rerun.confirm import confirm_command, confirm_run
+
+    found = confirm_run(folder, settings, address, verbose, terms)
+    if found is None:
+        _interrupted(confirm_command(folder, settings), as_json)
+    _tell(folder, found, as_json, lambda: print_confirmation(found, _out))
+    if not found.has_score:
+        if not as_json:
+            _out.print(f"  {folder.of_reruns.path}: their logs, below logs/", soft_wrap=True)
+        raise typer.Exit(1)
+    if not as_json:
+        anyway = " --anyway" if found.is_worse else ""
+        export = f"shoal export {folder.path} -o bundle{anyway}"
+        _out.print(f"  {export}: take it home, with its weights", soft_wrap=True)
+
+
+def print_confirmation(found: Confirmation, out: Console) -> None:
+    """What ``shoal confirm`` prints: the figures of each configuration, then the finding."""
+    scale = found.scale
+    measured = [("winner", found.winner), ("baseline", found.baseline)]
+    held = [(role, standing) for role, standing in measured if standing is not None]
+    raced = [(found.role(standing), standing) for standing in found.candidates]
+    tables = (_standings(scale, (raced, held), hidden) for hidden in range(len(_SPARED) + 1))
+    fitting = (t for t in tables if width_of(t, out) <= out.width)
+    out.print(next(fitting, None) or _standings(scale, (raced, held), len(_SPARED)))
+    for number, params in {s.trial: s.params for _, s in (*raced, *held)}.items():
+        out.print(f"trial {number}: {show_params(params)}", soft_wrap=True)
+    out.print("the winner was chosen by the candidates' scores, and measured under other seeds")
+    for test in found.tests:
+        scores = ", ".join(scale.score(s) if math.isfinite(s) else "lost" for s in test.scores)
+        out.print(f"{test.metric} of trial {test.trial}, read once: {scores}", soft_wrap=True)
+    for line in found.earlier:
+        out.print(f"an earlier confirmation: {line}", soft_wrap=True)
+    if found.note:
+        out.print(found.note, soft_wrap=True)
+    out.print(found.sentence, style="bold", soft_wrap=True)
+
+
+def _standings(
+    scale: Scale, groups: Sequence[Sequence[tuple[str, Standing]]], hidden: int
+) -> Table:
+    """The figures as a table, without some of those that follow from the others."""
+    names = figure_names(scale)
+    shown = [place for place, name in enumerate(names) if name not in _SPARED[:hidden]]
+    table = rows_table(("", "trial", *(names[place] for place in shown)), [])
+    table.collapse_padding = True
+    for column in table.columns:
+        column.no_wrap = True  # a number that goes on in the next line is read as two
+    for rows in groups:
+        for role, standing in rows:
+            figures = figures_of(standing, scale)
+            table.add_row(role, str(standing.trial), *(figures[place] for place in shown))
+        table.add_section()
+    return table
+
+
+def print_hindsight(found: Hindsight, out: Console) -> None:
+    """What ``shoal audit`` prints."""
+    out.print(rows_table(RUNG_COLUMNS, found.rows))
+    for sentence in found.sentences:
+        out.print(sentence, soft_wrap=True)

@@ -1,0 +1,318 @@
+"""The command line, ``shoal``. Heavy imports stand inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import optuna
+import typer
+
+from search.cli import confirm, inspect, maintenance, report
+from search.cli.console import ERR, Screen, outlive_readers
+from search.cli.encoding import accept_every_sign
+from search.cli.options import (
+    Address,
+    Code,
+    Json,
+    KeepGoing,
+    Output,
+    Run,
+    Set,
+    Spec,
+    Strict,
+    Top,
+    Verbose,
+    chosen_run,
+    opened_run,
+    print_json,
+)
+from search.transport.environment import prepare_environment
+from spaces.files import load_experiment, studies
+from spaces.problems import InputError, RunError
+
+if TYPE_CHECKING:
+    from analysis.record.folder import RunFolder
+    from search.control.coordinator import Coordinator
+
+app = typer.Typer(
+    help="Distributed hyperparameter search: Ray Tune, Optuna and ASHA on an append-only journal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(confirm.app)
+app.add_typer(inspect.app)
+app.add_typer(report.app)
+app.add_typer(maintenance.app)
+_out = Screen()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: left out, those of the process.
+
+    Returns:
+        The exit code: 0 done, 1 the run failed, 2 a mistake of the user, 130 interrupted.
+    """
+    accept_every_sign()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if arguments is None:
+        outlive_readers()
+    warnings.showwarning = _show_warning
+    try:
+        app(args=arguments)
+    except (InputError, RunError) as error:
+        ERR.print(f"error: {error}")
+        return 2 if isinstance(error, InputError) else 1
+    except OSError as error:  # a disk is full, a folder may not be written
+        ERR.print(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:  # before there was anything to stop in good order
+        ERR.print("interrupted")
+        return 130
+    return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    ERR.print(f"warning: {message}")
+
+
+def _note(line: str) -> None:
+    ERR.print(f"note: {line}")
+
+
+@app.command()
+def search(
+    spec: Spec,
+    run: Annotated[Path | None, typer.Option(help="A new folder for the run.")] = None,
+    set_: Set = None,
+    address: Address = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Show what would be searched; start nothing.")
+    ] = False,
+    keep_going: KeepGoing = False,
+    verbose: Verbose = False,
+) -> None:
+    """Search, and print the best configurations."""
+    prepare_environment(address)
+    experiment = load_experiment(spec, set_ or [], _note)
+    if dry_run:
+        from search.cli.render import print_plan
+
+        print_plan(experiment, _out)
+        return
+    from search.session import new_folder, start_search
+
+    folder = new_folder(experiment, run)
+    coordinator = start_search(experiment, folder, address, verbose, keep_going)
+    _conclude(folder, coordinator, address, verbose)
+
+
+@app.command()
+def resume(
+    run: Run = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="So many more trials.")] = None,
+    hours: Annotated[float | None, typer.Option(min=1e-9, help="So many more hours.")] = None,
+    code: Code = None,
+    strict: Strict = False,
+    keep_going: KeepGoing = False,
+    address: Address = None,
+    verbose: Verbose = False,
+) -> None:
+    """Go on with a run that was interrupted, or extend a finished one."""
+    prepare_environment(address)
+    from analysis.record.folder import RunFolder
+    from search.reopening import Terms
+    from search.rerun.confirm import is_left
+    from search.session import resume_search
+
+    terms = Terms(code, strict, keep_going)
+    folder = RunFolder(chosen_run(run))
+    if trials is None and hours is None and (settings := is_left(folder)) is not None:
+        confirm.confirm_and_print(folder, settings, address, verbose, terms=terms)
+        return
+    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose, terms)
+    _conclude(folder, coordinator, address, verbose)
+
+
+def _conclude(
+    folder: RunFolder, coordinator: Coordinator, address: str | None, verbose: bool
+) -> None:
+    """Print what was found, and report it; confirm it, where the file asks for that."""
+    from search.cli.render import print_next_steps, print_outcome
+    from search.rerun.confirm import is_left
+
+    code = print_outcome(folder.path, coordinator, _out)
+    written = report.report_at_end(folder, coordinator)
+    if code == 0:
+        print_next_steps(folder.path, coordinator.experiment, _out, written)
+    if code == 0 and (settings := is_left(folder)) is not None:
+        confirm.confirm_and_print(folder, settings, address, verbose)
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(run: Run = None, as_json: Json = False) -> None:
+    """Say how a run stands."""
+    from analysis.record.folder import status_of
+    from analysis.record.lock import is_locked
+    from analysis.verdict.confirmation import open_confirmed
+    from search.cli.render import print_status
+
+    folder, experiment, trials, reruns, confirmation = open_confirmed(chosen_run(run))
+    found = status_of(folder, experiment, trials, live=is_locked(folder.path))
+    if as_json:
+        plain = None if confirmation is None else confirmation.plain()
+        print_json({**found, "confirmation": plain})
+        return
+    print_status(found, experiment.metric, _out)
+    if confirmation is not None:
+        note = f" ({confirmation.note})" if confirmation.note else ""
+        who = "" if confirmation.winner is None else f"trial {confirmation.winner.trial}: "
+        _out.print(f"{who}{confirmation.sentence}{note}", soft_wrap=True)
+    if reruns.trials.running and found["state"] != "running":
+        count = len(reruns.trials.running)
+        _out.print(f"{count} reruns are unfinished; shoal confirm or shoal audit goes on with them")
+
+
+@app.command()
+def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
+    """Print the best configurations of a run."""
+    from analysis.display.tables import best_table
+    from analysis.record.folder import best_of
+    from analysis.verdict.confirmation import open_confirmed
+    from analysis.verdict.fresh_seeds import fresh_seeds_told, under_fresh_seeds
+
+    _, experiment, trials, _, found = open_confirmed(chosen_run(run))
+    rows = best_of(trials, experiment.metric, top or 5)
+    if as_json:
+        print_json(
+            [{**row, "confirmed": found and under_fresh_seeds(found, row["trial"])} for row in rows]
+        )
+        return
+    told = None
+    if found is not None:
+        told = {row["trial"]: fresh_seeds_told(found, row["trial"]) for row in rows}
+    _out.print(best_table(rows, experiment.metric, told))
+    if found is not None:
+        who = "" if found.winner is None else f"trial {found.winner.trial}: "
+        _out.print(f"{who}{found.sentence}", soft_wrap=True)
+
+
+@app.command()
+def tensorboard(
+    run: Run = None,
+    top: Top = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every trial, and what was trained again.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")
+    ] = 6006,
+) -> None:
+    """Start TensorBoard on the best trials of a run and its baseline, or on all."""
+    from search.tools.tensorboard_server import TOP, serve_tensorboard
+
+    if everything and top is not None:
+        raise InputError("--top and --all exclude each other", "--all")
+    folder, _, trials = opened_run(run)
+    most = None if everything else top or TOP
+    if most is not None:
+        _out.print(
+            f"the best {most} of {len(trials)} trials, the baseline and what is running; "
+            f"--all shows all",
+            soft_wrap=True,
+        )
+    serve_tensorboard(folder, most, port)
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option("-o", help="A new or empty folder for the bundle.")],
+    run: Run = None,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="This trial instead, with its own weights.")
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Even if it measured worse than the baseline.")
+    ] = False,
+    strict: Strict = False,
+) -> None:
+    """Write the best configuration, with its weights, as a bundle."""
+    from analysis.display.scale import scale_of
+    from search.export.bundle import export_best
+    from search.export.portable import can_make_onnx
+
+    bundle = export_best(chosen_run(run), output, strict=strict, number=trial, anyway=anyway)
+    name, value = bundle.metrics["metric"], bundle.metrics["value"]
+    of_one = "" if bundle.confirmation is None else ", of one of the trainings that measured it"
+    score = scale_of(name, [value]).score(value)
+    _out.print(f"{output}: weights with {name} {score}{of_one}", soft_wrap=True)
+    if bundle.finding is not None:
+        _out.print(bundle.finding, soft_wrap=True)
+    _out.print(f"train it again: shoal train {output}", soft_wrap=True)
+    if bundle.programs and not can_make_onnx():
+        _out.print("to have model.onnx, too: pip install 'shoal[onnx]'")
+
+
+@app.command()
+def train(
+    spec: Annotated[Path, typer.Argument(help="A bundle, its config.yaml, or an experiment file.")],
+    set_: Set = None,
+    output: Output = None,
+    final: Annotated[
+        bool,
+        typer.Option("--final", help="On training and validation together: the model to be used."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one configuration in this process: a file's baseline, or a bundle once more."""
+    from search.cli.render import train_and_compare
+
+    found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
+    if as_json:
+        print_json(found)
+
+
+@app.command(name="studies")
+def list_studies(as_json: Json = False) -> None:
+    """List the ready-made studies."""
+    from analysis.display.tables import rows_table
+
+    found = [(name, load_experiment(name).question or "") for name in studies()]
+    if as_json:
+        print_json([{"name": name, "question": question} for name, question in found])
+    else:
+        _out.print(rows_table(("study", "question"), found))
+
+
+@app.command()
+def show(
+    spec: Spec,
+    set_: Set = None,
+    as_json: Json = False,
+    images: Annotated[Path | None, typer.Option(help="Draw training images into a PNG.")] = None,
+) -> None:
+    """Show what a file says: the network, the space, the budget."""
+    from search.cli.render import print_description
+    from search.tools.describe import describe_experiment, draw_training_images
+
+    experiment = load_experiment(spec, set_ or [], _note)
+    found = describe_experiment(experiment)
+    if images is not None:
+        count = draw_training_images(experiment, images)
+        ERR.print(f"{images}: {count} training images")
+    print_json(found) if as_json else print_description(found, _out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

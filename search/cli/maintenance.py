@@ -1,0 +1,135 @@
+"""The commands that look after runs and machines: rebuild, replay, repair, clean, doctor."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+
+from search.cli.console import Screen
+from search.cli.options import (
+    Address,
+    Json,
+    Run,
+    Set,
+    Strict,
+    chosen_run,
+    opened_run,
+    print_json,
+)
+from search.transport.environment import prepare_environment
+
+app = typer.Typer(rich_markup_mode=None)
+_out = Screen(soft_wrap=True)
+
+
+@app.command()
+def rebuild(run: Run = None) -> None:
+    """Write optuna.log and tensorboard/ of a run again, from its journal."""
+    from analysis.record.lock import locked
+    from analysis.views.projection import open_projections
+
+    folder, experiment, trials = opened_run(run)
+    with locked(folder.path):
+        for projection in open_projections(folder, experiment):
+            projection.close()
+    _out.print(f"{folder.path}: optuna.log and tensorboard/ of {len(trials)} trials written again")
+
+
+@app.command()
+def replay(
+    run: Run = None,
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Let the sampler propose anew, too.")
+    ] = False,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Make the decisions of a run again, from its journal, and compare."""
+    from search.provenance import compare_here
+    from search.reopening import reentered
+    from search.rerun.replay import replay_run
+
+    folder, experiment, trials = opened_run(run)
+    assert trials.start is not None
+    changed = compare_here(experiment, trials.start, trials.start.surroundings, strict)
+    with reentered(folder) if proposals else nullcontext() as code:
+        replayed = replay_run(folder if code is None else code.folder, experiment, proposals)
+    if as_json:
+        print_json({**dataclasses.asdict(replayed), "changed": [d.model_dump() for d in changed]})
+    elif replayed.difference is None:
+        _out.print(f"{folder.path}: all {replayed.decisions} decisions are the same")
+    else:
+        _out.print(f"{folder.path}: {replayed.difference}")
+    raise typer.Exit(0 if replayed.difference is None else 1)
+
+
+@app.command()
+def repair(run: Run = None) -> None:
+    """Cut a journal off before its first damaged line; the whole one is kept beside it."""
+    from analysis.record.chain import told
+    from analysis.record.folder import RunFolder
+    from analysis.record.repair import repair_run
+
+    folder = RunFolder(chosen_run(run))
+    repaired = repair_run(folder)
+    if repaired.changed is not None:
+        _out.print(f"{folder.path}: all {repaired.kept} lines of the journal can be read, but")
+        _out.print(f"{told(repaired.changed)}; nothing was cut off")
+        return
+    if repaired.problem is None:
+        _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are sound")
+        return
+    _out.print(f"{folder.journal_file}: {repaired.problem}")
+    _out.print(f"kept the {repaired.kept} lines before it; the whole journal: {repaired.original}")
+    _out.print(f"go on with: shoal resume {folder.path}")
+
+
+@app.command()
+def clean(
+    run: Run = None,
+    top: Annotated[int, typer.Option(min=1, help="Keep the weights of so many best.")] = 5,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say what would be removed; remove nothing.")
+    ] = False,
+) -> None:
+    """Remove the checkpoints of a run that nothing needs any more."""
+    from analysis.record.lock import locked
+    from analysis.record.reruns import Reruns
+    from search.tools.clean import clean_checkpoints
+
+    reruns = Reruns()
+    folder, experiment, trials = opened_run(run, reruns.apply)
+    with nullcontext() if dry_run else locked(folder.path):
+        cleaned = clean_checkpoints(folder, experiment, trials, reruns, top, dry_run)
+    removed, kept = ("would remove", "would keep") if dry_run else ("removed", "kept")
+    _out.print(
+        f"{folder.path}: {removed} {cleaned.megabytes:.1f} MB, the checkpoints of "
+        f"{cleaned.removed} trainings; {kept} those of {cleaned.kept} (the best {top}, unfinished "
+        "ones, the confirmed)"
+    )
+
+
+@app.command()
+def doctor(
+    spec: Annotated[
+        str | None, typer.Argument(help="Check what this experiment needs, too.")
+    ] = None,
+    set_: Set = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Check this machine or a cluster: versions, GPUs, nodes, folders, storage, code, data."""
+    prepare_environment(address)
+    from search.tools.doctor import examine
+
+    findings = []
+    for finding in examine(spec, set_ or [], address):
+        findings.append(finding)
+        if not as_json:
+            _out.print(f"{finding.verdict:<8} {finding.what}: {finding.message}")
+    if as_json:
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    raise typer.Exit(int(any(finding.verdict == "fault" for finding in findings)))

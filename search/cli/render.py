@@ -1,0 +1,276 @@
+"""What the commands print for people."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from analysis.bundle.bundle import check_target, code_changes
+from analysis.display.numbers import number, numbers
+from analysis.display.tables import best_table, rows_table, show_params, show_value, space_table
+from analysis.insight.failure_reasons import lost_by_reason
+from analysis.record.folder import best_of
+from analysis.record.trials import Trials
+from search.cli.console import ERR
+from spaces.experiment import Experiment, Metric
+from spaces.imports import named_file
+from spaces.problems import printable
+
+_MOST_REASONS = 3
+
+
+def print_plan(experiment: Experiment, out: Console) -> None:
+    """For ``--dry-run``: the space, ten configurations, the most epochs it can cost."""
+    from search.control.budget import most_trials
+    from search.preparation import prepare
+    from search.tools.describe import describe_space, most_epochs, usual_epochs
+
+    prepare(experiment)
+    out.print(space_table(describe_space(experiment)))
+    out.print("configurations, drawn at random:")
+    drawn = experiment.search_space.samples(10, experiment.seed)
+    for shown_params in dict.fromkeys(map(show_params, drawn)):
+        out.print(f"  {shown_params}", soft_wrap=True)
+    most, usual = most_epochs(experiment), usual_epochs(experiment)
+    cost = "no bound on epochs" if most is None else f"at most {most} epochs"
+    if usual is not None and most is not None:
+        factor = experiment.scheduler.reduction_factor
+        cost += f" (about {min(usual, most)} when one trial in {factor} passes each rung)"
+    budget = experiment.budget.model_dump(exclude_none=True)
+    limits = ", ".join(f"{show_value(value)} {name}" for name, value in budget.items())
+    trials = most_trials(experiment, experiment.budget)
+    if experiment.sampler.name == "grid" and trials is not None:
+        limits = f"{limits + ', ' if limits else ''}{trials} trials of the grid"
+    if experiment.repeats > 1:
+        limits += f", {experiment.repeats} of each configuration"
+    out.print(f"budget: {limits or 'the whole grid'}; {cost}", soft_wrap=True)
+    if experiment.confirm is not None:
+        has_baseline = experiment.baseline is not None
+        more = experiment.confirm.most_epochs(experiment.scheduler.max_epochs, has_baseline)
+        out.print(f"confirming the best: at most {more} epochs more", soft_wrap=True)
+
+
+def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
+    """After a search: the best configurations; returns the exit code."""
+    trials, experiment = coordinator.trials, coordinator.experiment
+    if coordinator.is_interrupted:
+        out.print(f"interrupted; go on with: shoal resume {path}", soft_wrap=True)
+        return 130
+    if not len(trials):
+        ERR.print("error: the budget was spent before a trial began")
+        return 1
+    rows = best_of(trials, experiment.metric, top=5)
+    if not rows:
+        ERR.print(f"error: {_why_no_value(trials, experiment.metric)}")
+        return 1
+    out.print(best_table(rows, experiment.metric))
+    _print_gain(trials, experiment, rows, out)
+    for line in _lost_lines(trials):
+        out.print(line, soft_wrap=True)
+    return 0
+
+
+def _lost_lines(trials: Trials) -> list[str]:
+    """A line for each reason for which trials were lost, with a count."""
+    lost = lost_by_reason(trials)
+    lines = [
+        f"{len(entry.trials)} of {len(trials)} trials {entry.state}: {printable(entry.reason)}"
+        for entry in lost[:_MOST_REASONS]
+    ]
+    others = sum(len(entry.trials) for entry in lost[_MOST_REASONS:])
+    return [*lines, f"{others} more were lost for other reasons"] if others else lines
+
+
+def _why_no_value(trials: Trials, metric: Metric) -> str:
+    """Why a search has found nothing, with all that the commonest failure left."""
+    counts = trials.counts()
+    every = next((state for state, count in counts.items() if count == len(trials)), None)
+    what = f"every trial {every}" if every in ("failed", "diverged") else "no trial came to a value"
+    lines = [f"{what}, so there is no {printable(metric.name)} to compare", *_lost_lines(trials)]
+    failed = [entry.trials for entry in lost_by_reason(trials) if entry.state == "failed"]
+    if failed:
+        last = failed[0][-1]
+        lines.append(f"trial {last.number}:\n{printable((last.reason or '').strip())}")
+    return "\n".join(lines)
+
+
+def print_next_steps(path: Path, experiment: Experiment, out: Console, report: Path | None) -> None:
+    """After a search that found something: its report, and the commands that go on from it."""
+    page = [] if report is None else [(str(report), "the report; open it in a browser")]
+    steps = (
+        *page,
+        (f"shoal confirm {path}", "train the best again, under fresh seeds"),
+        (f"shoal tensorboard {path}", "look at the best and the baseline"),
+        (f"shoal export {path} -o bundle", "take the best home, with its weights"),
+        *_next_step(experiment, path),
+    )
+    width = max(len(printable(command)) for command, _ in steps)
+    for command, purpose in steps:
+        line = Text.assemble(f"  {printable(command):<{width}}   ", (purpose, "dim"))
+        out.print(line, soft_wrap=True)
+
+
+def _next_step(experiment: Experiment, path: Path) -> list[tuple[str, str]]:
+    """A grid has nothing to search on for: its groups are compared, where it has any."""
+    if experiment.sampler.name != "grid":
+        return [(f"shoal resume {path} --trials 20", "search on")]
+    fields = list(experiment.search_space.distributions)[:1]
+    purpose = "learning curves, overlaid"
+    return [(f"shoal compare {path} --by {field} -o compare.png", purpose) for field in fields]
+
+
+def _print_gain(
+    trials: Trials, experiment: Experiment, rows: list[dict[str, Any]], out: Console
+) -> None:
+    if experiment.baseline is None or not rows or not len(trials):
+        return
+    baseline = trials.by_number[0]
+    value = baseline.value(experiment.metric)
+    if value is not None:
+        before, best = numbers([value, rows[0]["value"]])
+        out.print(
+            f"baseline (trial 0): {before}; the best is trial {rows[0]['trial']} with {best} "
+            "(searched, not yet confirmed)",
+            soft_wrap=True,
+        )
+
+
+def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
+    """What ``shoal status`` prints."""
+    out.print(f"{status['run']}: {status['state']}", soft_wrap=True)
+    is_live = status["state"] == "running"
+    names = {} if is_live else {"running": "unfinished"}
+    counts = ", ".join(f"{n} {names.get(state, state)}" for state, n in status["trials"].items())
+    out.print(f"trials: {counts}; {status['epochs']} epochs")
+    if status["state"] == "interrupted":
+        out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True)
+    if status["best"] is not None:
+        out.print(best_table([status["best"]], metric))
+
+
+def print_description(found: dict[str, Any], out: Console) -> None:
+    """What ``shoal show`` prints."""
+    experiment = found["experiment"]
+    out.print(experiment["name"], style="bold")
+    if experiment.get("question"):
+        out.print(experiment["question"])
+    for section in ("dataset", "train", "metric", "sampler", "scheduler"):
+        if experiment.get(section):
+            fixed = show_params(_telling(experiment[section]))
+            out.print(f"{section + ':':<10} {fixed}", soft_wrap=True)
+    if found["layers"]:
+        layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
+        table = rows_table(("layer", "parameters"), layers)
+        table.columns[1].justify, table.columns[1].no_wrap = "right", True
+        table.add_section()
+        table.add_row("in all (baseline)", f"{found['parameters']:,}")
+        out.print(table)
+    if found["variants"]:
+        columns = ("parameter", "variant", "settings", "parameters")
+        out.print(rows_table(columns, [_variant(row) for row in found["variants"]]))
+    out.print(space_table(found["space"]))
+    budget = {name: value for name, value in found["budget"].items() if value is not None}
+    limits = ", ".join(f"{name.replace('_', ' ')} {show_value(v)}" for name, v in budget.items())
+    out.print(f"budget: {limits}")
+
+
+def _telling(section: dict[str, Any]) -> dict[str, Any]:
+    """A section without what is switched off."""
+    if section.get("name") == "none":  # a scheduler that stops nobody
+        return {name: section[name] for name in ("name", "max_epochs")}
+    if isinstance(section.get("schedule"), dict) and section["schedule"]["name"] == "constant":
+        section = {**section, "schedule": "constant"}
+    return {name: value for name, value in section.items() if value not in (None, False, 0, "none")}
+
+
+def _variant(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    """A variant's row; the networks of the user's own code are not ours to count."""
+    counted = "" if row["parameters"] is None else f"{row['parameters']:,}"
+    return row["parameter"], row["name"], show_params(row["settings"]), counted
+
+
+def train_and_compare(
+    spec: Path, changes: list[str], target: Path | None, out: Console | None, final: bool = False
+) -> dict[str, Any]:
+    """Train one configuration here; a bundle's is compared with what it has on record.
+
+    Args:
+        spec: a bundle, its config.yaml, or an experiment file.
+        changes: settings to replace.
+        target: a folder for the bundle of this training, if any.
+        out: where each epoch is printed, if anywhere.
+        final: train on the training and the validation split together.
+
+    Returns:
+        The document that ``--json`` prints.
+    """
+    from search.export.retrain import read_config, save_training, score_name, train_here
+    from search.reopening import name_code
+    from spaces.training_config import CodeConfig
+
+    config, record = read_config(spec, changes, final)
+    if record is not None and isinstance(config, CodeConfig):
+        name_code([str(named_file(config.trainable))])
+        for change in code_changes(spec if spec.is_dir() else spec.parent):
+            ERR.print(f"warning: since the bundle's weights were trained: {change}")
+    if target is not None:
+        check_target(target)
+
+    def print_epoch(report: Any) -> None:
+        if out is not None:
+            metrics = ((k, v) for k, v in report.metrics.items() if "/" not in k)
+            shown = "  ".join(f"{name} {number(metric)}" for name, metric in metrics)
+            out.print(f"epoch {report.epoch}: {shown}", soft_wrap=True)
+
+    split, folder = (None, None) if record is None else (record.split, record.folder)
+    with contextlib.nullcontext() if folder is None else contextlib.chdir(folder):
+        trained = train_here(config, print_epoch, split)
+    report = trained.report
+    name = score_name(config)
+    value = report.metrics[name]
+    if target is not None:
+        save_training(config, trained, target)
+        if out is not None:
+            out.print(f"{target}: written, a bundle", soft_wrap=True)
+    is_final = name != config.metric.name
+    if is_final and out is not None:
+        out.print("there is no validation score: nothing was left to validate on", soft_wrap=True)
+    is_compared = record is not None and record.metric in ("", name)
+    if record is None or not is_compared or not math.isfinite(value):
+        finite = value if math.isfinite(value) else None
+        changed = {} if record is None else {"changed": record.changed}
+        return {
+            "metric": name,
+            "value": finite,
+            "epoch": report.epoch,
+            "final": is_final,
+            **changed,
+        }
+    found = record.judge(name, value)
+    if out is not None:
+        _print_comparison(found, out)
+    return found
+
+
+def _print_comparison(found: dict[str, Any], out: Console) -> None:
+    out.print(
+        f"{found['metric']}: recorded {found['recorded']!r}, retrained {found['retrained']!r}, "
+        f"difference {number(found['difference'])}",
+        soft_wrap=True,
+    )
+    for path, (recorded, now) in found.get("changed", {}).items():
+        out.print(f"trained otherwise: {path} {now!r}, not {recorded!r}", soft_wrap=True)
+    if "verdict" in found:
+        low, high, _ = numbers([*found["expected"], found["retrained"]])
+        expected = f"that in which 95 % of trainings are expected ({low} to {high})"
+        words = {
+            "equal": "equal to the last digit",
+            "inside": f"not equal, but inside the interval: {expected}",
+            "outside": f"outside the interval: {expected}",
+        }
+        out.print(words[found["verdict"]], soft_wrap=True)

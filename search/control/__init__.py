@@ -1,0 +1,1 @@
+"""What decides: ASHA, budget, sampler and coordinator. No Ray, no printing."""

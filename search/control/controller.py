@@ -1,0 +1,218 @@
+"""Trainings that are handed out and report: those of a search, and reruns of the best."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from analysis.record.events import (
+    Attempt,
+    Changed,
+    CheckpointSaved,
+    Decision,
+    Finished,
+    Moved,
+    Report,
+    State,
+    Training,
+)
+from analysis.record.trials import Trial, Trials
+from analysis.views.projection import Projection
+from search.control.first_failures import FirstFailures, end_of_session
+from search.control.policy import Rules
+from spaces.experiment import Experiment
+from spaces.parameters import Params
+from spaces.problems import InputError
+from trainables.user_code.training import absent_metric
+
+NOTHING_REPORTED = "the code ended before it reported an epoch"
+
+
+class Leader(NamedTuple):
+    """A line on what leads, a word for what it is, and its parameters."""
+
+    kind: str
+    line: str
+    params: Params
+
+
+class Trainings(ABC):
+    """What a transport hands out and reports to; every event is written before it is acted on.
+
+    Args:
+        experiment: says what is trained, and how.
+        rules: decide what follows from a report.
+    """
+
+    noun = "trial"  # what one of them is called in messages
+
+    def __init__(self, experiment: Experiment, rules: Rules) -> None:
+        self.experiment = experiment
+        self.rules = rules
+        self.is_interrupted = False
+        self.first_failures = FirstFailures(keep_going=True)  # a session sets another
+        self.projections: Sequence[Projection] = ()  # are given every event from now on
+        self._unfinished: list[Trial] = []
+
+    @property
+    def trials(self) -> Trials:
+        """How they stand."""
+        return self.rules.trials
+
+    @property
+    @abstractmethod
+    def must_stop_now(self) -> bool:
+        """Whether running trainings shall stop where they are."""
+
+    @property
+    @abstractmethod
+    def most_trials(self) -> int | None:
+        """How many there will be at most, where that is known."""
+
+    @property
+    @abstractmethod
+    def is_finished(self) -> bool:
+        """Whether every training has ended and none will come."""
+
+    @abstractmethod
+    def leader(self) -> Leader | None:
+        """What is the best so far, for people."""
+
+    @abstractmethod
+    def next_trial(self) -> Trial | None:
+        """The next one to train; None when there is none for now, or will be none any more."""
+
+    @abstractmethod
+    def note(self, event: Changed | Moved) -> None:
+        """Write down that what the run depends on has changed."""
+
+    @abstractmethod
+    def _write(self, event: Training) -> None:
+        """Write an event to the journal, then take it in."""
+
+    def has_failed_before(self, number: int) -> bool:
+        """Whether a training is one that failed, tried once more."""
+        return False
+
+    def origin(self, number: int) -> Trial | None:
+        """The trial from whose checkpoint a training begins, if it does not begin anew."""
+        return None
+
+    def report(
+        self,
+        number: int,
+        epoch: int,
+        metrics: dict[str, float],
+        steps: Sequence[tuple[int, float]] = (),
+        is_last: bool = False,
+    ) -> Decision:
+        """Take the report of an epoch and decide whether the training goes on.
+
+        A report that the journal already has gets the decision that was recorded.
+
+        Args:
+            number: the training's.
+            epoch: the epoch that it ended, from 1.
+            metrics: by name.
+            steps: (optimizer step, mean training loss of the last 50 steps).
+            is_last: whether the training ends with it, of its own accord.
+
+        Raises:
+            InputError: when the metric of the search is not among them, or an epoch was left out.
+        """
+        trial = self.trials.by_number[number]
+        if epoch <= trial.epoch:
+            return trial.reports[epoch - 1].decision
+        name = self.experiment.metric.name
+        if name not in metrics:
+            raise InputError(absent_metric(name, epoch, metrics))
+        report = Report(
+            trial=number,
+            epoch=epoch,
+            metrics=metrics,
+            decision="continue",
+            steps=list(steps),
+            last=is_last,
+        )
+        self.trials.expect(report)
+        decision = self.rules.judge(number, epoch, metrics, is_last)
+        self._write(report.model_copy(update={"decision": decision}))
+        if decision == "stop":
+            self._finish(trial, self.rules.ending[number], None)
+        return decision
+
+    def checkpoint(self, number: int, epoch: int, path: str) -> dict[int, str]:
+        """Note that a training can go on from a checkpoint, which shows that its code works.
+
+        Returns:
+            The trainings that are recorded as failed only now, by number, with their reasons.
+        """
+        released = self._fail_all(self.first_failures.release())
+        self._write(CheckpointSaved(trial=number, epoch=epoch, path=path))
+        return released
+
+    def attempt(self, number: int, reason: str) -> None:
+        """Note that a training's process died and is started again."""
+        self._write(Attempt(trial=number, reason=reason))
+
+    def attempts_left(self, number: int) -> int:
+        """How often a training whose process dies may still be started again."""
+        return self.experiment.max_failures - self.trials.by_number[number].attempts
+
+    def is_baseline(self, number: int) -> bool:
+        """Whether a training is the one that a search must beat."""
+        return False
+
+    def hand_back(self, number: int) -> None:
+        """Take back one that could not be started; ``next_trial`` hands it out again."""
+        self._unfinished.insert(0, self.trials.by_number[number])
+
+    def fail(self, number: int, reason: str) -> dict[int, str]:
+        """Note that a training's code failed, unless that is held back for now.
+
+        Returns:
+            The trainings that are recorded as failed now, by number, with their reasons.
+
+        Raises:
+            RunError: when it is the baseline's, before its first report.
+        """
+        is_new = not self.trials.by_number[number].reports
+        if self.is_baseline(number) and is_new and not self.first_failures.keep_going:
+            raise end_of_session(
+                f"trial {number}, the baseline, failed before its first report", reason
+            )
+        if self.has_failed_before(number):
+            return self._fail_all({number: reason})
+        if self.first_failures.hold(number, reason):
+            return {}
+        return self._fail_all({**self.first_failures.release(), number: reason})
+
+    def _fail_all(self, failed: dict[int, str]) -> dict[int, str]:
+        for number, reason in failed.items():
+            self.end(number, "failed", reason)
+        return failed
+
+    def end(self, number: int, state: State, reason: str | None = None) -> None:
+        """Note that a training ended in a way that no report tells."""
+        trial = self.trials.by_number[number]
+        if trial.state == "running":
+            self._finish(trial, state, reason)
+
+    def end_early(self, number: int) -> None:
+        """Note that a training's code returned before max_epochs."""
+        if self.trials.by_number[number].reports:
+            self.end(number, "completed")
+        else:
+            self.fail(number, NOTHING_REPORTED)
+
+    def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
+        assert state != "running"
+        if state == "diverged" and reason is None:
+            reason = self.rules.why_diverged(trial, trial.reports[-1].metrics)
+        self._write(Finished(trial=trial.number, state=state, epoch=trial.epoch, reason=reason))
+
+    def _finish_told(self) -> None:
+        """End those that had been told to stop when the process died."""
+        for number, state in list(self.rules.ending.items()):
+            self._finish(self.trials.by_number[number], state, None)

@@ -1,0 +1,1 @@
+"""What trains configurations again, or decides again: confirm, audit, replay."""

@@ -1,0 +1,204 @@
+"""``shoal replay``: a journal's decisions made once more, and compared with the recorded ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from analysis.record.chain import broken_link, told
+from analysis.record.events import (
+    Confirmed,
+    Created,
+    Ended,
+    Event,
+    Finished,
+    Report,
+    Rerun,
+    Resumed,
+    Started,
+    State,
+    Tested,
+)
+from analysis.record.folder import RunFolder
+from analysis.record.journal import replay
+from analysis.record.reruns import Reruns
+from search.control.policy import Rules
+from search.control.sampler import Sampler
+from search.rerun.candidates import race_among, verdict
+from search.rerun.rerunner import rerun_rules, seed_of
+from spaces.checks import parse_experiment
+from spaces.experiment import Budget, Experiment
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """``decisions``: how many are the same; ``difference``: the first that is not, if any."""
+
+    decisions: int
+    difference: str | None
+
+
+class _DifferenceError(Exception):
+    """A decision is another one now."""
+
+
+def replay_run(folder: RunFolder, experiment: Experiment, proposals: bool = False) -> Replayed:
+    """Run the events of a journal through the rules again.
+
+    First the chain of the journal's lines is checked. Then are compared each trial's seed, each
+    report's decision, each trial's last state and epoch, that no trial was begun once a budget was
+    spent and which limit ended the search (hours excepted, which only a clock can tell); of reruns
+    seeds and decisions, who won a race and by which scores, and whose test scores were read.
+
+    Args:
+        folder: the run.
+        experiment: its experiment.
+        proposals: whether the sampler shall propose every configuration again, too; exact with the
+            versions of Optuna and NumPy that the run was made with.
+
+    Raises:
+        InputError: when the journal is damaged.
+    """
+    broken = broken_link(folder.journal_file)
+    if broken is not None:
+        return Replayed(0, told(broken))
+    again = _Replay(experiment, proposals)
+    try:
+        replay(folder.journal_file, again.take)
+    except _DifferenceError as difference:
+        return Replayed(again.decisions, str(difference))
+    return Replayed(again.decisions, None)
+
+
+class _Replay:
+    def __init__(self, experiment: Experiment, proposals: bool) -> None:
+        self.decisions = 0
+        self._line = 0
+        self._experiment = experiment
+        self._rules = Rules(experiment)
+        self._rerun_rules = rerun_rules(experiment)
+        self._reruns = Reruns(self._rerun_rules.trials)
+        self._spent: set[str] = set()  # limits reached since the search began or was resumed
+        self._sampler = None
+        if proposals:  # which takes an experiment that is sound as a whole
+            self._sampler = Sampler(parse_experiment(experiment.plain()))
+
+    def take(self, event: Event) -> None:
+        """Take an event in.
+
+        Raises:
+            _DifferenceError: when what it says is decided otherwise now.
+        """
+        self._line += 1
+        match event:
+            case Created():
+                spent = self._rules.spent(seconds=0.0)
+                self._compare(f"limits spent before trial {event.trial}", [], spent)
+                seed = self._rules.seed(event.trial)
+                self._compare(f"the seed of trial {event.trial}", event.seed, seed)
+                self._rules.replay(event)
+                self._propose(event)
+            case Report():
+                decision = self._rules.replay(event)
+                place = f"the decision on trial {event.trial} at epoch {event.epoch}"
+                self._compare(place, event.decision, decision)
+            case Finished():
+                self._finish(event, self._rules, "trial")
+                self._rules.replay(event)
+                self._tell(event)
+            case Ended():
+                self._end(event)
+                self._rules.replay(event)
+            case Resumed():
+                self._rules.replay(event)
+                self._spent.clear()
+            case Tested():
+                self._rules.replay(event)
+                self._test(event)
+            case Started():
+                self._rules.replay(event)
+                self._rerun_rules.replay(event)
+            case Rerun():
+                self._rules.replay(event)
+                self._take_rerun(event)
+            case Confirmed():
+                self._rules.replay(event)
+                self._judge(event)
+                self._reruns.note(event)
+            case _:
+                self._rules.replay(event)
+        if isinstance(event, Started | Resumed | Created | Report | Finished):
+            self._spent.update(self._rules.spent(seconds=0.0))
+
+    def _take_rerun(self, event: Rerun) -> None:
+        what = event.what
+        self._reruns.check(event)
+        if isinstance(what, Finished):
+            self._finish(what, self._rerun_rules, "rerun")
+        decision = self._rerun_rules.replay(what)
+        self._reruns.note(event)
+        if isinstance(what, Created):
+            self._compare(f"the seed of rerun {what.trial}", what.seed, self._seed_of(event))
+        elif isinstance(what, Report):
+            place = f"the decision on rerun {what.trial} at epoch {what.epoch}"
+            self._compare(place, what.decision, decision)
+
+    def _seed_of(self, event: Rerun) -> int:
+        return seed_of(self._experiment, event.job, self._rules.trials)
+
+    def _judge(self, event: Confirmed) -> None:
+        trials = self._rules.trials
+        asked = (event.candidates, event.most_seeds, event.rule, event.prefer_small)
+        race = race_among(self._experiment, trials, *asked)
+        ended = self._reruns.ended(race.wants, self._experiment.metric)
+        now = verdict(self._experiment, race, ended, trials).model_copy(update={"time": event.time})
+        self._compare("what was confirmed", event.model_dump_json(), now.model_dump_json())
+
+    def _test(self, event: Tested) -> None:
+        """The test split is read once, for a winner or the baseline, with its measured seeds."""
+        last = self._reruns.confirmed[-1] if self._reruns.confirmed else None
+        read = [test.trial for test in self._reruns.tested]
+        wanted = [] if last is None else [n for n in (last.winner, 0) if n not in (None, *read)]
+        if event.trial not in wanted:
+            self._differ(f"trial {event.trial} was tested, which no confirmation had measured")
+        measured = self._reruns.of(event.trial, "measure")
+        seeds = [rerun.seed for rerun in measured][: len(event.seeds)]
+        self._compare(f"the seeds of the tested trial {event.trial}", event.seeds, seeds)
+        self._reruns.note(event)
+
+    def _end(self, event: Ended) -> None:
+        """A limit that ended the search was reached; the other reasons no journal can prove."""
+        provable = Budget.model_fields.keys() - {"hours"}
+        if event.reason in provable - self._spent:
+            self._differ(f"the search ended by {event.reason}, a limit that was not reached")
+
+    def _finish(self, event: Finished, rules: Rules, noun: str) -> None:
+        state = rules.ending.get(event.trial) or self._state_without_decision(event)
+        self._compare(f"the state of {noun} {event.trial}", event.state, state)
+        trial = rules.trials.by_number.get(event.trial)
+        if trial is not None:
+            self._compare(f"the last epoch of {noun} {event.trial}", event.epoch, trial.epoch)
+
+    def _state_without_decision(self, event: Finished) -> State:
+        """A trial that no report ended: its process died, or its own code returned early."""
+        may_return = self._experiment.trainable is not None and event.epoch > 0
+        return "completed" if event.state == "completed" and may_return else "failed"
+
+    def _propose(self, event: Created) -> None:
+        if self._sampler is not None:
+            params = self._sampler.ask(event.trial)
+            self._compare(f"the configuration of trial {event.trial}", event.params, params)
+
+    def _tell(self, event: Finished) -> None:
+        if self._sampler is not None:
+            trials = self._rules.trials
+            worst = trials.worst(self._rules.experiment.metric)
+            self._sampler.tell(trials.by_number[event.trial], worst)
+
+    def _compare(self, what: str, recorded: object, now: object) -> None:
+        if recorded != now:
+            self._differ(f"{what} was {recorded!r}, and is {now!r} by the rules")
+        self.decisions += 1
+
+    def _differ(self, what: str) -> NoReturn:
+        raise _DifferenceError(f"line {self._line}: {what}")

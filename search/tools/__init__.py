@@ -1,0 +1,1 @@
+"""Tools beside the search: doctor, clean, describe, probe, TensorBoard."""

@@ -1,0 +1,1 @@
+"""What places trainings: the interface, and its implementations."""

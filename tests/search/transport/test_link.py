@@ -1,0 +1,143 @@
+"""What workers answer, and what is noted of it: without Ray, as its adapters would hand it over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from analysis.record.folder import RunFolder
+from search.export.bundle import export_best
+from search.transport.cluster import Slots
+from search.transport.link import STOP, Link
+from spaces.problems import InputError
+from tests.support import examples
+from trainables.checkpoints.checkpoints import Checkpoints
+from trainables.training import EpochReport
+from trainables.worker.tune_worker import Outcome, PlainWorker
+
+OWN = "def train(config, context):\n    yield {'score': 1.0}\n"
+
+
+class Notes:
+    """A view that keeps its notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def update(self) -> None:
+        """Nothing is shown."""
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def linked(folder: Path, trials: int) -> tuple[Link, list[str]]:
+    """A link of a search on own code of which so many trials run, and what it notes."""
+    (folder / "own.py").write_text(OWN)
+    coordinator = examples.own_code_coordinator(folder)
+    view = Notes()
+    link = Link(coordinator, RunFolder(folder), Slots(1.0, 0.0), view)
+    for _ in range(trials):
+        coordinator.next_trial()
+    return link, view.notes
+
+
+def reported(score: float, **changes: Any) -> Outcome:
+    return Outcome(EpochReport(1, {"score": score}, **changes), None, "")
+
+
+def failed(error: str) -> Outcome:
+    return Outcome(None, None, "", error)
+
+
+def test_failures_that_say_the_same_are_noted_once_with_a_count(tmp_path: Path) -> None:
+    link, notes = linked(tmp_path, 6)
+    link.take(0, reported(0.5))
+    for number in range(1, 5):
+        assert link.take(number, failed(f"Traceback …\n{'ab'[number == 4]}: \x1b[2J")) == STOP
+    assert notes == ["trial 1 failed: a: \\x1b[2J", "trial 4 failed: b: \\x1b[2J"]
+    link.conclude()
+    assert notes[2:] == ["3 trials failed: a: \\x1b[2J"]
+    assert link.trainings.trials.counts()["failed"] == 4
+    assert (tmp_path / "logs" / "3.txt").read_text() == "Traceback …\na: \x1b[2J\n"
+
+
+def test_code_that_is_moved_meanwhile_fails_no_trial(tmp_path: Path) -> None:
+    link, notes = linked(tmp_path, 1)
+    trial = link.trainings.trials.by_number[0]
+    (tmp_path / "own.py").unlink()
+    assignment = link.assignment(trial)
+    assert assignment is not None
+    assert assignment.project == str(tmp_path)
+    assert notes == []
+
+
+def test_a_single_report_that_was_returned_completes_its_trial(tmp_path: Path) -> None:
+    link, _ = linked(tmp_path, 1)
+    assert link.take(0, reported(0.5, is_last=True)) == STOP
+    assert link.trainings.trials.by_number[0].state == "completed"
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named_on_a_resume(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path / "checkpoints"), 0)
+    whole = Path(checkpoints.save(1, {"training": {}, "reports": []}))
+    torn = Path(checkpoints.save(2, {"training": {}, "reports": []}))
+    torn.write_bytes(torn.read_bytes()[:-1])
+    worker = PlainWorker.__new__(PlainWorker)
+    worker._notes = []
+    assert list(worker._each_state(checkpoints)) == [{"training": {}, "reports": []}]
+    reason = "its checksum does not fit, so it was cut off or changed; it is passed over"
+    assert worker._notes == [f"{torn} can't be read: {reason}"]
+    whole.unlink()
+    link, notes = linked(tmp_path, 1)
+    link.take(0, Outcome(EpochReport(1, {"score": 1.0}), None, "", notes=tuple(worker._notes)))
+    assert notes == [f"trial 0: {torn} can't be read: {reason}"]
+
+
+def test_export_says_which_checkpoint_cannot_be_read_and_why(tmp_path: Path) -> None:
+    link, _ = linked(tmp_path, 1)
+    link.take(0, reported(1.0, is_last=True))
+    checkpoints = Checkpoints(str(tmp_path / "checkpoints"), 0)
+    state = {"epoch": 1, "state": {"w": torch.ones(1)}, "kept": None}
+    path = Path(checkpoints.save(1, {"training": state, "reports": []}))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    missing = r"trial 0 has no whole checkpoint of epoch 1 any more"
+    with pytest.raises(InputError, match=rf"{missing}: {path} can't be read: its checksum does"):
+        export_best(tmp_path, tmp_path / "bundle")
+    path.unlink()
+    with pytest.raises(InputError, match=rf"{missing}$"):
+        export_best(tmp_path, tmp_path / "bundle")
+    path.write_bytes(whole)
+    export_best(tmp_path, tmp_path / "bundle")
+
+
+def save_tensor(folder: Path, epoch: int, tensor: torch.Tensor, **noted: Any) -> None:
+    """A checkpoint of trial 0, of own code that saved one tensor."""
+    state = {"epoch": epoch, "state": {"w": tensor}, "kept": None}
+    checkpoints = Checkpoints(str(folder / "checkpoints"), 0)
+    checkpoints.save(epoch, {"training": state, "reports": [], **noted})
+
+
+def test_weights_code_and_parts_come_from_one_checkpoint_that_of_the_epoch(tmp_path: Path) -> None:
+    link, _ = linked(tmp_path, 1)
+    link.take(0, reported(1.0))  # the process died before its second report arrived
+    (tmp_path / "later.txt").touch()
+    save_tensor(tmp_path, 1, torch.ones(1), code={"files": ["own.py"], "folder": "."})
+    save_tensor(tmp_path, 2, torch.zeros(1), code={"files": ["own.py", "later.txt"], "folder": "."})
+    bundle = export_best(tmp_path, tmp_path / "bundle")
+    assert bundle.parts == {"": 1}
+    assert bundle.code["files"] == ["own.py"]
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse")
+def test_a_sparse_tensor_is_told_where_a_bundle_would_hold_it(tmp_path: Path) -> None:
+    link, _ = linked(tmp_path, 1)
+    link.take(0, reported(1.0, is_last=True))
+    save_tensor(tmp_path, 1, torch.eye(1000).to_sparse())
+    with pytest.raises(InputError, match=r"a bundle holds no sparse tensors.*; got w"):
+        export_best(tmp_path, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

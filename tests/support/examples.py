@@ -1,0 +1,123 @@
+"""Small made things that several tests need: experiments, coordinators, learning curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from analysis.record.chain import split
+from analysis.record.events import Created, Started
+from analysis.record.journal import Journal, replay
+from analysis.record.trials import Trials
+from search.control.controller import Trainings
+from search.control.coordinator import Coordinator
+from spaces.checks import parse_experiment
+from spaces.experiment import Experiment
+from spaces.parameters import Params
+from spaces.seeds import derive_seed
+
+SPACE = {"lr": {"low": 1e-4, "high": 1.0, "log": True}, "activation": ["tanh", "relu"]}
+
+
+def experiment(**changes: Any) -> Experiment:
+    """A small experiment on the digits, with some sections replaced."""
+    data = {
+        "name": "made",
+        "model": {"family": "mlp", "hidden": [16]},
+        "space": SPACE,
+        "scheduler": {"max_epochs": 9},
+        "budget": {"trials": 12},
+    }
+    return parse_experiment({**data, **changes})
+
+
+def started(experiment: Experiment) -> Started:
+    """The first event of a run."""
+    return Started(spec=experiment.plain(), versions={}, host="here", divergence="known_losses")
+
+
+def coordinator(folder: Path, **changes: Any) -> Coordinator:
+    """A coordinator of a new run, with a real journal in ``folder``."""
+    made = experiment(**changes)
+    coordinator = Coordinator(made, Journal(folder / "journal.jsonl"))
+    coordinator.start(started(made))
+    return coordinator
+
+
+def unchain(journal: Path) -> None:
+    """Make a journal one that an earlier version has written: without hashes, and not of this."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    text = b"".join(split(line)[0] + b"\n" for line in lines)
+    journal.write_bytes(text.replace(b'"divergence":"known_losses"', b'"divergence":"any_loss"', 1))
+
+
+def checked_journal(path: Path) -> Journal:
+    """A journal whose events are checked and taken in as those of a search are."""
+    journal, trials = Journal(path), Trials()
+    replay(path, trials.apply)
+    journal.check = trials.apply
+    return journal
+
+
+def created_line(trial: int) -> str:
+    """A line of a journal: a trial is created, as the small experiment would."""
+    params: Params = {"lr": 0.01, "activation": "relu"}
+    seed = derive_seed(0, "trial", trial)
+    return Created(trial=trial, params=params, seed=seed).model_dump_json() + "\n"
+
+
+def own_code_coordinator(folder: Path, run: Path | None = None, **changes: Any) -> Coordinator:
+    """A coordinator that trains ``own.py:train`` in ``folder``; its run is there, or in ``run``."""
+    made = own_code_experiment(folder, **changes)
+    coordinator = Coordinator(made, Journal((run or folder) / "journal.jsonl"))
+    coordinator.start(started(made))
+    return coordinator
+
+
+def own_code_experiment(folder: Path, **changes: Any) -> Experiment:
+    """An experiment that trains ``own.py:train`` in ``folder``."""
+    data = {
+        "name": "own",
+        "trainable": f"{folder}/own.py:train",
+        "space": {"x": {"low": 0.0, "high": 1.0}},
+        "metric": {"name": "score"},
+        "budget": {"trials": 12},
+    }
+    return parse_experiment({**data, **changes})
+
+
+def accuracy(trial: int, epoch: int) -> float:
+    """A made learning curve in (0, 1), different for every trial."""
+    height = 0.3 + (trial * 0.37) % 0.6
+    return height * (1.0 - 0.7**epoch)
+
+
+def report(coordinator: Trainings, trial: int, epoch: int, value: float | None = None) -> str:
+    """Report an epoch with a made accuracy, or with ``value``."""
+    shown = accuracy(trial, epoch) if value is None else value
+    return coordinator.report(trial, epoch, {"val_accuracy": shown, "train_loss": 1.0})
+
+
+def run_all(coordinator: Trainings, workers: int = 2, reports: int | None = None) -> None:
+    """Play a transport: train trials side by side, until all is done or so many reports came."""
+    active: list[list[int]] = []
+    while reports is None or reports > 0:
+        while len(active) < workers and (trial := coordinator.next_trial()) is not None:
+            active.append([trial.number, trial.epoch])
+        if not active:
+            return
+        for entry in list(active):
+            entry[1] += 1
+            if report(coordinator, entry[0], entry[1]) == "stop":
+                active.remove(entry)
+            if reports is not None:
+                reports -= 1
+                if reports == 0:
+                    return
+
+
+def resumed(folder: Path, trials: int = 0, hours: float = 0.0, **changes: Any) -> Coordinator:
+    """A coordinator that goes on with the run in ``folder``."""
+    coordinator = Coordinator(experiment(**changes), Journal(folder / "journal.jsonl"))
+    coordinator.resume(trials, hours)
+    return coordinator

@@ -1,0 +1,155 @@
+"""Searches and clusters in processes of their own, for tests that end them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 240.0
+
+SLOW_CODE = """
+import time
+
+def train(config, context):
+    total = context.state or 0.0
+    for epoch in range(context.epoch, context.max_epochs):
+        time.sleep(0.1)
+        total += config["step"]
+        context.save(total)
+        yield {"score": total}
+"""
+
+_CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+
+head = {"num_cpus": int(sys.argv[1]), "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=head)
+nodes = []
+print(">", cluster.address, flush=True)
+for line in sys.stdin:
+    if line == "join\\n":
+        nodes.append(cluster.add_node(num_cpus=1, num_gpus=1))
+        print(">", nodes[-1].node_id, flush=True)
+    elif line == "lose\\n":
+        lost = nodes.pop(0)
+        cluster.remove_node(lost, allow_graceful=False)
+        print(">", lost.node_id, flush=True)
+    else:
+        break
+cluster.shutdown()
+"""
+
+
+def process(*command: str) -> subprocess.Popen[str]:
+    """Start a command in a session of its own, so that a signal to its group meets only it.
+
+    It hears SIGHUP, which these tests may have been told to ignore, as nohup does.
+    """
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            text=True,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def python(*arguments: str) -> subprocess.Popen[str]:
+    """Start Python in a process of its own."""
+    return process(sys.executable, *arguments)
+
+
+def shoal(*arguments: str) -> subprocess.Popen[str]:
+    """Start a command in a process of its own."""
+    return python("-m", "search.cli.main", *arguments)
+
+
+class RayCluster:
+    """A cluster of several nodes on this machine, in a process of its own; a context manager.
+
+    Args:
+        head_cpus: how many trials fit on its first node; the ones that join have one CPU and one
+            made-up GPU each.
+    """
+
+    def __init__(self, head_cpus: int = 0) -> None:
+        self._process = python("-c", _CLUSTER, str(head_cpus))
+        self.address = self._answer()
+
+    def __enter__(self) -> RayCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shut_down()
+
+    def join(self) -> str:
+        """Let a node join; returns its id."""
+        return self._do("join")
+
+    def lose(self) -> str:
+        """Kill the processes of the node that joined first; returns its id."""
+        return self._do("lose")
+
+    def shut_down(self) -> None:
+        """End all of its processes."""
+        self._process.communicate("end\n", timeout=DEADLINE_SECONDS)
+
+    def _do(self, command: str) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return next(line[2:].strip() for line in self._process.stdout if line.startswith("> "))
+
+
+def code_file(folder: Path, code: str, **changes: Any) -> str:
+    """An experiment file on own code, which sums up ``step``, and the code beside it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "own.py").write_text(code)
+    data = {
+        "name": "own",
+        "trainable": "own.py:train",
+        "space": {"step": {"low": 0.0, "high": 1.0}},
+        "metric": {"name": "score"},
+        "scheduler": {"max_epochs": 9},
+        "budget": {"trials": 8},
+        "resources": {"gpus": 0},
+    }
+    file = folder / "own.yaml"
+    file.write_text(yaml.safe_dump({**data, **changes}))
+    return str(file)
+
+
+def slow_file(folder: Path, trials: int = 8) -> str:
+    """Own code with epochs of 0.1 s, whose score depends on its saved state."""
+    return code_file(folder, SLOW_CODE, budget={"trials": trials})
+
+
+def wait_for_epochs(run: Path, epochs: int, process: subprocess.Popen[str]) -> None:
+    """Wait until the journal has so many reports."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        file = run / "journal.jsonl"
+        if file.exists() and file.read_bytes().count(b'"event":"report"') >= epochs:
+            return
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(f"no {epochs} epochs: {process.communicate()}")

@@ -1,0 +1,1 @@
+"""Checkpoints of a trial, on any filesystem that pyarrow knows."""

@@ -1,0 +1,1 @@
+"""Datasets: read whole, cut into splits, held on the device."""

@@ -1,0 +1,1 @@
+"""Signal and gradient through depth; when a training has diverged."""

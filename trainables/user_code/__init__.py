@@ -1,0 +1,1 @@
+"""The user's own training code and its files."""

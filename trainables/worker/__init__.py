@@ -1,0 +1,1 @@
+"""The process that trains one configuration after the other."""
