@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spaces.experiment import Engine
+
 if TYPE_CHECKING:
     from analysis.record.events import Event
     from analysis.record.folder import RunFolder
@@ -25,6 +27,12 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Address = Annotated[
     str | None, typer.Option(help="Of a Ray cluster (auto or host:port); left out: this machine.")
+]
+EngineOption = Annotated[
+    Engine | None,
+    typer.Option(
+        "--engine", help="tune: on Ray. inline: in this process, without Ray, one after the other."
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Let Ray's messages through.")]
 Output = Annotated[Path | None, typer.Option("-o", help="A new or empty folder for the bundle.")]
