@@ -45,7 +45,9 @@ def searched(experiment: Experiment, curves: list[list[float]]) -> Trials:
 def _report(trials: Trials, number: int, curve: list[float], rungs: Rungs | None = None) -> int:
     for epoch, value in enumerate(curve, start=1):
         metrics = {"val_accuracy": value}
-        decision = "continue" if rungs is None else rungs.arrive(number, epoch, value)
+        decision = "continue" if rungs is None else rungs.decide(number, epoch, value)
+        if rungs is not None:
+            rungs.arrive(number, epoch, value)
         trials.apply(Report(trial=number, epoch=epoch, metrics=metrics, decision=decision))
         if decision == "stop":
             return epoch

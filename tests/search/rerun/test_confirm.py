@@ -26,6 +26,7 @@ from search.cli.main import main
 from search.export.bundle import export_best
 from search.export.retrain import Record, read_config, train_here
 from search.rerun.candidates import race_of, verdict
+from search.rerun.race import Race
 from search.rerun.rerunner import Rerunner
 from spaces.experiment import Confirm
 from tests.support import examples
@@ -233,7 +234,7 @@ def test_a_confirmation_cut_off_anywhere_comes_to_the_same_verdict(tmp_path: Pat
         assert _confirmed(tmp_path, reports=None) == whole
 
 
-class ByJob(Rerunner):
+class ByJob(Rerunner[Race]):
     """Made scores are those of the job, as a real training's follow from its seed."""
 
     def report(
@@ -242,6 +243,7 @@ class ByJob(Rerunner):
         epoch: int,
         metrics: dict[str, float],
         steps: Sequence[tuple[int, float]] = (),
+        is_last: bool = False,
     ) -> Decision:
         job = self.reruns.jobs[number]
         place = 3 * job.trial + 7 * job.index + len(job.purpose)
@@ -255,7 +257,7 @@ def _confirmed(folder: Path, reports: int | None) -> events.Confirmed:
     _, experiment, trials = open_run(folder)
     race = race_of(experiment, trials, Confirm(top=3, seeds=3))
     with closing(Journal(folder / "journal.jsonl")) as journal:
-        rerunner = ByJob(experiment, trials, journal, race)
+        rerunner = examples.begun(ByJob(experiment, journal, lambda *_: race))
         examples.run_all(rerunner, reports=reports)
         return verdict(experiment, race, rerunner.state()[1], trials)
 
