@@ -93,10 +93,10 @@ def section(name: str, folder: Path) -> str:
     assert trials.start is not None
     fields = CUTS[name].fields
     rows = _groups(fields, experiment, trials) if fields else _best(experiment, trials)
-    seeds = "1 seed" if experiment.repeats == 1 else f"{experiment.repeats} seeds"
+    seeds = "" if experiment.repeats == 1 else f", {experiment.repeats} seeds each"
     changes = ", ".join(f"`{change}`" for change in CUTS[name].changes if change not in SEEDS)
     how = (
-        f"{len(trials)} trials, {seeds} each, {trials.seconds() / 60:.1f} minutes, "
+        f"{len(trials)} trials{seeds}, {trials.seconds() / 60:.1f} minutes, "
         f"{datetime.fromtimestamp(trials.start.time):%Y-%m-%d}"
     )
     lines = [f"### {name}", "", f"{how}, with {changes}." if changes else f"{how}.", ""]
