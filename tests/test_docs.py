@@ -18,6 +18,7 @@ import typer
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from search.cli.groups import GROUPS
 from search.cli.main import app
 from spaces.experiment import (
     Budget,
@@ -106,6 +107,12 @@ def test_the_pages_show_many_commands() -> None:
 def test_every_command_has_its_place_in_the_reference() -> None:
     shown = (ROOT / "docs" / "commands.md").read_text()
     assert [name for name in COMMANDS if not re.search(rf"^shoal {name}\b", shown, re.M)] == []
+
+
+def test_the_help_and_the_reference_have_every_command_in_one_group() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
+    headings = re.findall(r"^## (.*)", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    assert headings == list(GROUPS)
 
 
 def test_every_section_of_an_experiment_is_in_the_reference() -> None:
