@@ -155,8 +155,8 @@ def confirm_and_print(
         raise typer.Exit(1)
     if not as_json:
         anyway = " --anyway" if found.is_worse else ""
-        export = f"shoal export {folder.path} -o model{anyway}"
-        _out.print(f"  {export}: export the model", soft_wrap=True)
+        export = f"shoal export {folder.path} -o bundle{anyway}"
+        _out.print(f"  {export}: take it home, with its weights", soft_wrap=True)
 
 
 def print_confirmation(found: Confirmation, out: Console) -> None:
@@ -172,9 +172,7 @@ def print_confirmation(found: Confirmation, out: Console) -> None:
         out.print(f"trial {number}: {show_params(params)}", soft_wrap=True)
     out.print("the winner was chosen by the candidates' scores, and measured under other seeds")
     for test in found.tests:
-        scores = ", ".join(
-            scale.score(s) if math.isfinite(s) else "not finite" for s in test.scores
-        )
+        scores = ", ".join(scale.score(s) if math.isfinite(s) else "lost" for s in test.scores)
         out.print(f"{test.metric} of trial {test.trial}, read once: {scores}", soft_wrap=True)
     for line in found.earlier:
         out.print(f"an earlier confirmation: {line}", soft_wrap=True)
