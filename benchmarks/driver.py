@@ -1,9 +1,8 @@
 """CPU time of the driver, without Ray: a search of do-nothing trials with made-up learning curves.
 
-Journal, coordinator and projections are the real ones, as in ``search/session.py``. A report is
-timed with the ``checkpoint`` event that goes before it. Process time is counted, which includes the
-journal's thread. Targets at 500 trials: 3 ms for a report, 60 ms for a suggestion; ``scale.py``
-looks at 10,000.
+Journal, coordinator and projections are the real ones, as in ``search/session.py``. Process
+time is counted, which includes the journal's thread. Targets at 500 trials: 3 ms for a report,
+60 ms for a suggestion; ``scale.py`` looks at 10,000.
 
     python benchmarks/driver.py --trials 500 --sampler tpe
 """
@@ -120,8 +119,6 @@ def report(coordinator: Coordinator, trial: Trial, metrics: list[dict[str, float
     """Report a trial's next epoch, as the transport does after the worker saved its state."""
     epoch = trial.epoch + 1
     steps = [(epoch * 1000 + 50 * n, 1.0 / (epoch + n)) for n in range(STEP_RECORDS)]
-    path = f"checkpoints/{trial.number}/epoch-{epoch:06d}.pt"
-    coordinator.checkpoint(trial.number, epoch, path)
     return coordinator.report(trial.number, epoch, metrics[epoch - 1], steps)
 
 

@@ -33,7 +33,7 @@ from hardware import describe_machine, summarize  # noqa: E402
 from analysis.record.folder import RunFolder  # noqa: E402
 from analysis.record.trials import Trial  # noqa: E402
 from search.control.coordinator import Coordinator  # noqa: E402
-from search.session import start_search  # noqa: E402
+from search.lifecycle import start_search  # noqa: E402
 from spaces.files import load_experiment  # noqa: E402
 
 SPEC = """

@@ -10,8 +10,8 @@ from analysis.record.events import Changed, Moved, Started
 from analysis.record.folder import own_code
 from analysis.record.surroundings import Difference, Surroundings, are_serious, differences
 from analysis.record.trials import Trial, Trials
-from search.cli.console import ERR
-from search.control.controller import Trainings
+from search.control.controller import Controller
+from search.control.view import Note
 from search.reopening import inside
 from search.versions import versions
 from spaces.code_files import code_fingerprint
@@ -38,7 +38,7 @@ def surroundings_of(experiment: Experiment, data: Data | None) -> Surroundings:
 
 
 def compare_here(
-    experiment: Experiment, start: Started, was: Surroundings, strict: bool
+    experiment: Experiment, start: Started, was: Surroundings, strict: bool, note: Note
 ) -> list[Difference]:
     """Compare a run that is only read; its data are not downloaded for that.
 
@@ -46,7 +46,8 @@ def compare_here(
         experiment: the run's.
         start: how it began.
         was: how things were then, or later.
-        strict: whether a difference is refused, or only told.
+        strict: whether a difference is refused, or only noted.
+        note: is given what has changed, as a line.
 
     Raises:
         InputError: when it is refused.
@@ -59,27 +60,28 @@ def compare_here(
         except InputError as error:
             missing = [Difference(what="data", was="there", now=f"can't be read: {error}")]
     found = [*missing, *differences(was, surroundings_of(experiment, data))]
-    tell(found, strict)
+    note_differences(found, strict, note)
     return found
 
 
-def compare(was: Surroundings, now: Surroundings, strict: bool) -> list[Difference]:
+def compare(was: Surroundings, now: Surroundings, strict: bool, note: Note) -> list[Difference]:
     """Compare a run that is worked on again.
 
     Args:
         was: how things were when it began.
         now: how they are.
-        strict: whether a difference is refused, or only told.
+        strict: whether a difference is refused, or only noted.
+        note: is given what has changed, as a line.
 
     Raises:
         InputError: when it is refused.
     """
     found = differences(was, now)
-    tell(found, strict)
+    note_differences(found, strict, note)
     return found
 
 
-def tell(found: Sequence[Difference], strict: bool) -> None:
+def note_differences(found: Sequence[Difference], strict: bool, note: Note) -> None:
     """Say what has changed; another host alone is no fault, and is never refused.
 
     Raises:
@@ -88,16 +90,16 @@ def tell(found: Sequence[Difference], strict: bool) -> None:
     lines = "\n".join(f"  {difference}" for difference in found)
     if not are_serious(found):
         if found:
-            ERR.print(f"note: another host than when the run began\n{lines}")
+            note(f"note: another host than when the run began\n{lines}")
         return
     if strict:
         raise InputError(f"this is not as it was when the run was trained:\n{lines}", "--strict")
     what = "this is not as it was when the run was trained (--strict refuses)"
-    ERR.print(f"warning: {what}:\n{lines}")
+    note(f"warning: {what}:\n{lines}")
 
 
-def note(
-    trainings: Trainings,
+def record_changes(
+    controller: Controller,
     noted: Sequence[Changed],
     found: list[Difference],
     now: Surroundings,
@@ -106,17 +108,17 @@ def note(
     """Write what has changed or moved into the journal; nothing that it says already.
 
     Args:
-        trainings: their journal is open.
+        controller: its journal is open.
         noted: the changes that it has.
         found: how things differ from when the run began.
         now: how they are.
         moved: where the user's code lies now, if that was said anew.
     """
     if moved is not None:
-        trainings.note(moved)
+        controller.write(moved)
     before = noted[-1].differences if noted else []
     if found != before:
-        trainings.note(Changed(differences=found, now=now))
+        controller.write(Changed(differences=found, now=now))
 
 
 def changes_of(

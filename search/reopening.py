@@ -19,7 +19,7 @@ from analysis.record.folder import (
     start_of,
     with_moved_code,
 )
-from search.cli.console import ERR
+from search.control.view import Note
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.imports import named_file
@@ -56,11 +56,12 @@ class Reentered(NamedTuple):
 
 
 @contextlib.contextmanager
-def reentered(folder: RunFolder, code: Path | None = None) -> Iterator[Reentered]:
+def reentered(folder: RunFolder, note: Note, code: Path | None = None) -> Iterator[Reentered]:
     """Work in the folder where a run began, with its code imported, which is named first.
 
     Args:
         folder: the run.
+        note: is given what should be known, as a line.
         code: the file or folder to which the user's code has moved; None: it lies where it was.
 
     Raises:
@@ -81,18 +82,17 @@ def reentered(folder: RunFolder, code: Path | None = None) -> Iterator[Reentered
             message = f"there is no file {file}; if it has moved: --code, its new file or folder"
             raise InputError([Problem(place, message)])
     path = folder.path.resolve()
-    with inside(directory, is_told=bool(files)) as here:
+    with inside(directory, note if files else None) as here:
         folder = folder if here is None else RunFolder(path)
         if files:
             where = "" if here is None else f", in {here}"
-            name_code(files.values(), where + _strangeness(path, start))
+            note(code_line(files.values(), where + _strangeness(path, start)))
         yield Reentered(folder, start, parse_experiment(experiment.plain()), moved)
 
 
-def name_code(files: Iterable[str], more: str = "") -> None:
-    """Say which code will run, before it does."""
-    shown = ", ".join(dict.fromkeys(files))
-    ERR.print(f"runs your code: {shown}{more}")
+def code_line(files: Iterable[str], more: str = "") -> str:
+    """Which code will run, in a line to be shown before it does."""
+    return f"runs your code: {', '.join(dict.fromkeys(files))}{more}"
 
 
 def _strangeness(folder: Path, start: Started) -> str:
@@ -106,12 +106,12 @@ def _strangeness(folder: Path, start: Started) -> str:
 
 
 @contextlib.contextmanager
-def inside(directory: str | None, is_told: bool = False) -> Iterator[Path | None]:
+def inside(directory: str | None, note: Note | None = None) -> Iterator[Path | None]:
     """Work in the directory where a search began; None where that is this one, or it is gone.
 
     Args:
         directory: None: an earlier version did not record it.
-        is_told: whether it is said that it is gone.
+        note: is told when it is gone.
     """
     here = Path.cwd()
     if directory is None or Path(directory) == here:
@@ -120,9 +120,9 @@ def inside(directory: str | None, is_told: bool = False) -> Iterator[Path | None
     try:
         os.chdir(directory)
     except (OSError, ValueError):
-        if is_told:
+        if note is not None:
             gone = f"{directory}, where the search began, is gone"
-            ERR.print(f"note: {gone}; your code runs in {here}")
+            note(f"note: {gone}; your code runs in {here}")
         yield None
         return
     try:

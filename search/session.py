@@ -1,167 +1,155 @@
-"""One session of searching: from a checked experiment to a closed journal."""
+"""One session of work on a run: what opens and closes around it, and in which order."""
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from analysis.record.events import CheckpointSaved, Started
 from analysis.record.folder import RunFolder
-from analysis.record.journal import Journal, each_event
+from analysis.record.journal import Journal
 from analysis.record.lock import locked
 from analysis.views.projection import open_projections
-from search.cli.progress import Progress
-from search.control.coordinator import Coordinator
-from search.control.first_failures import FirstFailures
-from search.preparation import prepare
-from search.provenance import compare, note, surroundings_of
-from search.reopening import USUAL, Terms, reentered
-from search.signals import faults_told, has_begun, interruptible, made, taken
-from search.transport.cluster import Slots, on_cluster
-from search.transport.tune import run_plain
-from spaces.experiment import Experiment
-from spaces.files import save_experiment
-from spaces.problems import InputError, Problem, RunError, without_keys
+from search.control.controller import Controller
+from search.control.dispatcher import Dispatcher
+from search.control.view import Silent, View
+from search.folders import has_begun
+from search.transport.interface import Transport
+from spaces.experiment import Engine, Experiment
+from spaces.problems import InputError, RunError
 from trainables.checkpoints.checkpoints import Checkpoints, StorageError
 from trainables.data.splits import Data
 
+Guard: TypeAlias = Callable[[Controller, Transport, str], AbstractContextManager[None]]
 
-def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
-    """The folder of a new run: ``path``, or ``runs/<name>-<time>``, which is made, for nobody else.
 
-    Raises:
-        InputError: when it holds something already, or can't be made.
+def unguarded(controller: Controller, transport: Transport, again: str) -> nullcontext[None]:
+    """No signal handlers: Ctrl-C is a KeyboardInterrupt, as in a notebook."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a session runs in: a command line, a notebook, a test.
+
+    ``engine``: instead of the experiment's; ``address``: of a Ray cluster, None: this machine;
+    ``verbose``: let Ray's own messages through; ``view``: shows how things stand; ``guard``: around
+    the trainings, given the command that goes on; ``transport``: instead of what the engine names.
     """
-    if path is None:
-        return RunFolder(taken(Path("runs"), f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"))
-    if has_begun(path):
-        raise InputError(f"{path} already holds a run; go on with: shoal resume {path}", "--run")
-    if path.exists() and not _is_free(path):
-        raise InputError(f"{path} is not an empty folder", source="--run")
-    return RunFolder(path)
+
+    engine: Engine | None = None
+    address: str | None = None
+    verbose: bool = False
+    view: View = field(default_factory=Silent)
+    guard: Guard = unguarded
+    transport: Transport | None = None
+
+    def transport_of(self, experiment: Experiment) -> Transport:
+        """What trains an experiment.
+
+        Raises:
+            InputError: when a cluster is named that the engine does not use.
+        """
+        if self.transport is not None:
+            return self.transport
+        if (self.engine or experiment.engine) == "inline":
+            if self.address is not None:
+                raise InputError("engine: inline uses no cluster", "--address")
+            from search.transport.inline import Inline
+
+            return Inline()
+        from search.transport.tune import Tune
+
+        return Tune(self.address, self.verbose)
 
 
-def _is_free(path: Path) -> bool:
-    """Whether a folder is empty, or holds no more than a start leaves that failed at once."""
-    if not path.is_dir():
-        return False
-    run = RunFolder(path)
-    has_failed = run.journal_file.exists()  # and is empty, or this would be a run
-    left = {"lock", run.journal_file.name, run.experiment_file.name} if has_failed else set()
-    others = [place for place in path.iterdir() if place.name not in left]
-    return all(place.is_dir() and not any(place.iterdir()) for place in others)
+HERE = Host()  # nobody watches
 
 
-def start_search(
-    experiment: Experiment,
-    folder: RunFolder,
-    address: str | None = None,
-    verbose: bool = False,
-    keep_going: bool = False,
-) -> Coordinator:
-    """Search anew.
-
-    Args:
-        experiment: what to search.
-        folder: where to put everything; made by this call.
-        address: of a Ray cluster; None: this machine.
-        verbose: let Ray's own messages through.
-        keep_going: go on when the baseline, or the first trials one after the other, fail at once.
-
-    Returns:
-        The coordinator, with all trials, after the journal is closed.
-
-    Raises:
-        InputError: when something that the experiment needs is not there.
-        RunError: when the run's disk or its storage failed, or what is trained does at once.
-    """
-    with made(folder.path):
-        data = prepare(experiment)
-        if experiment.storage is not None and not _try_storage(experiment, folder):
-            place = folder.checkpoints(experiment.storage)
-            message = "holds checkpoints of another run; name this one otherwise with --run"
-            raise InputError([Problem("storage", f"{without_keys(place)} {message}")])
-        with (
-            faults_told(folder, _again(folder)),
-            on_cluster(experiment, address, verbose) as slots,
-            locked(folder.path, is_new=True),
-        ):
-            return _started(experiment, folder, slots, data, keep_going)
-
-
-def _started(
-    experiment: Experiment, folder: RunFolder, slots: Slots, data: Data | None, keep_going: bool
-) -> Coordinator:
-    if has_begun(folder.path):  # by a search that was given the same name a moment before
-        raise InputError(f"{folder.path} holds a run by now; name another one with --run")
-    save_experiment(experiment, folder.experiment_file)
-    _try_storage(experiment, folder)
-    with closing(Journal(folder.journal_file)) as journal:
-        coordinator = Coordinator(experiment, journal)
-        coordinator.first_failures = FirstFailures(keep_going)
-        coordinator.start(
-            Started(
-                spec=experiment.plain(),
-                directory=str(Path.cwd()),
-                divergence="known_losses",
-                **dict(surroundings_of(experiment, data)),
-            )
-        )
-        _search(coordinator, folder, slots, data)
-    return coordinator
-
-
-def resume_search(
-    folder: RunFolder,
-    trials: int = 0,
-    hours: float = 0.0,
-    address: str | None = None,
-    verbose: bool = False,
-    terms: Terms = USUAL,
-) -> Coordinator:
-    """Go on with a run where its journal ends, or extend a finished one.
+class Session:
+    """A run whose journal is open, and which nobody else writes.
 
     Args:
         folder: the run.
-        trials: so many more than its budget has.
-        hours: so many more than its budget has.
-        address: of a Ray cluster; None: this machine.
-        verbose: let Ray's own messages through.
-        terms: what to do about code that moved, about what has changed, about failures.
+        experiment: what is trained.
+        journal: is open.
+        host: what the session runs in.
+        again: the command that goes on.
+    """
 
-    Returns:
-        The coordinator, with all trials, after the journal is closed.
+    def __init__(
+        self, folder: RunFolder, experiment: Experiment, journal: Journal, host: Host, again: str
+    ) -> None:
+        self.folder = folder
+        self.experiment = experiment
+        self.journal = journal
+        self._host = host
+        self._again = again
+        self._transport = host.transport_of(experiment)
+
+    def train(
+        self,
+        controller: Controller,
+        data: Data | None,
+        begin: Callable[[], None] = lambda: None,
+        part: RunFolder | None = None,
+    ) -> None:
+        """Train what a controller hands out, until nothing is left or it is interrupted.
+
+        Args:
+            controller: has taken in what the journal has.
+            data: what built-in models are trained on.
+            begin: writes the first event of the session; nothing is written before the transport
+                has started.
+            part: where the files of these trainings go; left out: to the run.
+
+        Raises:
+            InputError: when the transport can't be started.
+            RunError: when the run's storage failed, or what is trained does at once.
+            OSError: when the run's files can't be written.
+        """
+        part = part or self.folder
+        try_storage(self.experiment, part)
+        with self._transport.opened(self.experiment, self._host.view), self.guarded(controller):
+            begin()
+            with _closing(controller):
+                controller.projections = open_projections(self.folder, self.experiment)
+                dispatcher = Dispatcher(controller, part, self._host.view)
+                with self._host.view.showing(controller, part), dispatcher.working():
+                    self._transport.run(dispatcher, data)
+
+    def guarded(self, controller: Controller) -> AbstractContextManager[None]:
+        """Around all that may be interrupted."""
+        return self._host.guard(controller, self._transport, self._again)
+
+
+@contextmanager
+def opened(
+    folder: RunFolder, experiment: Experiment, host: Host, again: str, is_new: bool = False
+) -> Iterator[Session]:
+    """Lock a run, and open its journal.
+
+    Args:
+        folder: the run.
+        experiment: what is trained.
+        host: what the session runs in.
+        again: the command that goes on.
+        is_new: whether the run begins now.
 
     Raises:
-        InputError: when the run is finished and nothing was added, or its files are damaged.
-        RunError: when its disk or its storage failed, or what is trained does at once.
+        InputError: when another process writes it.
+        RunError: when its disk or its storage failed.
     """
-    with reentered(folder, terms.code) as (folder, start, experiment, moved):
-        data = prepare(experiment)
-        now = surroundings_of(experiment, data)
-        changed = compare(start.surroundings, now, terms.strict)
-        with (
-            faults_told(folder, _again(folder)),
-            locked(folder.path),
-            on_cluster(experiment, address, verbose) as slots,
-        ):
-            _check_name(experiment, folder, is_empty=_try_storage(experiment, folder))
-            with closing(Journal(folder.journal_file)) as journal:
-                coordinator = Coordinator(experiment, journal)
-                coordinator.resume(trials, hours)
-                note(coordinator, coordinator.trials.changes, changed, now, moved)
-                coordinator.first_failures = FirstFailures(terms.keep_going)
-                _search(coordinator, folder, slots, data)
-    return coordinator
+    with (
+        _faults_in_a_line(folder, again),
+        locked(folder.path, is_new),
+        closing(Journal(folder.journal_file)) as journal,
+    ):
+        yield Session(folder, experiment, journal, host, again)
 
 
-def _again(folder: RunFolder) -> str:
-    """The command that goes on with a run."""
-    return f"shoal resume {folder.path}"
-
-
-def _try_storage(experiment: Experiment, folder: RunFolder) -> bool:
+def try_storage(experiment: Experiment, folder: RunFolder) -> bool:
     """Make the place for checkpoints, and say whether it is empty."""
     try:
         return Checkpoints(folder.checkpoints(experiment.storage), 0).try_root()
@@ -169,32 +157,31 @@ def _try_storage(experiment: Experiment, folder: RunFolder) -> bool:
         raise InputError(str(error)) from None
 
 
-def _check_name(experiment: Experiment, folder: RunFolder, is_empty: bool) -> None:
-    """See that the checkpoints of a run don't lie where another name of its folder says.
+@contextmanager
+def _closing(controller: Controller) -> Iterator[None]:
+    """Note how the trainings ended, whatever happens."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        controller.is_interrupted = True
+        controller.close()
+        raise
+    except BaseException:
+        with suppress(OSError, RunError):  # a full disk, a journal that is gone: it just ends
+            controller.close(reason="error")
+        raise
+    controller.close()
 
-    Where there are none at all any more, its trials start over.
-    """
-    if not is_empty or experiment.storage is None:
-        return
-    events = each_event(folder.journal_file)
-    saved = next((event for event in events if isinstance(event, CheckpointSaved)), None)
-    if saved is None:
-        return
-    former = str(PurePosixPath(saved.path).parents[1])
-    if Checkpoints(folder.checkpoints(experiment.storage), 0).has_neighbour(former):
-        message = f"the checkpoints of this run are in {former}; "
-        raise InputError(f"{message}give the run's folder back the name that it had", "storage")
 
-
-def _search(coordinator: Coordinator, folder: RunFolder, slots: Slots, data: Data | None) -> None:
-    progress = Progress(coordinator, folder)
-    with interruptible(coordinator, _again(folder)):
-        try:
-            coordinator.projections = open_projections(folder, coordinator.experiment)
-            with progress:
-                run_plain(coordinator, folder, slots, data, progress)
-        except BaseException:
-            with suppress(OSError, RunError):  # a full disk, a journal that is gone: it just ends
-                coordinator.close(reason="error")
-            raise
-        coordinator.close()
+@contextmanager
+def _faults_in_a_line(folder: RunFolder, again: str) -> Iterator[None]:
+    """Say in a line what the work can't go on without; ``again``: the command that goes on."""
+    try:
+        yield
+    except (OSError, RunError) as error:
+        what = str(error)
+        if isinstance(error, OSError):
+            what = f"{error.filename or folder.path} can't be written: {error.strerror or error}"
+        if has_begun(folder.path):
+            what += f"\nonce that is mended, go on with: {again}"
+        raise RunError(what) from None

@@ -1,8 +1,7 @@
-"""What stands around a session of work on a run: faults told, Ctrl-C heard, folders made."""
+"""Ctrl-C and its like, for the command line: stop gracefully, or leave the process."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import signal
@@ -10,84 +9,29 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from analysis.record.folder import RunFolder
-from search.control.controller import Trainings
-from search.transport.ray_processes import places_of_ray, watched
-from spaces.problems import InputError, RunError, printable
+from search.control.controller import Controller
+from search.transport.interface import Transport
+from search.transport.processes import watched
+from spaces.problems import printable
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
 SAME_SECONDS = 0.25  # a closed terminal and batch systems send a signal twice; people are slower
 _CHILD_SECONDS = 0.1  # within which a child that is told to end has ended
 
 
-def has_begun(path: Path) -> bool:
-    """Whether a folder holds a run; a journal without any event, left by a full disk, is none."""
-    journal = RunFolder(path).journal_file
-    return journal.exists() and journal.stat().st_size > 0
-
-
-def taken(root: Path, name: str) -> Path:
-    """Make a folder ``name`` below ``root`` that nobody else has; ``name-2`` where that is taken.
-
-    Raises:
-        InputError: when it can't be made.
-    """
-    for number in itertools.count(1):
-        folder = root / (name if number == 1 else f"{name}-{number}")
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
-        except FileExistsError:
-            if not root.is_dir():
-                raise InputError(f"{root} is no folder", source="--run") from None
-        except OSError as error:
-            raise InputError(f"{folder} can't be made: {error.strerror}", source="--run") from None
-        else:
-            return folder
-    raise AssertionError
-
-
 @contextmanager
-def made(folder: Path) -> Iterator[None]:
-    """Make a folder; should nothing come to stand in it, it is taken away again."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} can't be made: {error.strerror}", source="--run") from None
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # it holds something, or somebody removed it
-            folder.rmdir()
-
-
-@contextmanager
-def faults_told(folder: RunFolder, again: str) -> Iterator[None]:
-    """Tell in a line what the work can't go on without; ``again``: the command that goes on."""
-    try:
-        yield
-    except (OSError, RunError) as error:
-        what = str(error)
-        if isinstance(error, OSError):
-            what = f"{error.filename or folder.path} can't be written: {error.strerror or error}"
-        if has_begun(folder.path):
-            what += f"\nonce that is mended, go on with: {again}"
-        raise RunError(what) from None
-
-
-@contextmanager
-def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
+def interruptible(controller: Controller, transport: Transport, again: str) -> Iterator[None]:
     """Ctrl-C, SIGTERM or SIGHUP once: stop in good order, within seconds. Twice: at once.
 
     When a process of Ray's dies without which nothing can go on, the process ends with a line; at
     once where a signal ended them all: Ray would soon end this one, without a word and with code 1.
 
     Args:
-        trainings: are told to stop.
+        controller: is told to stop.
+        transport: whose processes are watched.
         again: the command that goes on.
     """
     interrupted = f"interrupted; go on with: {again}"
@@ -97,18 +41,18 @@ def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal first
-        if trainings.is_interrupted:
+        if controller.is_interrupted:
             if time.monotonic() - first >= SAME_SECONDS:
                 _leave(1, interrupted, 130)
             return
         first = time.monotonic()
-        trainings.is_interrupted = True
+        controller.is_interrupted = True
         deadline.start()
         if number == signal.SIGTERM and _were_children_told():
             _leave(1, interrupted, 130)
 
     def lost(name: str) -> None:
-        if trainings.is_interrupted:  # a batch system ends all processes at once
+        if controller.is_interrupted:  # a batch system ends all processes at once
             _leave(1, interrupted, 130)
         _leave(2, f"error: Ray's {name} process died, nothing is lost; go on with: {again}", 1)
 
@@ -117,7 +61,7 @@ def interruptible(trainings: Trainings, again: str) -> Iterator[None]:
         kinds.append(signal.SIGHUP)
     previous: dict[signal.Signals, Any] = {kind: signal.signal(kind, handle) for kind in kinds}
     try:
-        with watched(places_of_ray(), lost):
+        with watched(transport.processes(), lost):
             yield
     finally:
         deadline.cancel()

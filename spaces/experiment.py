@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -146,6 +146,14 @@ def _parse_gpus(value: Any) -> Literal["auto"] | float:
     return float(value)
 
 
+Engine: TypeAlias = Literal["auto", "tune", "inline"]
+
+
+def _engine(value: Any) -> Any:
+    """Earlier versions called it ``plain`` where Tune trains one configuration per trial."""
+    return "tune" if value == "plain" else value
+
+
 class Resources(Section):
     """What each trial gets; ``gpus: auto`` is one GPU per trial where there is any, else none.
 
@@ -224,7 +232,7 @@ class Experiment(Section):
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     max_failures: Annotated[int, Field(ge=0)] = 2
     epoch_timeout_seconds: Annotated[float, Field(gt=0, le=10**9)] | None = None
-    engine: Literal["auto", "plain"] = "auto"
+    engine: Annotated[Engine, BeforeValidator(_engine)] = "auto"
 
     @functools.cached_property
     def search_space(self) -> SearchSpace:

@@ -44,6 +44,11 @@ def absolute_reference(reference: str, folder: Path) -> str:
         return reference
 
 
+def project_of(reference: str | None) -> Path | None:
+    """The project of the user's own code, which the workers of a cluster need, too."""
+    return None if reference is None else parse_reference(reference).root
+
+
 def parse_reference(reference: str) -> Reference:
     """Find what a reference names.
 

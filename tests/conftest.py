@@ -13,8 +13,8 @@ import pytest
 import ray
 
 from analysis.record.folder import RunFolder, experiment_of
+from search.folders import has_begun
 from search.rerun.replay import replay_run
-from search.signals import has_begun
 from search.transport.environment import prepare_environment
 
 # CI tries the same examples each time; a developer's run goes on looking for new ones

@@ -20,6 +20,7 @@ import pytest
 from rich.console import Console
 
 from analysis.display.tables import best_table
+from analysis.record.events import Created
 from analysis.record.folder import RunFolder, best_of, experiment_of, open_run, status_of
 from analysis.record.journal import Journal
 from analysis.record.reruns import Reruns
@@ -78,7 +79,9 @@ def show(folder: Path) -> None:
     print_description(describe_experiment(experiment), _out())
     sampler = Sampler(experiment)
     for number in range(2):
-        sampler.ask(number)
+        proposal = sampler.propose(number)
+        if proposal is not None:
+            sampler.begin(Created(trial=number, params=proposal.params, seed=0))
     if experiment.baseline is not None:
         resolve(experiment, experiment.baseline, seed=0)
     save_experiment(experiment, folder / "saved.yaml")

@@ -11,9 +11,10 @@ from analysis.record.folder import RunFolder
 from analysis.record.journal import Journal, read_journal
 from analysis.views.tensorboard import best_view
 from search.cli.main import main
+from search.control.dispatcher import Dispatcher
+from search.control.view import Silent
 from search.transport.cluster import Slots
-from search.transport.link import Link
-from search.transport.tune import run_plain
+from search.transport.tune import Tune
 from spaces.links import unlinked
 from spaces.problems import InputError
 from tests.support import damage, examples
@@ -162,22 +163,13 @@ def test_no_trial_writes_on_in_a_log_that_is_a_link(tmp_path: Path, mine: Path) 
     coordinator = examples.coordinator(tmp_path)
     trial = coordinator.next_trial()
     assert trial is not None
-    folder, slots = RunFolder(tmp_path), Slots(1, 0)
+    folder, tune = RunFolder(tmp_path), Tune()
+    tune._slots = Slots(1, 0)
     with pytest.raises(InputError, match=r"0\.txt is a link to"):
-        run_plain(coordinator, folder, slots, None, Silent())
+        tune.run(Dispatcher(coordinator, folder, Silent()), None)
     with pytest.raises(InputError, match=r"0\.txt is a link to"):
-        Link(coordinator, folder, slots, Silent()).fail(0, "lost")
+        Dispatcher(coordinator, folder, Silent()).fail(0, "lost")
     assert held(mine)["a.txt"] == b"mine"
-
-
-class Silent:
-    """Shows nothing."""
-
-    def update(self) -> None:
-        pass
-
-    def note(self, message: str) -> None:
-        pass
 
 
 def test_the_folder_of_a_run_may_be_a_link_itself(run: Path, tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ class Started(BaseEvent):
     """A run begins.
 
     ``spec``: the whole experiment, as ``experiment.yaml`` holds it. ``inputs``: what built-in
-    models of it take and give, for bundles; ``split``: the fingerprints of their data; ``code``:
+    models of it take and give, for bundles; ``checkpoints``: where they lie, if the experiment
+    names a storage; ``split``: the fingerprints of their data; ``code``:
     those of the user's own; ``directory``: where it was started (runs of earlier versions have
     none of these). ``divergence``: what decides that a trial has diverged, beside the metric of the
     search: ``any_loss`` whose name ends so (runs of earlier versions), or only the
@@ -81,6 +82,7 @@ class Started(BaseEvent):
     split: dict[str, Fingerprint] | None = None
     code: dict[Text, str] | None = None
     directory: Text | None = None
+    checkpoints: Text | None = None
     divergence: Literal["any_loss", "known_losses"] = "any_loss"
 
     @property
@@ -134,7 +136,7 @@ class Report(BaseEvent):
 
 
 class CheckpointSaved(BaseEvent):
-    """A trial can go on from here."""
+    """A trial can go on from here. Only earlier versions wrote it; nothing follows from it."""
 
     event: Literal["checkpoint"] = "checkpoint"
     trial: TrialNumber

@@ -17,6 +17,7 @@ from search.cli.console import ERR, Screen, width_of
 from search.cli.options import (
     Address,
     Code,
+    EngineOption,
     Json,
     KeepGoing,
     Run,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from analysis.record.folder import RunFolder
     from analysis.verdict.audit import Hindsight
     from analysis.verdict.confirmation import Confirmation, Standing
+    from search.session import Host
 
 app = typer.Typer(rich_markup_mode=None)
 _SPARED = ("SE", "optimism", "searched")  # where the terminal is narrow, in this order
@@ -63,6 +65,7 @@ def confirm(
     code: Code = None,
     strict: Strict = False,
     keep_going: KeepGoing = False,
+    engine: EngineOption = None,
     address: Address = None,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -73,13 +76,14 @@ def confirm(
     """
     prepare_environment(address)
     from analysis.record.folder import RunFolder, experiment_of
+    from search.cli.host import terminal_host
 
     folder = RunFolder(chosen_run(run))
     flags = {"top": top, "seeds": seeds, "epochs": epochs, "prefer_small": prefer_small}
     given = {name: value for name, value in flags.items() if value is not None}
     settings = (experiment_of(folder).confirm or Confirm()).model_copy(update=given)
     terms = Terms(code, strict, keep_going)
-    confirm_and_print(folder, settings, address, verbose, as_json, terms)
+    confirm_and_print(folder, settings, terminal_host(engine, address, verbose), as_json, terms)
 
 
 @app.command()
@@ -96,6 +100,7 @@ def audit(
     code: Code = None,
     strict: Strict = False,
     keep_going: KeepGoing = False,
+    engine: EngineOption = None,
     address: Address = None,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -103,10 +108,12 @@ def audit(
     """Continue stopped trials to the end: was stopping them right?"""
     prepare_environment(address)
     from analysis.record.folder import RunFolder
+    from search.cli.host import terminal_host
     from search.rerun.audit import audit_command, audit_run
 
     folder = RunFolder(chosen_run(run))
-    found = audit_run(folder, sample, address, verbose, Terms(code, strict, keep_going))
+    host = terminal_host(engine, address, verbose)
+    found = audit_run(folder, sample, host, Terms(code, strict, keep_going))
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
     _tell(folder, found, as_json, lambda: print_hindsight(found, _out))
@@ -133,8 +140,7 @@ def _interrupted(again: str, as_json: bool) -> NoReturn:
 def confirm_and_print(
     folder: RunFolder,
     settings: Confirm,
-    address: str | None,
-    verbose: bool,
+    host: Host,
     as_json: bool = False,
     terms: Terms = USUAL,
 ) -> None:
@@ -145,7 +151,7 @@ def confirm_and_print(
     """
     from search.rerun.confirm import confirm_command, confirm_run
 
-    found = confirm_run(folder, settings, address, verbose, terms)
+    found = confirm_run(folder, settings, host, terms)
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
     _tell(folder, found, as_json, lambda: print_confirmation(found, _out))

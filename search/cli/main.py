@@ -18,6 +18,7 @@ from search.cli.groups import Grouped
 from search.cli.options import (
     Address,
     Code,
+    EngineOption,
     Json,
     KeepGoing,
     Output,
@@ -38,6 +39,7 @@ from spaces.problems import InputError, RunError
 if TYPE_CHECKING:
     from analysis.record.folder import RunFolder
     from search.control.coordinator import Coordinator
+    from search.session import Host
 
 app = typer.Typer(
     cls=Grouped,
@@ -97,6 +99,7 @@ def search(
     spec: Spec,
     run: Annotated[Path | None, typer.Option(help="A new or empty folder for the run.")] = None,
     set_: Set = None,
+    engine: EngineOption = None,
     address: Address = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be searched. Start nothing.")
@@ -106,17 +109,19 @@ def search(
 ) -> None:
     """Search, and print the best configurations."""
     prepare_environment(address)
-    experiment = load_experiment(spec, set_ or [], _note)
+    named = [] if engine is None else [f"engine={engine}"]
+    experiment = load_experiment(spec, [*(set_ or []), *named], _note)
     if dry_run:
         from search.cli.render import print_plan
 
         print_plan(experiment, _out)
         return
-    from search.session import new_folder, start_search
+    from search.cli.host import terminal_host
+    from search.folders import new_folder
+    from search.lifecycle import start_search
 
-    folder = new_folder(experiment, run)
-    coordinator = start_search(experiment, folder, address, verbose, keep_going)
-    _conclude(folder, coordinator, address, verbose)
+    folder, host = new_folder(experiment, run), terminal_host(engine, address, verbose)
+    _conclude(folder, start_search(experiment, folder, host, keep_going), host)
 
 
 @app.command()
@@ -129,28 +134,27 @@ def resume(
     code: Code = None,
     strict: Strict = False,
     keep_going: KeepGoing = False,
+    engine: EngineOption = None,
     address: Address = None,
     verbose: Verbose = False,
 ) -> None:
     """Continue an interrupted run, or extend a finished one."""
     prepare_environment(address)
     from analysis.record.folder import RunFolder
+    from search.cli.host import terminal_host
+    from search.lifecycle import resume_search
     from search.reopening import Terms
     from search.rerun.confirm import is_left
-    from search.session import resume_search
 
-    terms = Terms(code, strict, keep_going)
+    terms, host = Terms(code, strict, keep_going), terminal_host(engine, address, verbose)
     folder = RunFolder(chosen_run(run))
     if trials is None and hours is None and (settings := is_left(folder)) is not None:
-        confirm.confirm_and_print(folder, settings, address, verbose, terms=terms)
+        confirm.confirm_and_print(folder, settings, host, terms=terms)
         return
-    coordinator = resume_search(folder, trials or 0, hours or 0.0, address, verbose, terms)
-    _conclude(folder, coordinator, address, verbose)
+    _conclude(folder, resume_search(folder, trials or 0, hours or 0.0, host, terms), host)
 
 
-def _conclude(
-    folder: RunFolder, coordinator: Coordinator, address: str | None, verbose: bool
-) -> None:
+def _conclude(folder: RunFolder, coordinator: Coordinator, host: Host) -> None:
     """Print what was found, and report it; confirm it, where the file asks for that."""
     from search.cli.render import print_next_steps, print_outcome
     from search.rerun.confirm import is_left
@@ -160,7 +164,7 @@ def _conclude(
     if code == 0:
         print_next_steps(folder.path, coordinator.experiment, _out, written)
     if code == 0 and (settings := is_left(folder)) is not None:
-        confirm.confirm_and_print(folder, settings, address, verbose)
+        confirm.confirm_and_print(folder, settings, host)
     raise typer.Exit(code)
 
 
@@ -256,7 +260,9 @@ def export(
     from search.export.bundle import export_best
     from search.export.portable import can_make_onnx
 
-    bundle = export_best(chosen_run(run), output, strict=strict, number=trial, anyway=anyway)
+    bundle = export_best(
+        chosen_run(run), output, strict=strict, number=trial, anyway=anyway, note=ERR.print
+    )
     name, value = bundle.metrics["metric"], bundle.metrics["value"]
     of_one = "" if bundle.confirmation is None else ", from one of the trainings that measured it"
     score = scale_of(name, [value]).score(value)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.console import Screen
+from search.cli.console import ERR, Screen
 from search.cli.options import (
     Address,
     Json,
@@ -54,8 +54,8 @@ def replay(
 
     folder, experiment, trials = opened_run(run)
     assert trials.start is not None
-    changed = compare_here(experiment, trials.start, trials.start.surroundings, strict)
-    with reentered(folder) if proposals else nullcontext() as code:
+    changed = compare_here(experiment, trials.start, trials.start.surroundings, strict, ERR.print)
+    with reentered(folder, ERR.print) if proposals else nullcontext() as code:
         replayed = replay_run(folder if code is None else code.folder, experiment, proposals)
     if as_json:
         print_json({**dataclasses.asdict(replayed), "changed": [d.model_dump() for d in changed]})

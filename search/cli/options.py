@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spaces.experiment import Engine
+
 if TYPE_CHECKING:
     from analysis.record.events import Event
     from analysis.record.folder import RunFolder
@@ -34,6 +36,12 @@ Address = Annotated[
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show Ray's messages.")]
 Output = Annotated[
     Path | None, typer.Option("-o", help="A new or empty folder for the exported model.")
+]
+EngineOption = Annotated[
+    Engine | None,
+    typer.Option(
+        "--engine", help="tune: on Ray. inline: in this process, one trial after the other."
+    ),
 ]
 Code = Annotated[
     Path | None,

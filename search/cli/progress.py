@@ -17,7 +17,7 @@ from analysis.display.tables import show_params, show_value
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial
 from search.cli.console import Screen
-from search.control.controller import Trainings
+from search.control.controller import Controller
 from spaces.problems import printable
 
 LIVE_SECONDS = 0.25
@@ -38,7 +38,7 @@ class Progress:
     """
 
     def __init__(
-        self, trainings: Trainings, folder: RunFolder, console: Console | None = None
+        self, trainings: Controller, folder: RunFolder, console: Console | None = None
     ) -> None:
         self._trainings = trainings
         self._folder = folder
@@ -115,7 +115,7 @@ class Progress:
         head.append(f"   {self._time_left()}", style="dim")
         facts = Table.grid(padding=(0, 2))
         facts.add_row(Text(f"{self._trainings.noun}s", style="dim"), self._counts())
-        if self._trainings.rules.rungs.by_epoch:
+        if self._trainings.policy.rungs.by_epoch:
             facts.add_row(Text("rungs", style="dim"), self._rungs())
         leader = self._trainings.leader()
         if leader is not None:
@@ -168,7 +168,7 @@ class Progress:
         return f"{total}{of}: {', '.join(shown) or 'none yet'}"
 
     def _rungs(self) -> str:
-        rungs = self._trainings.rules.rungs.by_epoch.values()
+        rungs = self._trainings.policy.rungs.by_epoch.values()
         return "   ".join(f"epoch {r.epoch}: {r.passed}/{r.entered} passed" for r in rungs)
 
     def _epochs_per_second(self) -> float:

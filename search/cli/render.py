@@ -210,12 +210,12 @@ def train_and_compare(
         The document that ``--json`` prints.
     """
     from search.export.retrain import read_config, save_training, score_name, train_here
-    from search.reopening import name_code
+    from search.reopening import code_line
     from spaces.training_config import CodeConfig
 
     config, record = read_config(spec, changes, final)
     if record is not None and isinstance(config, CodeConfig):
-        name_code([str(named_file(config.trainable))])
+        ERR.print(code_line([str(named_file(config.trainable))]))
         for change in code_changes(spec if spec.is_dir() else spec.parent):
             ERR.print(f"warning: since the weights were trained: {change}")
     if target is not None:

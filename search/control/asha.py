@@ -1,4 +1,4 @@
-"""The ASHA rule, pure: the same arrivals in the same order give the same decisions."""
+"""The ASHA rule: the same arrivals in the same order give the same decisions."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Rungs:
         self._sign = 1.0 if metric.mode == "min" else -1.0
         self.by_epoch = {epoch: Rung(epoch) for epoch in scheduler.rung_epochs}
 
-    def arrive(self, trial: int, epoch: int, value: float) -> Decision:
-        """Take the arrival of a trial at an epoch in, and decide whether it goes on.
+    def decide(self, trial: int, epoch: int, value: float) -> Decision:
+        """Whether a trial that arrives at an epoch goes on; nothing is changed.
 
         Args:
             trial: its number.
@@ -57,16 +57,30 @@ class Rungs:
         rung = self.by_epoch.get(epoch)
         if rung is None:
             return "continue"
-        entry = (self._sign * value if math.isfinite(value) else math.inf, trial)
+        entry = self._entry(trial, value)
+        leaving = self._leaving(rung)
+        arrivals = len(rung.ranked) + 1 - (leaving is not None)
+        place = bisect_left(rung.ranked, entry) - (leaving is not None and leaving < entry)
+        is_out = arrivals >= self._factor and place >= arrivals // self._factor
+        return "stop" if is_out else "continue"
+
+    def arrive(self, trial: int, epoch: int, value: float) -> None:
+        """Count the arrival of a trial at an epoch; as ``decide``."""
+        rung = self.by_epoch.get(epoch)
+        if rung is None:
+            return
         rung.entered += 1
-        rung.recent.append(entry)
-        insort(rung.ranked, entry)
-        if self._window is not None and len(rung.recent) > self._window:
-            oldest = rung.recent.popleft()
-            del rung.ranked[bisect_left(rung.ranked, oldest)]
-        arrivals = len(rung.ranked)
-        place = bisect_left(rung.ranked, entry)
-        if arrivals >= self._factor and place >= arrivals // self._factor:
-            return "stop"
-        rung.passed += 1
-        return "continue"
+        rung.passed += self.decide(trial, epoch, value) == "continue"
+        if (leaving := self._leaving(rung)) is not None:
+            rung.recent.popleft()
+            del rung.ranked[bisect_left(rung.ranked, leaving)]
+        rung.recent.append(self._entry(trial, value))
+        insort(rung.ranked, rung.recent[-1])
+
+    def _entry(self, trial: int, value: float) -> tuple[float, int]:
+        return (self._sign * value if math.isfinite(value) else math.inf, trial)
+
+    def _leaving(self, rung: Rung) -> tuple[float, int] | None:
+        """The arrival that the next one pushes out of the window."""
+        is_full = self._window is not None and len(rung.recent) >= self._window
+        return rung.recent[0] if is_full else None

@@ -1,4 +1,4 @@
-"""Trainings that are handed out and report: those of a search, and reruns of the best."""
+"""What hands out trainings and takes their reports, of a search and of reruns alike."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import NamedTuple
 
 from analysis.record.events import (
     Attempt,
-    Changed,
-    CheckpointSaved,
     Decision,
+    Event,
     Finished,
-    Moved,
     Report,
     State,
     Training,
 )
+from analysis.record.journal import Journal, replay
 from analysis.record.trials import Trial, Trials
 from analysis.views.projection import Projection
 from search.control.first_failures import FirstFailures, end_of_session
-from search.control.policy import Rules
+from search.control.policy import Policy
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.problems import InputError
@@ -37,28 +36,31 @@ class Leader(NamedTuple):
     params: Params
 
 
-class Trainings(ABC):
-    """What a transport hands out and reports to; every event is written before it is acted on.
+class Controller(ABC):
+    """Decides, then writes the event to the journal, then applies it: always in this order.
 
     Args:
         experiment: says what is trained, and how.
-        rules: decide what follows from a report.
+        policy: decides what follows from a report.
+        journal: where events are written; its ``check`` is set.
     """
 
     noun = "trial"  # what one of them is called in messages
 
-    def __init__(self, experiment: Experiment, rules: Rules) -> None:
+    def __init__(self, experiment: Experiment, policy: Policy, journal: Journal) -> None:
         self.experiment = experiment
-        self.rules = rules
+        self.policy = policy
         self.is_interrupted = False
         self.first_failures = FirstFailures(keep_going=True)  # a session sets another
         self.projections: Sequence[Projection] = ()  # are given every event from now on
+        self._journal = journal
         self._unfinished: list[Trial] = []
+        journal.check = self.check
 
     @property
     def trials(self) -> Trials:
         """How they stand."""
-        return self.rules.trials
+        return self.policy.trials
 
     @property
     @abstractmethod
@@ -84,12 +86,54 @@ class Trainings(ABC):
         """The next one to train; None when there is none for now, or will be none any more."""
 
     @abstractmethod
-    def note(self, event: Changed | Moved) -> None:
-        """Write down that what the run depends on has changed."""
+    def check(self, event: Event) -> None:
+        """See that an event fits those before; nothing is changed.
+
+        Raises:
+            InputError: when it does not.
+        """
 
     @abstractmethod
-    def _write(self, event: Training) -> None:
-        """Write an event to the journal, then take it in."""
+    def apply(self, event: Event) -> None:
+        """Take in an event that is in the journal: one just written, or one that is replayed."""
+
+    @abstractmethod
+    def _wrapped(self, event: Training) -> Event:
+        """An event of a training, as it stands in the journal."""
+
+    def replay(self) -> None:
+        """Take in what the journal has.
+
+        Raises:
+            InputError: when it is damaged.
+        """
+        replay(self._journal.path, self._take)
+
+    def _take(self, event: Event) -> None:
+        self.check(event)
+        self.apply(event)
+
+    def write(self, event: Event) -> None:
+        """Write an event to the journal, then apply it, then show it to the projections."""
+        written = self._journal.append(event)
+        self.apply(written)
+        for projection in self.projections:
+            projection.write(written, self._shown_trials)
+
+    @property
+    def _shown_trials(self) -> Trials:
+        """The trials that projections show."""
+        return self.trials
+
+    @abstractmethod
+    def close(self, reason: str | None = None) -> None:
+        """The session ends, and why; left out: the plan is carried out, or it was interrupted."""
+
+    def _close_projections(self) -> None:
+        """Close the views of the run, each of which is whole then."""
+        for projection in self.projections:
+            projection.close()
+        self.projections = ()
 
     def has_failed_before(self, number: int) -> bool:
         """Whether a training is one that failed, tried once more."""
@@ -136,25 +180,23 @@ class Trainings(ABC):
             last=is_last,
         )
         self.trials.expect(report)
-        decision = self.rules.judge(number, epoch, metrics, is_last)
-        self._write(report.model_copy(update={"decision": decision}))
+        decision = self.policy.decide(report)
+        self.write(self._wrapped(report.model_copy(update={"decision": decision})))
         if decision == "stop":
-            self._finish(trial, self.rules.ending[number], None)
+            self._finish(trial, self.policy.ending[number], None)
         return decision
 
-    def checkpoint(self, number: int, epoch: int, path: str) -> dict[int, str]:
-        """Note that a training can go on from a checkpoint, which shows that its code works.
+    def saved(self) -> dict[int, str]:
+        """A checkpoint of some training was saved, which shows that its code works.
 
         Returns:
             The trainings that are recorded as failed only now, by number, with their reasons.
         """
-        released = self._fail_all(self.first_failures.release())
-        self._write(CheckpointSaved(trial=number, epoch=epoch, path=path))
-        return released
+        return self._fail_all(self.first_failures.release())
 
     def attempt(self, number: int, reason: str) -> None:
         """Note that a training's process died and is started again."""
-        self._write(Attempt(trial=number, reason=reason))
+        self.write(self._wrapped(Attempt(trial=number, reason=reason)))
 
     def attempts_left(self, number: int) -> int:
         """How often a training whose process dies may still be started again."""
@@ -209,10 +251,11 @@ class Trainings(ABC):
     def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
         assert state != "running"
         if state == "diverged" and reason is None:
-            reason = self.rules.why_diverged(trial, trial.reports[-1].metrics)
-        self._write(Finished(trial=trial.number, state=state, epoch=trial.epoch, reason=reason))
+            reason = self.policy.why_diverged(trial, trial.reports[-1].metrics)
+        ended = Finished(trial=trial.number, state=state, epoch=trial.epoch, reason=reason)
+        self.write(self._wrapped(ended))
 
-    def _finish_told(self) -> None:
+    def _finish_stopped(self) -> None:
         """End those that had been told to stop when the process died."""
-        for number, state in list(self.rules.ending.items()):
+        for number, state in list(self.policy.ending.items()):
             self._finish(self.trials.by_number[number], state, None)

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from analysis.display.numbers import number
 from analysis.record.events import (
-    Changed,
     Created,
     Ended,
     Event,
     Finished,
-    Moved,
     Resumed,
     Started,
-    State,
+    Training,
 )
-from analysis.record.journal import Journal, replay
+from analysis.record.journal import Journal
 from analysis.record.trials import Trial
 from search.control.budget import SOFT, extended, most_trials
-from search.control.controller import Leader, Trainings
-from search.control.policy import Rules
+from search.control.controller import Controller, Leader
+from search.control.policy import Policy
 from search.control.sampler import Sampler
 from spaces.experiment import Budget, Experiment
 from spaces.problems import InputError
 
 
-class Coordinator(Trainings):
-    """Hands out the trials of a search and takes their reports, in either transport.
+class Coordinator(Controller):
+    """Hands out the trials of a search and takes their reports, in any transport.
 
-    What follows from what is in ``rules``; here every event is written to the journal before it is
-    acted on, and a run is resumed by taking the same events in again.
+    What follows from what is in ``policy``. A run is resumed by applying the same events again.
 
     Args:
         experiment: the search.
@@ -36,17 +33,15 @@ class Coordinator(Trainings):
     """
 
     def __init__(self, experiment: Experiment, journal: Journal) -> None:
-        super().__init__(experiment, Rules(experiment))
+        super().__init__(experiment, Policy(experiment), journal)
         self._sampler = Sampler(experiment)
-        self._journal = journal
-        journal.check = self.rules.check
         self._is_exhausted = False
         self._end_reason: str | None = None
 
     @property
     def budget(self) -> Budget:
         """The limits that hold now."""
-        return self.rules.budget
+        return self.policy.budget
 
     @property
     def most_trials(self) -> int | None:
@@ -66,31 +61,52 @@ class Coordinator(Trainings):
 
     def is_baseline(self, number: int) -> bool:
         """Whether a trial is the baseline."""
-        return self.rules.is_baseline(number)
+        return self.policy.is_baseline(number)
 
     def start(self, started: Started) -> None:
         """Begin a new run."""
-        self._write(started)
+        self.write(started)
 
     def resume(self, trials: int = 0, hours: float = 0.0) -> None:
-        """Take the events of the journal in and go on where they end.
+        """Take in what the journal has, and go on from there; as ``replay`` and ``go_on``."""
+        self.replay()
+        self.go_on(trials, hours)
+
+    def go_on(self, trials: int = 0, hours: float = 0.0) -> None:
+        """Go on where the journal ends, which was replayed.
 
         Args:
             trials: so many more than the budget has.
             hours: so many more than the budget has.
 
         Raises:
-            InputError: when the budget is spent and nothing was added, or the journal is damaged.
+            InputError: when the budget is spent and nothing was added.
         """
-        replay(self._journal.path, self._replay)
-        budget = self._resumed_budget(trials, hours)
-        self._write(Resumed(budget=budget.model_dump(exclude_none=True)))
-        self._finish_told()
+        budget = self.resumed_budget(trials, hours)
+        self.write(Resumed(budget=budget.model_dump(exclude_none=True)))
+        self._finish_stopped()
         self._unfinished = list(self.trials.running.values())
 
-    def _resumed_budget(self, trials: int, hours: float) -> Budget:
+    def check(self, event: Event) -> None:
+        """See that an event fits those before, and the experiment; nothing is changed."""
+        self.policy.check(event)
+
+    def apply(self, event: Event) -> None:
+        """Take in an event that is in the journal."""
+        self.policy.apply(event)
+        if isinstance(event, Created):
+            self._sampler.begin(event)
+        elif isinstance(event, Finished):
+            trial = self.trials.by_number[event.trial]
+            self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
+
+    def _wrapped(self, event: Training) -> Event:
+        return event
+
+    def resumed_budget(self, trials: int, hours: float) -> Budget:
+        """The limits with which a run goes on; nothing is changed. As ``resume``."""
         seconds = self.trials.seconds()
-        spent = self.rules.spent(seconds)
+        spent = self.policy.spent(seconds)
         if self.trials.ended is not None and self.trials.ended.reason == "space":
             raise InputError("the run is finished: every combination of its grid was tried")
         if trials or hours:
@@ -118,26 +134,28 @@ class Coordinator(Trainings):
         if self._is_exhausted or self._is_spent():
             return None
         number = len(self.trials)
-        params = self._sampler.ask(number)
-        if params is None:
+        proposal = self._sampler.propose(number)
+        if proposal is None:
             self._is_exhausted = True
             return None
-        drawn_from, seed = self._sampler.drawn_from(number), self.rules.seed(number)
-        self._write(Created(trial=number, params=params, seed=seed, distributions=drawn_from))
+        seed = self.policy.seed(number)
+        self.write(
+            Created(
+                trial=number,
+                params=proposal.params,
+                seed=seed,
+                distributions=proposal.distributions,
+            )
+        )
         return self.trials.by_number[number]
-
-    def note(self, event: Changed | Moved) -> None:
-        """Write down what has changed."""
-        self._write(event)
 
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""
         if reason is None:
             self._spent()
             reason = "interrupted" if self.is_interrupted else self._end_reason or "space"
-        self._write(Ended(reason=reason))
-        for projection in self.projections:
-            projection.close()
+        self.write(Ended(reason=reason))
+        self._close_projections()
 
     @property
     def is_over(self) -> bool:
@@ -156,28 +174,9 @@ class Coordinator(Trainings):
         """Whether running trials shall stop where they are."""
         return self.is_interrupted or any(limit not in SOFT for limit in self._spent())
 
-    def _finish(self, trial: Trial, state: State, reason: str | None) -> None:
-        super()._finish(trial, state, reason)
-        self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
-
-    def _replay(self, event: Event) -> None:
-        """Take an event of the journal in, as if it were happening now."""
-        self.rules.replay(event)
-        if isinstance(event, Created):
-            self._sampler.restore(event.trial, event.params, event.distributions)
-        elif isinstance(event, Finished):
-            trial = self.trials.by_number[event.trial]
-            self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
-
-    def _write(self, event: Event) -> None:
-        written = self._journal.append(event)
-        self.rules.apply(written)
-        for projection in self.projections:
-            projection.write(written, self.trials)
-
     def _spent(self) -> list[str]:
         """The limits reached now; the first ever reached is why the search ends."""
-        spent = self.rules.spent(self.trials.seconds(self._journal.now()))
+        spent = self.policy.spent(self.trials.seconds(self._journal.now()))
         if spent and self._end_reason is None:
             self._end_reason = spent[0]
         return spent

@@ -1,4 +1,4 @@
-"""The decisions of a search, pure: the same events in the same order give the same ones."""
+"""The decisions of a search: the same events in the same order give the same ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainables.diagnostics.divergence import has_exploded
 _LOSSES = ("train_loss", "val_loss")
 
 
-class Rules:
+class Policy:
     """How a run stands, and what follows from it; holds no clock, no file and no chance.
 
     Args:
@@ -29,33 +29,29 @@ class Rules:
         self.trials = Trials()
         self.rungs = Rungs(experiment.scheduler, experiment.metric)
         self.budget = experiment.budget
-        self.ending: dict[int, State] = {}  # by trial told to stop: the state it shall end in
+        self.ending: dict[int, State] = {}  # by trial that was stopped: the state in which it ends
 
     def seed(self, number: int) -> int:
         """The seed of a trial."""
         return derive_seed(self.experiment.seed, "trial", number)
 
-    def judge(
-        self, number: int, epoch: int, metrics: Mapping[str, float], is_last: bool = False
-    ) -> Decision:
-        """Decide whether a trial goes on, which ends its next epoch; a rung counts it from now on.
-
-        Args:
-            number: the trial's.
-            epoch: the epoch.
-            metrics: by name.
-            is_last: whether the training ends with it, of its own accord.
-        """
-        trial = self.trials.by_number[number]
-        if self.why_diverged(trial, metrics) is not None:
-            self.rungs.arrive(number, epoch, math.nan)
-            return self._stop(number, "diverged")
-        decision = self.rungs.arrive(number, epoch, self._value_so_far(trial, metrics))
-        if is_last or epoch >= self.experiment.scheduler.max_epochs:
-            return self._stop(number, "completed")
-        if self.is_baseline(number) or decision == "continue":
+    def decide(self, report: Report) -> Decision:
+        """Whether a trial goes on after a report; nothing is changed."""
+        if self._ending(report) is not None:
+            return "stop"
+        if self.is_baseline(report.trial):
             return "continue"
-        return self._stop(number, "stopped")
+        trial = self.trials.by_number[report.trial]
+        value = self._value_so_far(trial, report.metrics)
+        return self.rungs.decide(report.trial, report.epoch, value)
+
+    def _ending(self, report: Report) -> State | None:
+        """The state in which a trial ends with a report, unless the rungs stop it."""
+        trial = self.trials.by_number[report.trial]
+        if self.why_diverged(trial, report.metrics) is not None:
+            return "diverged"
+        is_last = report.last or report.epoch >= self.experiment.scheduler.max_epochs
+        return "completed" if is_last else None
 
     def why_diverged(self, trial: Trial, metrics: Mapping[str, float]) -> str | None:
         """Why a report says that a training is lost; None when it does not.
@@ -84,10 +80,6 @@ class Rules:
         """Whether a trial is the baseline, or one of its repeats."""
         return number < self.experiment.repeats and self.experiment.baseline is not None
 
-    def _stop(self, number: int, state: State) -> Decision:
-        self.ending[number] = state
-        return "stop"
-
     def check(self, event: Event) -> None:
         """See that an event fits what came before, and the experiment; nothing is changed.
 
@@ -100,29 +92,32 @@ class Rules:
             self.experiment.search_space.check(event.trial, event.params, is_recorded)
 
     def apply(self, event: Event) -> None:
-        """Take an event in.
-
-        Raises:
-            InputError: when it does not fit what came before.
-        """
+        """Take in an event that was checked, in a search that is going on and in a replay alike."""
+        if isinstance(event, Report):
+            self._arrive(event)
         self.trials.apply(event)
         if isinstance(event, Finished):
             self.ending.pop(event.trial, None)
         elif isinstance(event, Resumed):
             self.budget = parse_section(Budget, event.budget, ("budget",))
 
-    def replay(self, event: Event) -> Decision | None:
-        """Take an event of a journal in; for a report, returns what is decided now.
+    def take(self, event: Event) -> None:
+        """Check an event of a journal, and take it in.
 
         Raises:
             InputError: when it does not fit what came before, or the experiment.
         """
         self.check(event)
-        decision: Decision | None = None
-        if isinstance(event, Report):
-            decision = self.judge(event.trial, event.epoch, event.metrics, event.last)
         self.apply(event)
-        return decision
+
+    def _arrive(self, report: Report) -> None:
+        """Let a report arrive at its rung, and note how its trial shall end, if it was stopped."""
+        trial, ending = self.trials.by_number[report.trial], self._ending(report)
+        has_diverged = ending == "diverged"
+        value = math.nan if has_diverged else self._value_so_far(trial, report.metrics)
+        self.rungs.arrive(report.trial, report.epoch, value)
+        if report.decision == "stop":
+            self.ending[report.trial] = ending or "stopped"
 
     def spent(self, seconds: float) -> list[str]:
         """The names of the limits that are reached, after so much time of searching."""

@@ -1,10 +1,10 @@
-"""Optuna behind three words: ask, tell, and restore from the journal."""
+"""Optuna behind three words: propose, begin, tell."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -12,7 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from analysis.record.events import State
+from analysis.record.events import Created, State
 from analysis.record.trials import Trial
 from search.control.tpe_storage import History
 from spaces.experiment import Experiment
@@ -21,6 +21,13 @@ from spaces.problems import InputError
 from spaces.seeds import derive_seed
 
 _MOST_SHOWN = 2000  # to TPE, whose time grows with every trial that it looks at
+
+
+class Proposal(NamedTuple):
+    """Parameters, and what a space that is a function drew each of them from."""
+
+    params: Params
+    distributions: dict[str, BaseDistribution] | None
 
 
 class Sampler:
@@ -40,42 +47,45 @@ class Sampler:
         self._name = experiment.sampler.name
         self._metric = experiment.metric
         self._storage = History(self._metric, _MOST_SHOWN if self._name == "tpe" else None)
-        self._idle = optuna.samplers.RandomSampler(seed=0)  # told trials need no sampler
-        self._study = optuna.create_study(
+        optuna.create_study(
             storage=self._storage,
             study_name=experiment.name,
-            sampler=self._idle,
             direction="minimize" if self._metric.mode == "min" else "maximize",
         )
         self._study_id = self._storage.get_study_id_from_name(experiment.name)
         self._asked: set[tuple[tuple[str, Any], ...]] = set()
-        self._latest: Params = {}  # what was proposed last, which repeats try again
+        self._latest = Proposal({}, None)  # what began last, which repeats try again
 
-    def ask(self, number: int) -> Params | None:
-        """Propose the configuration of a new trial.
+    def propose(self, number: int) -> Proposal | None:
+        """The configuration of a new trial; nothing is changed until ``begin`` is told of it.
 
         Args:
-            number: the trial's; each is asked for once, in ascending order.
+            number: the trial's, the next one.
 
         Returns:
-            The parameters, or None when a grid has none left. With ``repeats`` so many trials in a
-            row have the same.
+            None when a grid has none left. With ``repeats`` so many trials in a row have the same
+            parameters.
         """
         if number % self._experiment.repeats:
-            self._add(self._latest)
             return self._latest
-        if number == 0 and self._experiment.baseline is not None:
-            self._study.enqueue_trial(self._experiment.baseline)
+        proposal = self._ask(number, self._storage.draft())
+        is_old = _key(proposal.params) in self._asked
+        return None if is_old and self._name == "grid" else proposal
+
+    def _ask(self, number: int, storage: History) -> Proposal:
+        """Let Optuna begin a trial in a storage."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            self._study.sampler = self._new_sampler(number)
-            trial = self._study.ask()
+            study = optuna.load_study(
+                study_name=self._experiment.name, storage=storage, sampler=self._new_sampler(number)
+            )
+            if number == 0 and self._experiment.baseline is not None:
+                study.enqueue_trial(self._experiment.baseline)
+            trial = study.ask()
             assert trial.number == number
             params = self._experiment.search_space.suggest(trial)
-        self._study.sampler = self._idle
-        self._latest = params
-        is_new = self._remember(params)
-        return params if is_new or self._name != "grid" else None
+        is_function = isinstance(self._experiment.space, str)
+        return Proposal(params, trial.distributions if is_function else None)
 
     def tell(self, trial: Trial, worst: float) -> None:
         """Take the end of a trial in.
@@ -111,39 +121,27 @@ class Sampler:
         best = min if self._metric.mode == "min" else max
         return finite[-1][0], best(value for _, value in finite)
 
-    def drawn_from(self, number: int) -> dict[str, BaseDistribution] | None:
-        """What a function drew a trial's parameters from; None where the file says it."""
-        if not isinstance(self._experiment.space, str):
-            return None
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        return self._storage.get_trial(trial_id).distributions
+    def begin(self, created: Created) -> None:
+        """Take in that a trial begins, in the journal's order.
 
-    def restore(
-        self,
-        number: int,
-        params: Params,
-        distributions: dict[str, BaseDistribution] | None = None,
-    ) -> None:
-        """Take in that this trial was proposed before; restores come in the journal's order.
-
-        Two samplers keep a state in the study, which is brought back by proposing again: CMA-ES
-        its distribution (as a pickle, which we never read from a file), quasi-Monte Carlo its
-        place in the sequence.
+        Two samplers keep a state in the study, which comes about by proposing: CMA-ES its
+        distribution (as a pickle, which we never read from a file), quasi-Monte Carlo its place in
+        the sequence.
         """
+        number, params = created.trial, created.params
         is_repeat = number % self._experiment.repeats > 0
+        self._latest = Proposal(params, created.distributions)
+        self._asked.add(_key(params))
         if self._name in ("cmaes", "qmc") and not is_repeat:
-            proposed, self._latest = self.ask(number), params
-            if proposed != params:
+            if self._ask(number, self._storage).params != params:
                 warnings.warn(
                     f"{self._name} proposes trial {number} otherwise than the journal says; "
                     "was it written with another version?",
                     stacklevel=2,
                 )
             return
-        self._latest = params
-        self._remember(params)
         try:
-            self._add(params, distributions)
+            self._add(params, created.distributions)
         except ValueError as error:  # Optuna takes no choice where there was a range before
             raise InputError(f"trial {number}: {error}") from None
 
@@ -154,12 +152,6 @@ class Sampler:
         for name, distribution in distributions.items():
             value = distribution.to_internal_repr(params[name])
             self._storage.set_trial_param(trial_id, name, value, distribution)
-
-    def _remember(self, params: Params) -> bool:
-        key = tuple(sorted((name, repr(value)) for name, value in params.items()))
-        is_new = key not in self._asked
-        self._asked.add(key)
-        return is_new
 
     def _optuna_state(self, state: State) -> TrialState:
         if state == "failed":
@@ -197,3 +189,7 @@ class Sampler:
                     independent_sampler=independent,
                     warn_independent_sampling=False,
                 )
+
+
+def _key(params: Params) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted((name, repr(value)) for name, value in params.items()))

@@ -35,6 +35,21 @@ class History(InMemoryStorage):
         self._ranked: list[tuple[tuple[int, int, float], int]] = []  # (rank, number), best first
         self._ended: list[int] = []  # their numbers, ascending
 
+    def draft(self) -> History:
+        """A copy that a sampler can begin a trial in, without a change of this one.
+
+        Optuna replaces trials and attributes, and never changes one in place; the lists and
+        mappings that hold them it does change.
+        """
+        other = copy.copy(self)
+        other._trial_id_to_study_id_and_number = dict(self._trial_id_to_study_id_and_number)
+        other._studies = {number: copy.copy(study) for number, study in self._studies.items()}
+        other._prev_waiting_trial_number = dict(self._prev_waiting_trial_number)
+        for study in other._studies.values():
+            study.trials = list(study.trials)
+            study.param_distribution = dict(study.param_distribution)
+        return other
+
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:

@@ -18,6 +18,7 @@ from analysis.record.reruns import Reruns
 from analysis.record.surroundings import Surroundings
 from analysis.record.trials import Reported, Trial, Trials
 from analysis.verdict.confirmation import Confirmation, open_confirmed
+from search.control.view import Note, unheard
 from search.export.portable import make_programs
 from search.export.weights import Kept, weights_of
 from search.provenance import changes_of, compare_here, trained_in
@@ -35,6 +36,7 @@ def export_best(
     strict: bool = False,
     number: int | None = None,
     anyway: bool = False,
+    note: Note = unheard,
 ) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 
@@ -50,6 +52,7 @@ def export_best(
             of the training any more.
         number: the trial to take instead, with the weights that it ended with itself.
         anyway: even if the winner measured worse than the baseline.
+        note: is given what has changed since, as a line.
 
     Raises:
         InputError: when the run has no trial with a value, its checkpoint is gone, or the winner
@@ -77,7 +80,7 @@ def export_best(
     first = _first_kept(experiment, place, trained, reruns.trials if measured else trials)
     trial, report, config, inputs, kept, worlds = first
     world = worlds[-1]
-    since = compare_here(experiment, trials.start, world, strict)
+    since = compare_here(experiment, trials.start, world, strict, note)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
         programs = make_programs(config, inputs, kept.weights)

@@ -29,7 +29,7 @@ from spaces.training_config import AnyConfig, TrainConfig, parse_config, resolve
 from trainables.data.splits import Data, joined, load_data
 from trainables.training import EpochReport, Training
 from trainables.user_code.training import CodeTraining, absent_metric
-from trainables.worker.tune_worker import make_training
+from trainables.worker.worker import make_training
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from analysis.verdict.audit import Hindsight
 from search.control.controller import Leader
 from search.reopening import USUAL, Terms
 from search.rerun.audit_findings import hindsight_of
-from search.rerun.rerunner import reopened
+from search.rerun.reopened import reopened
+from search.session import HERE, Host
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from spaces.seeds import derive_seed
@@ -60,8 +61,7 @@ class Audit:
 def audit_run(
     folder: RunFolder,
     sample: int,
-    address: str | None = None,
-    verbose: bool = False,
+    host: Host = HERE,
     terms: Terms = USUAL,
 ) -> Hindsight | None:
     """Take stopped trials of a run on to max_epochs, and look back.
@@ -69,8 +69,7 @@ def audit_run(
     Args:
         folder: the run.
         sample: so many trials in all, spread over the rungs; those of earlier audits count.
-        address: of a Ray cluster; None: this machine.
-        verbose: let Ray's own messages through.
+        host: what the trainings run in.
         terms: what to do about code that moved, about what has changed, about failures.
 
     Returns:
@@ -85,10 +84,10 @@ def audit_run(
         return Audit(tuple(audit_order(experiment, trials)), sample)
 
     again = audit_command(folder, sample)
-    with reopened(folder, plan, again, address, verbose, terms) as (work, _):
+    with reopened(folder, plan, again, host, terms) as work:
         if not work.rerunner.is_finished:
             return None
-    found = hindsight_of(work.experiment, work.trials, work.rerunner.reruns)
+    found = hindsight_of(work.experiment, work.rerunner.searched, work.rerunner.reruns)
     if found is None:
         raise InputError("none of the audited trials came to its end, so they say nothing")
     return found

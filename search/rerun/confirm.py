@@ -13,8 +13,9 @@ from analysis.verdict.confirmation import Confirmation, confirmation_of, open_co
 from search.reopening import USUAL, Terms
 from search.rerun.candidates import best_configurations, race_of, verdict
 from search.rerun.race import Race
-from search.rerun.rerunner import Reopened, reopened
+from search.rerun.reopened import Reopened, reopened
 from search.rerun.test_split import has_test_split, read_test
+from search.session import HERE, Host
 from spaces.experiment import Confirm, Experiment
 from spaces.problems import InputError
 
@@ -22,8 +23,7 @@ from spaces.problems import InputError
 def confirm_run(
     folder: RunFolder,
     settings: Confirm,
-    address: str | None = None,
-    verbose: bool = False,
+    host: Host = HERE,
     terms: Terms = USUAL,
 ) -> Confirmation | None:
     """Confirm the best configurations of a run, or go on with that where it was interrupted.
@@ -31,8 +31,7 @@ def confirm_run(
     Args:
         folder: the run.
         settings: how many of the best, how many seeds, what it may cost.
-        address: of a Ray cluster; None: this machine.
-        verbose: let Ray's own messages through.
+        host: what the trainings run in.
         terms: what to do about code that moved, about what has changed, about failures.
 
     Returns:
@@ -50,10 +49,10 @@ def confirm_run(
         return found
 
     again = confirm_command(folder, settings)
-    with reopened(folder, race, again, address, verbose, terms) as (work, plan):
+    with reopened(folder, race, again, host, terms) as work:
         if not work.rerunner.is_finished:
             return None
-        return _conclude(work, plan)
+        return _conclude(work)
 
 
 def _check_cost(race: Race, experiment: Experiment, settings: Confirm) -> None:
@@ -69,21 +68,21 @@ def _check_cost(race: Race, experiment: Experiment, settings: Confirm) -> None:
         )
 
 
-def _conclude(work: Reopened, race: Race) -> Confirmation | None:
+def _conclude(work: Reopened[Race]) -> Confirmation | None:
     """Note who won, and read the test split where that was not done before."""
-    reruns = work.rerunner.reruns
-    found = verdict(work.experiment, race, work.rerunner.state()[1], work.trials)
+    reruns, race, trials = work.rerunner.reruns, work.rerunner.plan, work.rerunner.searched
+    found = verdict(work.experiment, race, work.rerunner.state()[1], trials)
     last = reruns.confirmed[-1] if reruns.confirmed else None
     if last is None or found.model_dump_json() != _without_time(last):
-        work.rerunner.conclude(found)
+        work.rerunner.write(found)
     for trial in untested(work.experiment, found, reruns):
         jobs = [Job(trial, "measure", index) for index in range(race.seeds)]
         measured = [rerun for job in jobs if (rerun := reruns.get(job)) is not None]
         assert work.data is not None
-        work.rerunner.conclude(
+        work.rerunner.write(
             read_test(work.experiment, work.folder.of_reruns, trial, measured, work.data)
         )
-    return confirmation_of(work.experiment, work.trials, reruns)
+    return confirmation_of(work.experiment, trials, reruns)
 
 
 def untested(experiment: Experiment, found: Confirmed, reruns: Reruns) -> list[int]:

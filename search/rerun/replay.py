@@ -9,6 +9,7 @@ from analysis.record.chain import broken_link, told
 from analysis.record.events import (
     Confirmed,
     Created,
+    Decision,
     Ended,
     Event,
     Finished,
@@ -18,14 +19,15 @@ from analysis.record.events import (
     Started,
     State,
     Tested,
+    Training,
 )
 from analysis.record.folder import RunFolder
 from analysis.record.journal import replay
 from analysis.record.reruns import Reruns
-from search.control.policy import Rules
+from search.control.policy import Policy
 from search.control.sampler import Sampler
 from search.rerun.candidates import race_among, verdict
-from search.rerun.rerunner import rerun_rules, seed_of
+from search.rerun.rerunner import rerun_policy, seed_of
 from spaces.checks import parse_experiment
 from spaces.experiment import Budget, Experiment
 
@@ -75,9 +77,9 @@ class _Replay:
         self.decisions = 0
         self._line = 0
         self._experiment = experiment
-        self._rules = Rules(experiment)
-        self._rerun_rules = rerun_rules(experiment)
-        self._reruns = Reruns(self._rerun_rules.trials)
+        self._policy = Policy(experiment)
+        self._rerun_policy = rerun_policy(experiment)
+        self._reruns = Reruns(self._rerun_policy.trials)
         self._spent: set[str] = set()  # limits reached since the search began or was resumed
         self._sampler = None
         if proposals:  # which takes an experiment that is sound as a whole
@@ -92,50 +94,58 @@ class _Replay:
         self._line += 1
         match event:
             case Created():
-                spent = self._rules.spent(seconds=0.0)
+                spent = self._policy.spent(seconds=0.0)
                 self._compare(f"limits spent before trial {event.trial}", [], spent)
-                seed = self._rules.seed(event.trial)
+                seed = self._policy.seed(event.trial)
                 self._compare(f"the seed of trial {event.trial}", event.seed, seed)
-                self._rules.replay(event)
+                self._policy.take(event)
                 self._propose(event)
             case Report():
-                decision = self._rules.replay(event)
+                decision = self._decide(self._policy, event)
                 place = f"the decision on trial {event.trial} at epoch {event.epoch}"
                 self._compare(place, event.decision, decision)
             case Finished():
-                self._finish(event, self._rules, "trial")
-                self._rules.replay(event)
+                self._finish(event, self._policy, "trial")
+                self._policy.take(event)
                 self._tell(event)
             case Ended():
                 self._end(event)
-                self._rules.replay(event)
+                self._policy.take(event)
             case Resumed():
-                self._rules.replay(event)
+                self._policy.take(event)
                 self._spent.clear()
             case Tested():
-                self._rules.replay(event)
+                self._policy.take(event)
                 self._test(event)
             case Started():
-                self._rules.replay(event)
-                self._rerun_rules.replay(event)
+                self._policy.take(event)
+                self._rerun_policy.take(event)
             case Rerun():
-                self._rules.replay(event)
+                self._policy.take(event)
                 self._take_rerun(event)
             case Confirmed():
-                self._rules.replay(event)
+                self._policy.take(event)
                 self._judge(event)
                 self._reruns.note(event)
             case _:
-                self._rules.replay(event)
+                self._policy.take(event)
         if isinstance(event, Started | Resumed | Created | Report | Finished):
-            self._spent.update(self._rules.spent(seconds=0.0))
+            self._spent.update(self._policy.spent(seconds=0.0))
+
+    @staticmethod
+    def _decide(policy: Policy, event: Training) -> Decision | None:
+        """What is decided now on a report, which is taken in; None for other events."""
+        policy.check(event)
+        decision = policy.decide(event) if isinstance(event, Report) else None
+        policy.apply(event)
+        return decision
 
     def _take_rerun(self, event: Rerun) -> None:
         what = event.what
         self._reruns.check(event)
         if isinstance(what, Finished):
-            self._finish(what, self._rerun_rules, "rerun")
-        decision = self._rerun_rules.replay(what)
+            self._finish(what, self._rerun_policy, "rerun")
+        decision = self._decide(self._rerun_policy, what)
         self._reruns.note(event)
         if isinstance(what, Created):
             self._compare(f"the seed of rerun {what.trial}", what.seed, self._seed_of(event))
@@ -144,10 +154,10 @@ class _Replay:
             self._compare(place, what.decision, decision)
 
     def _seed_of(self, event: Rerun) -> int:
-        return seed_of(self._experiment, event.job, self._rules.trials)
+        return seed_of(self._experiment, event.job, self._policy.trials)
 
     def _judge(self, event: Confirmed) -> None:
-        trials = self._rules.trials
+        trials = self._policy.trials
         asked = (event.candidates, event.most_seeds, event.rule, event.prefer_small)
         race = race_among(self._experiment, trials, *asked)
         ended = self._reruns.ended(race.wants, self._experiment.metric)
@@ -172,10 +182,10 @@ class _Replay:
         if event.reason in provable - self._spent:
             self._differ(f"the search ended by {event.reason}, a limit that was not reached")
 
-    def _finish(self, event: Finished, rules: Rules, noun: str) -> None:
-        state = rules.ending.get(event.trial) or self._state_without_decision(event)
+    def _finish(self, event: Finished, policy: Policy, noun: str) -> None:
+        state = policy.ending.get(event.trial) or self._state_without_decision(event)
         self._compare(f"the state of {noun} {event.trial}", event.state, state)
-        trial = rules.trials.by_number.get(event.trial)
+        trial = policy.trials.by_number.get(event.trial)
         if trial is not None:
             self._compare(f"the last epoch of {noun} {event.trial}", event.epoch, trial.epoch)
 
@@ -186,13 +196,15 @@ class _Replay:
 
     def _propose(self, event: Created) -> None:
         if self._sampler is not None:
-            params = self._sampler.ask(event.trial)
+            proposal = self._sampler.propose(event.trial)
+            params = None if proposal is None else proposal.params
             self._compare(f"the configuration of trial {event.trial}", event.params, params)
+            self._sampler.begin(event)
 
     def _tell(self, event: Finished) -> None:
         if self._sampler is not None:
-            trials = self._rules.trials
-            worst = trials.worst(self._rules.experiment.metric)
+            trials = self._policy.trials
+            worst = trials.worst(self._policy.experiment.metric)
             self._sampler.tell(trials.by_number[event.trial], worst)
 
     def _compare(self, what: str, recorded: object, now: object) -> None:

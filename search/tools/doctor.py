@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import ray
 from packaging.requirements import Requirement
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.transport.cluster import code_folder, connect, slots_for
+from search.transport.cluster import ask_node, connect, disconnect, living_nodes, slots_for
 from search.transport.ray_faults import start_faults
 from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
+from spaces.imports import project_of
 from spaces.problems import InputError, RunError, without_keys
 from spaces.project import restore_path
 from trainables.checkpoints.checkpoints import Checkpoints, filesystem
@@ -84,7 +83,7 @@ def _on_ray(
     if faults := start_faults(address):
         yield from (Finding("fault", f"ray, {fault.path}", fault.message) for fault in faults)
         return
-    code = code_folder(experiment)
+    code = None if experiment is None else project_of(experiment.trainable)
     try:
         is_ours = connect(address, verbose=False, code=code)
     except InputError as error:
@@ -102,7 +101,7 @@ def _on_ray(
         yield from _cluster(experiment, address, (place, token, own))
     finally:
         if is_ours:
-            ray.shutdown()
+            disconnect()
 
 
 def _packages() -> Iterator[Finding]:
@@ -167,7 +166,7 @@ def _cluster(
     address: str | None,
     sought: tuple[str, str | None, tuple[str, str] | None],
 ) -> Iterator[Finding]:
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = living_nodes()
     yield Finding("ok", "ray", f"{len(nodes)} nodes" if len(nodes) != 1 else "one node")
     for node in nodes:
         yield from _node(node, *sought)
@@ -211,11 +210,9 @@ def _node(
     """What one node has, and what it sees."""
     what = f"node {node['NodeManagerAddress']}"
     has = node["Resources"]
-    strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    look = ray.remote(num_cpus=0, max_retries=0)(look_around).options(scheduling_strategy=strategy)
     try:
-        seen = ray.get(look.remote(place, token, code), timeout=NODE_SECONDS)
-    except ray.exceptions.GetTimeoutError:
+        seen = ask_node(node, NODE_SECONDS, look_around, place, token, code)
+    except TimeoutError:
         yield Finding("fault", what, f"did not answer within {NODE_SECONDS:.0f} s")
         return
     except Exception as error:
@@ -254,7 +251,7 @@ def look_around(place: str, token: str | None, code: tuple[str, str] | None) -> 
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a task without GPUs may see none
     import torch
 
-    from trainables.worker.tune_place import code_here
+    from trainables.worker.tune_place import RayPlace
 
     faults = []
     try:
@@ -270,7 +267,7 @@ def look_around(place: str, token: str | None, code: tuple[str, str] | None) -> 
         )
     if code is not None:
         try:
-            load_function(code_here(*code))
+            load_function(RayPlace().code(*code))
         except InputError as error:
             faults.append(f"can't import your code: {error}")
     devices = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]

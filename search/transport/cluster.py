@@ -8,19 +8,20 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cli.console import doing
+from search.control.view import View
 from search.transport.environment import prepare_environment
 from search.transport.ray_faults import keep_token_in_memory, start_faults, told
 from spaces.experiment import Experiment, Resources
-from spaces.imports import parse_reference
+from spaces.imports import project_of
 from spaces.problems import InputError, Problem
 
 _PROJECT = "project"
@@ -111,11 +112,31 @@ def _shipped(code: Path | None, runtime_env: dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def code_folder(experiment: Experiment | None) -> Path | None:
-    """The project of the user's own code, which the workers of a cluster shall have, too."""
-    if experiment is None or experiment.trainable is None:
-        return None
-    return parse_reference(experiment.trainable).root
+def disconnect() -> None:
+    """End Ray, or leave the cluster."""
+    ray.shutdown()
+
+
+def living_nodes() -> list[dict[str, Any]]:
+    """The nodes of the cluster, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def ask_node(
+    node: dict[str, Any], seconds: float, function: Callable[..., Any], *arguments: Any
+) -> Any:
+    """Call a function on one node of the cluster.
+
+    Raises:
+        TimeoutError: when it does not answer in time.
+        Exception: whatever Ray or the function raises.
+    """
+    strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    task = ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=strategy)
+    try:
+        return ray.get(task.remote(*arguments), timeout=seconds)
+    except ray.exceptions.GetTimeoutError:
+        raise TimeoutError from None
 
 
 def _probe(address: str) -> None:
@@ -144,7 +165,7 @@ class Slots:
         A trial has its CPUs and its GPU, or its share of one GPU, on one node.
         """
         if time.monotonic() - self._counted_at > _SLOTS_SECONDS:
-            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            nodes = [node["Resources"] for node in living_nodes()]
             self._count = sum(self._fitting(node) for node in nodes)
             self._counted_at = time.monotonic()
         return self._count
@@ -170,7 +191,7 @@ def slots_for(resources: Resources, may_wait: bool) -> Slots:
     gpus = resources.gpus if resources.gpus != "auto" else float(total.get("GPU", 0) >= 1)
     slots = Slots(resources.cpus, gpus)
     if not may_wait:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = [node["Resources"] for node in living_nodes()]
         most = {kind: max(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
         problems = [
             Problem(path, f"{asked:g} per trial asked for, but there are {most[kind]:g} here")
@@ -186,13 +207,15 @@ def slots_for(resources: Resources, may_wait: bool) -> Slots:
 
 
 @contextmanager
-def on_cluster(experiment: Experiment, address: str | None, verbose: bool) -> Iterator[Slots]:
+def on_cluster(
+    experiment: Experiment, address: str | None, verbose: bool, view: View
+) -> Iterator[Slots]:
     """Ray while the work lasts, and what each training gets of it."""
-    with doing("starting Ray" if address is None else "connecting to Ray"):
-        is_ours = connect(address, verbose, code_folder(experiment))
+    with view.doing("starting Ray" if address is None else "connecting to Ray"):
+        is_ours = connect(address, verbose, project_of(experiment.trainable))
     try:
         yield slots_for(experiment.resources, may_wait=address is not None)
     finally:
         if is_ours:
-            with doing("ending Ray's processes"):
+            with view.doing("ending Ray's processes"):
                 ray.shutdown()

@@ -1,11 +1,10 @@
-"""The plain transport: one Tune trial is one configuration; thin adapters without any logic."""
+"""The Tune transport: one Tune trial is one configuration; thin adapters without any logic."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -13,46 +12,156 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from analysis.record.folder import RunFolder
-from search.control.controller import Trainings
-from search.transport.cluster import Slots
-from search.transport.link import STOP, Link, View, number_of
+from search.control.controller import Controller
+from search.control.dispatcher import Dispatcher
+from search.control.view import View
+from search.transport.cluster import Slots, on_cluster
+from search.transport.processes import ProcessAddress
+from search.transport.ray_internals import (
+    CONTINUE,
+    FINISHED,
+    STOP,
+    assignment_of,
+    folder_in_session,
+    give,
+    last_error,
+    limit_restarts,
+    pending,
+    why_it_died,
+)
+from search.transport.ray_processes import places_of_ray
 from search.transport.scratch import Scratch, scratch
+from spaces.experiment import Experiment
 from spaces.links import unlinked
 from trainables.data.splits import Data
-from trainables.worker.tune_worker import PlainWorker
+from trainables.worker.tune_worker import TuneWorker
 
-_FINISHED: str = Searcher.FINISHED
+
+class Tune:
+    """Trains on a Ray cluster, or on one that is started on this machine.
+
+    Args:
+        address: of a Ray cluster; None: this machine.
+        verbose: let Ray's own messages through.
+    """
+
+    def __init__(self, address: str | None = None, verbose: bool = False) -> None:
+        self._address = address
+        self._verbose = verbose
+        self._slots: Slots | None = None
+
+    @contextmanager
+    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+        """Ray while the work lasts."""
+        with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
+            yield
+
+    def processes(self) -> Sequence[ProcessAddress]:
+        """The head of the cluster, and this machine's own node."""
+        return places_of_ray()
+
+    def run(self, dispatcher: Dispatcher, data: Data | None) -> None:
+        """Train until nothing is left to train, or the dispatcher is stopping."""
+        assert self._slots is not None, "not opened"
+        experiment, folder, slots = dispatcher.experiment, dispatcher.folder, self._slots
+        if experiment.trainable is not None:
+            folder.logs.mkdir(parents=True, exist_ok=True)
+        for log in folder.logs.glob("*"):  # the workers write on in them
+            unlinked(log, folder.path)
+        link = _Link(dispatcher, slots)
+        trainable = tune.with_resources(
+            tune.with_parameters(TuneWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
+        )
+        with scratch() as held, _part_of_an_interruption(dispatcher.controller):
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    num_samples=-1,
+                    search_alg=_Searcher(link),
+                    scheduler=_Scheduler(link),
+                    reuse_actors=not experiment.isolate,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name=held.name,
+                    storage_path=str(held.path),
+                    stop=_Stopper(link),
+                    callbacks=[_Callback(link, held)],
+                    failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    verbose=0,
+                ),
+            ).fit()
+
+
+class _Link:
+    """The one object that Tune's adapters share.
+
+    Tune deep-copies and pickles its searcher and scheduler: the link copies to itself and pickles
+    to nothing, for the journal is what a run is brought back from.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, slots: Slots) -> None:
+        self.dispatcher = dispatcher
+        self.slots = slots
+        self.placed: dict[str, int] = {}  # Tune's trial id to our number, until the trial ends
+        self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
+        self.is_waiting = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Link:
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+    def note_death(self, trial: TuneTrial, starts_again: bool) -> None:
+        """A trial's process died, and Tune starts it again, or not.
+
+        Of a process that dies between two trials Tune tells twice, and gives the second one up:
+        that one is handed out anew.
+        """
+        number, error = assignment_of(trial).trial, last_error(trial)
+        if self.dispatcher.is_stopping:  # processes that end now died of no fault of theirs
+            return
+        if starts_again:
+            self.deaths[trial.trial_id] = error
+            # the process that starts again is told what has been reported by now
+            give(trial, self.dispatcher.restarted(number, why_it_died(error)))
+        elif self.deaths.get(trial.trial_id) == error:
+            self.dispatcher.silences.forget(number)
+            self.dispatcher.controller.hand_back(number)
+        else:
+            self.dispatcher.given_up(number, why_it_died(error))
 
 
 class _Searcher(Searcher):  # type: ignore[misc]
     """Asks the coordinator for trials, as many as fit on the cluster."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: _Link) -> None:
         super().__init__()
         self._link = link
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        with self._link.keeping_fault():
+        with self._link.dispatcher.keeping_fault():
             return self._suggest(trial_id)
-        return _FINISHED
+        return FINISHED
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         link = self._link
         if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
             return None
-        while not link.is_stopping and (trial := link.trainings.next_trial()) is not None:
-            if (assignment := link.assignment(trial)) is not None:
-                link.placed[trial_id] = trial.number
-                return {"assignment": assignment}
-        return None if link.placed else _FINISHED  # one that is placed may be handed back
+        if (assignment := link.dispatcher.next()) is not None:
+            link.placed[trial_id] = assignment.trial
+            return {"assignment": assignment}
+        return None if link.placed else FINISHED  # one that is placed may be handed back
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         number = self._link.placed.pop(trial_id, None)
         if number is not None:
-            self._link.silences.forget(number)
+            self._link.dispatcher.silences.forget(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is what a run is brought back from."""
@@ -64,130 +173,78 @@ class _Searcher(Searcher):  # type: ignore[misc]
 class _Scheduler(FIFOScheduler):  # type: ignore[misc]
     """Hands every epoch's outcome to the coordinator."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: _Link) -> None:
         super().__init__()
         self._link = link
 
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        if self._link.fault is None:
-            with self._link.keeping_fault():
-                self._link.heard(number_of(trial), result)
-                return self._link.take(number_of(trial), result["outcome"])
+        dispatcher, number = self._link.dispatcher, assignment_of(trial).trial
+        if dispatcher.fault is None:
+            with dispatcher.keeping_fault():
+                dispatcher.heard(number, f"pid {result.get('pid')} on {result.get('hostname')}")
+                decision = dispatcher.take(number, result["outcome"])
+                return CONTINUE if decision == "continue" else STOP
         return STOP
 
     def choose_trial_to_run(self, controller: Any) -> TuneTrial | None:
         """The next trial to start; Tune's own walks through all that ever were."""
-        live = controller.get_live_trials()
-        pending = (trial for trial in live if trial.status == TuneTrial.PENDING)
-        return min(pending, key=number_of, default=None)
+        waiting = pending(controller)
+        return min(waiting, key=lambda trial: assignment_of(trial).trial, default=None)
 
 
 class _Callback(tune.Callback):  # type: ignore[misc]
     """Tells of dead processes, and lets the view show how things stand."""
 
-    def __init__(self, link: Link, scratch: Scratch) -> None:
+    def __init__(self, link: _Link, scratch: Scratch) -> None:
         self._link = link
         self._scratch = scratch
 
     def on_step_end(self, trials: Sequence[TuneTrial], **info: Any) -> None:
-        if trials and trials[-1].local_path is not None:  # …/<experiment>/driver_artifacts/<trial>
-            self._scratch.note(Path(trials[-1].local_path).parents[1])
+        if trials and (folder := folder_in_session(trials[-1])) is not None:
+            self._scratch.note(folder)
         link, slots = self._link, self._link.slots
         if slots.count() == 0 and not link.is_waiting:
             asked = f"{slots.cpus:g} CPUs and {slots.gpus:g} GPUs"
-            link.view.note(f"waiting: no node of the cluster has the {asked} that a trial needs")
+            note = f"waiting: no node of the cluster has the {asked} that a trial needs"
+            link.dispatcher.view.note(note)
         link.is_waiting = slots.count() == 0
-        link.tell_silent(time.monotonic())
-        link.view.update()
+        link.dispatcher.look_for_hung_trials(time.monotonic())
+        link.dispatcher.view.update()
 
     def on_trial_start(self, trial: TuneTrial, **info: Any) -> None:
-        left = self._link.trainings.attempts_left(number_of(trial))
-        self._link.silences.begin(number_of(trial))
-        trial.max_failures = trial.num_failures + max(0, left)  # Tune knows of this session's only
+        number = assignment_of(trial).trial
+        limit_restarts(trial, self._link.dispatcher.controller.attempts_left(number))
+        self._link.dispatcher.silences.begin(number)
 
     def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:
-        with self._link.keeping_fault():
-            self._link.take_death(trial, starts_again=True)
+        with self._link.dispatcher.keeping_fault():
+            self._link.note_death(trial, starts_again=True)
 
     def on_trial_error(self, trial: TuneTrial, **info: Any) -> None:
-        with self._link.keeping_fault():
-            self._link.take_death(trial, starts_again=False)
+        with self._link.dispatcher.keeping_fault():
+            self._link.note_death(trial, starts_again=False)
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: _Link) -> None:
         self._link = link
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._link.is_stopping
+        return self._link.dispatcher.is_stopping
 
 
 @contextmanager
-def _interruption_told(trainings: Trainings) -> Iterator[None]:
+def _part_of_an_interruption(controller: Controller) -> Iterator[None]:
     """Take an error as a part of the interruption, where there is one.
 
     What ends a search may end Ray's processes as well, and then Tune fails in any way. Errors of
-    the run's own files are none of Tune's: the link has kept them.
+    the run's own files are none of Tune's: the dispatcher has kept them.
     """
     try:
         yield
     except Exception:
-        if not trainings.is_interrupted:
+        if not controller.is_interrupted:
             raise
-
-
-def run_plain(
-    trainings: Trainings, folder: RunFolder, slots: Slots, data: Data | None, view: View
-) -> None:
-    """Search until the coordinator is done, or is told to stop.
-
-    Args:
-        trainings: what to train, one after the other.
-        folder: the run's files.
-        slots: what a trial gets, and how many fit.
-        data: given to every worker through Ray's object store; None for the user's own code.
-        view: is shown how things stand.
-
-    Raises:
-        InputError: when the trainable does not report the metric of the search.
-        RunError: when a worker can't write its checkpoints.
-        OSError: when the run's files can't be written.
-    """
-    experiment = trainings.experiment
-    if experiment.trainable is not None:
-        folder.logs.mkdir(parents=True, exist_ok=True)
-    for log in folder.logs.glob("*"):  # the workers write on in them
-        unlinked(log, folder.path)
-    link = Link(trainings, folder, slots, view)
-    trainable = tune.with_resources(
-        tune.with_parameters(PlainWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
-    )
-    with scratch() as held, _interruption_told(trainings):
-        tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                num_samples=-1,
-                search_alg=_Searcher(link),
-                scheduler=_Scheduler(link),
-                reuse_actors=not experiment.isolate,
-                trial_name_creator=lambda trial: trial.trial_id,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name=held.name,
-                storage_path=str(held.path),
-                stop=_Stopper(link),
-                callbacks=[_Callback(link, held)],
-                failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                verbose=0,
-            ),
-        ).fit()
-    link.conclude()
-    if link.fault is not None:
-        raise link.fault
-    if not trainings.is_interrupted:
-        trainings.first_failures.check(trainings.noun)

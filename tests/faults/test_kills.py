@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.record.events import CheckpointSaved
+from analysis.record.events import Report
 from analysis.record.journal import read_journal
 from analysis.record.trials import Trials
 from spaces.experiment import Experiment
@@ -166,7 +166,7 @@ class RealRun:
         saved = {}
         for event in read_journal(self.run / "journal.jsonl"):
             trials.apply(event)
-            if isinstance(event, CheckpointSaved):
+            if isinstance(event, Report):
                 saved[trials.by_number[event.trial].seed] = event.epoch
         return saved
 

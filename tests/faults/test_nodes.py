@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis.record.events import Attempt, CheckpointSaved
+from analysis.record.events import Attempt, Report
 from analysis.record.journal import read_journal
 from tests.support.invariants import check_whole, trials_in
 from tests.support.processes import DEADLINE_SECONDS, RayCluster, code_file, shoal
@@ -65,12 +65,12 @@ class NotedSearch:
         return [(node, int(seed), int(epoch)) for node, seed, epoch in words]
 
     def moved_from(self, node: str) -> list[tuple[int, int]]:
-        """(first epoch on another node, last checkpoint before) of each trial that died on one."""
+        """(first epoch on another node, last report before) of each trial that died on one."""
         saved: dict[int, int] = {}
         moved = []
         trials = trials_in(self.run)
         for event in read_journal(self.run / "journal.jsonl"):
-            if isinstance(event, CheckpointSaved):
+            if isinstance(event, Report):
                 saved[event.trial] = event.epoch
             elif isinstance(event, Attempt):
                 seed = trials.by_number[event.trial].seed

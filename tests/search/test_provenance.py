@@ -21,10 +21,12 @@ from analysis.record.events import Changed, Started
 from analysis.record.folder import RunFolder, open_run
 from analysis.record.journal import Journal, read_journal
 from analysis.record.surroundings import Fingerprint, Surroundings, differences
+from search.cli.console import ERR
 from search.cli.main import main
 from search.control.coordinator import Coordinator
+from search.control.view import unheard
 from search.export.bundle import export_best
-from search.provenance import compare, note, surroundings_of
+from search.provenance import compare, record_changes, surroundings_of
 from search.reopening import reentered
 from search.versions import versions
 from spaces.experiment import Experiment
@@ -85,17 +87,17 @@ def test_a_bundles_card_shows_names_of_files_as_text() -> None:
 
 
 def test_another_host_alone_is_only_noted(capsys: pytest.CaptureFixture[str]) -> None:
-    compare(NOW.model_copy(update={"host": "there"}), NOW, strict=True)
+    compare(NOW.model_copy(update={"host": "there"}), NOW, strict=True, note=ERR.print)
     told = capsys.readouterr().err
     assert told == "note: another host than when the run began\n  host: was there, now here\n"
 
 
 def test_strict_refuses_and_names_each_difference(capsys: pytest.CaptureFixture[str]) -> None:
     was = NOW.model_copy(update={"versions": {"torch": "1.0", "numpy": "1.0"}})
-    compare(was, NOW, strict=False)
+    compare(was, NOW, strict=False, note=ERR.print)
     assert capsys.readouterr().err.startswith("warning: this is not as it was when the run was")
     with pytest.raises(InputError, match=r"(?s)torch: was 1.0, now 2.15.0.*numpy: was 1.0"):
-        compare(was, NOW, strict=True)
+        compare(was, NOW, strict=True, note=ERR.print)
 
 
 def images(folder: Path, count: int) -> None:
@@ -134,13 +136,13 @@ class Run:
         return load_data(self.experiment.dataset, self.experiment.seed)
 
     def resume(self, reports: dict[int, int], value: float, strict: bool = False) -> None:
-        with reentered(self.run) as (folder, start, experiment, moved):
+        with reentered(self.run, unheard) as (folder, start, experiment, moved):
             now = surroundings_of(experiment, self.load())
-            changed = compare(start.surroundings, now, strict)
+            changed = compare(start.surroundings, now, strict, ERR.print)
             with closing(Journal(folder.journal_file)) as journal:
                 coordinator = Coordinator(experiment, journal)
                 coordinator.resume()
-                note(coordinator, coordinator.trials.changes, changed, now, moved)
+                record_changes(coordinator, coordinator.trials.changes, changed, now, moved)
                 self.train(coordinator, reports, value)
                 coordinator.close("interrupted")
 
@@ -224,7 +226,7 @@ def test_a_bundle_never_has_another_split(
             line["metrics"]["val_accuracy"] = 0.9
     (run / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     bundle = tmp_path / "bundle"
-    export_best(run, bundle, with_programs=False)
+    export_best(run, bundle, with_programs=False, note=ERR.print)
     if is_mixed:
         assert not (bundle / "split.json").exists()
         assert "trained on different data in turn" in (bundle / "README.md").read_text()

@@ -11,9 +11,10 @@ import pytest
 from analysis.record.events import Moved, Started
 from analysis.record.folder import RunFolder, experiment_of
 from analysis.record.journal import Journal, read_journal
+from search.cli.console import ERR
 from search.cli.main import main
 from search.control.coordinator import Coordinator
-from search.provenance import note, surroundings_of
+from search.provenance import record_changes, surroundings_of
 from search.reopening import reentered
 from spaces.files import load_experiment
 from spaces.imports import parse_reference
@@ -69,10 +70,10 @@ def searched(run: Path, code: str, **changes: Any) -> None:
 
 def go_on(run: Path, code: Path | None = None) -> str:
     """Resume without Ray, as far as to a new trial; returns the folder that this works in."""
-    with reentered(RunFolder(run), code) as (folder, start, experiment, moved):
+    with reentered(RunFolder(run), ERR.print, code) as (folder, start, experiment, moved):
         coordinator = Coordinator(experiment, Journal(folder.journal_file))
         coordinator.resume()
-        note(coordinator, coordinator.trials.changes, [], start.surroundings, moved)
+        record_changes(coordinator, coordinator.trials.changes, [], start.surroundings, moved)
         assert coordinator.next_trial() is not None
         assert coordinator.next_trial() is not None  # this one is drawn by the user's function
         coordinator.close("interrupted")
@@ -229,5 +230,5 @@ def test_a_bundles_code_is_named_before_it_runs(
 
 
 def test_a_journal_may_name_a_folder_that_is_none(project: Path) -> None:
-    with pytest.raises(InputError, match="no run folder"), reentered(RunFolder(project)):
+    with pytest.raises(InputError, match="no run folder"), reentered(RunFolder(project), ERR.print):
         pass

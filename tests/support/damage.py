@@ -20,11 +20,11 @@ from analysis.record.events import Started, Tested
 from analysis.record.folder import RunFolder
 from analysis.record.journal import Journal
 from analysis.record.trials import Trial
-from search.control.controller import Trainings
+from search.control.controller import Controller
 from search.control.coordinator import Coordinator
 from search.rerun.audit import Audit
 from search.rerun.candidates import best_configurations, race_among, verdict
-from search.rerun.rerunner import Rerunner
+from search.rerun.rerunner import Plan, Rerunner
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
@@ -193,7 +193,7 @@ def _confirm(
     race = race_among(experiment, trials, candidates, seeds=2)
     stopped = tuple(trial.number for trial in trials)[:1]
     for plan in (race, Audit(stopped, size=1)):
-        rerunner = Rerunner(experiment, trials, journal, plan)
+        rerunner = _rerunner(experiment, journal, plan)
         _play(rerunner, seed=0, most_reports=40)
     for rerun in rerunner.trials:
         report = rerun.scored(experiment.metric)
@@ -204,10 +204,14 @@ def _confirm(
     found = verdict(experiment, race, rerunner.reruns.ended(race.wants, experiment.metric), trials)
     if found.winner is not None:
         scores = [0.5, math.nan, 0.6][: len(found.seeds)]
-        rerunner.conclude(found)
-        rerunner.conclude(
+        rerunner.write(found)
+        rerunner.write(
             Tested(trial=found.winner, metric="test_accuracy", seeds=found.seeds, scores=scores)
         )
+
+
+def _rerunner(experiment: Experiment, journal: Journal, plan: Plan) -> Rerunner[Plan]:
+    return examples.begun(Rerunner(experiment, journal, lambda *_: plan))
 
 
 def _set_times(journal: Path) -> None:
@@ -223,7 +227,7 @@ def _state(epoch: int, weights: Data) -> Data:
     return {"training": training, "reports": []}
 
 
-def _play(coordinator: Trainings, seed: int, most_reports: int) -> None:
+def _play(coordinator: Controller, seed: int, most_reports: int) -> None:
     """Train trials one after another, as made-up as can be."""
     rng = random.Random(seed)
     name = coordinator.experiment.metric.name
@@ -233,7 +237,7 @@ def _play(coordinator: Trainings, seed: int, most_reports: int) -> None:
             value = math.nan if rng.random() < 0.03 else rng.random()
             epoch, steps = trial.epoch + 1, [(50 * trial.epoch + 50, rng.random())]
             metrics = {"train_loss": 1.0, "val_loss": 0.5, name: value}
-            coordinator.checkpoint(trial.number, epoch, f"{trial.number}/epoch-{epoch:06d}.pt")
+            coordinator.saved()
             coordinator.report(trial.number, epoch, metrics, steps)
             reports += 1
             if rng.random() < 0.04:

@@ -31,7 +31,7 @@ class RungsNotes:
 
     def __init__(self, file: Path, coordinator: Coordinator) -> None:
         self._file = file.open("ab", buffering=0)
-        self._rungs = coordinator.rules.rungs
+        self._rungs = coordinator.policy.rungs
         self._lines = (file.parent / "journal.jsonl").read_bytes().count(b"\n")
 
     def write(self, event: Event, trials: Trials) -> None:
@@ -89,6 +89,6 @@ def _train_epoch(coordinator: Coordinator, trial: Trial, epoch: int) -> None:
         return
     if number % 4 == 2 and epoch == 1:
         coordinator.attempt(number, "made to die")
-    coordinator.checkpoint(number, epoch, f"{number}/{epoch}")
+    coordinator.saved()
     diverges = coordinator.experiment.name == "diverging" and number % 5 == 3 and epoch == 2
     examples.report(coordinator, number, epoch, math.nan if diverges else None)

@@ -9,8 +9,9 @@ from analysis.record.chain import split
 from analysis.record.events import Created, Started
 from analysis.record.journal import Journal, replay
 from analysis.record.trials import Trials
-from search.control.controller import Trainings
+from search.control.controller import Controller
 from search.control.coordinator import Coordinator
+from search.rerun.rerunner import AnyPlan, Rerunner
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.parameters import Params
@@ -92,13 +93,13 @@ def accuracy(trial: int, epoch: int) -> float:
     return height * (1.0 - 0.7**epoch)
 
 
-def report(coordinator: Trainings, trial: int, epoch: int, value: float | None = None) -> str:
+def report(coordinator: Controller, trial: int, epoch: int, value: float | None = None) -> str:
     """Report an epoch with a made accuracy, or with ``value``."""
     shown = accuracy(trial, epoch) if value is None else value
     return coordinator.report(trial, epoch, {"val_accuracy": shown, "train_loss": 1.0})
 
 
-def run_all(coordinator: Trainings, workers: int = 2, reports: int | None = None) -> None:
+def run_all(coordinator: Controller, workers: int = 2, reports: int | None = None) -> None:
     """Play a transport: train trials side by side, until all is done or so many reports came."""
     active: list[list[int]] = []
     while reports is None or reports > 0:
@@ -114,6 +115,12 @@ def run_all(coordinator: Trainings, workers: int = 2, reports: int | None = None
                 reports -= 1
                 if reports == 0:
                     return
+
+
+def begun(rerunner: Rerunner[AnyPlan]) -> Rerunner[AnyPlan]:
+    """A rerunner that goes on where its journal ends."""
+    rerunner.begin()
+    return rerunner
 
 
 def resumed(folder: Path, trials: int = 0, hours: float = 0.0, **changes: Any) -> Coordinator:

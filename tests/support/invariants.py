@@ -15,7 +15,7 @@ from analysis.record.events import Created, Finished, Report
 from analysis.record.folder import RunFolder, experiment_of
 from analysis.record.journal import read_journal
 from analysis.record.trials import Trial, Trials
-from search.control.policy import Rules
+from search.control.policy import Policy
 from search.rerun.replay import replay_run
 from spaces.experiment import Experiment
 from tests.support.driver import plain
@@ -86,14 +86,14 @@ def check_optuna_trial(
 
 def check_rungs(folder: Path, experiment: Experiment) -> None:
     """Replayed up to any event, the rungs are those that were in memory after it."""
-    rules = Rules(experiment)
+    policy = Policy(experiment)
     lines = (folder / "rungs.jsonl").read_bytes().splitlines(keepends=True)
     noted = dict(json.loads(line) for line in lines if line.endswith(b"\n"))
     assert len(noted) > 100
     for number, event in enumerate(read_journal(folder / "journal.jsonl"), start=1):
-        rules.replay(event)
+        policy.take(event)
         if number in noted:
-            assert plain(rules.rungs) == noted[number], f"line {number}"
+            assert plain(policy.rungs) == noted[number], f"line {number}"
 
 
 def check_replay(folder: Path) -> None:

@@ -96,6 +96,11 @@ class Checkpoints:
         self._is_made = False
         self.unreadable: list[Unreadable] = []
 
+    @property
+    def root(self) -> str:
+        """The folder of all trials, as the filesystem names it."""
+        return self._root
+
     def save(self, epoch: int, state: dict[str, Any]) -> str:
         """Write the state after ``epoch`` and drop all but the last two; returns the path.
 

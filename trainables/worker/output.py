@@ -8,7 +8,8 @@ import io
 import os
 import sys
 import tempfile
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import BinaryIO, TextIO
 
 _OUT, _ERR = 1, 2
 
@@ -72,6 +73,10 @@ class Printing:
         self._taken += len(text)
         return text.decode("utf-8", "backslashreplace")
 
+    def capturing(self) -> contextlib.nullcontext[None]:
+        """While the code runs: the streams of the whole process are the log's."""
+        return contextlib.nullcontext()
+
     @property
     def traces_to(self) -> int:
         """The descriptor for the last words of a process: a temporary file would go with it."""
@@ -97,6 +102,73 @@ class Printing:
                 stream.flush()
         with contextlib.suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).fflush(None)  # C keeps what it prints to a file back
+
+
+class _Tee(io.TextIOBase):
+    """Writes a text to a stream, and to a log."""
+
+    def __init__(self, stream: TextIO, log: TextIO) -> None:
+        self._stream = stream
+        self._log = log
+        self.encoding = getattr(stream, "encoding", "utf-8")
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):  # the disk is full: a training is worth more
+            self._log.write(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+class Echo:
+    """What the code prints in this process: shown as ever, and written to the trial's log."""
+
+    def __init__(self) -> None:
+        self._log: TextIO | None = None
+
+    @property
+    def traces_to(self) -> int:
+        """The descriptor of standard error."""
+        return _ERR
+
+    def open(self, log_file: str) -> None:
+        """Write to a log from now on, which is appended to; to none where it can't be written."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self._log = open(  # noqa: SIM115 (closed below)
+                log_file, "a", encoding="utf-8", errors="backslashreplace", buffering=1
+            )
+
+    @contextlib.contextmanager
+    def capturing(self) -> Iterator[None]:
+        """While the code runs: its prints go to both places."""
+        if self._log is None:
+            yield
+            return
+        out, err = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = _Tee(out, self._log), _Tee(err, self._log)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = out, err
+
+    def take(self) -> str:
+        """Nothing: it is in the log."""
+        return ""
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log is not None:
+            with contextlib.suppress(OSError):
+                self._log.close()
+        self._log = None
 
 
 def _open(log_file: str) -> tuple[BinaryIO, int | None]:

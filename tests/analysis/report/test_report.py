@@ -275,7 +275,7 @@ def test_rungs_are_counted_as_the_rule_counted_them(tmp_path: Path) -> None:
     coordinator = examples.coordinator(tmp_path, budget={"trials": 30})
     examples.run_all(coordinator)
     told = sections(coordinator, tmp_path)["rungs"].data
-    rungs = coordinator.rules.rungs.by_epoch.values()
+    rungs = coordinator.policy.rungs.by_epoch.values()
     assert [(row["epoch"], row["entered"], row["passed"]) for row in told] == [
         (rung.epoch, rung.entered, rung.passed) for rung in rungs
     ]

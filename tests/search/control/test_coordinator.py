@@ -151,7 +151,7 @@ def test_with_scope_best_a_trial_is_worth_its_best_epoch(tmp_path: Path) -> None
         examples.report(coordinator, 0, epoch, value)
     trial = coordinator.trials.by_number[0]
     assert trial.value(coordinator.experiment.metric) == 0.8
-    assert coordinator.rules.rungs.by_epoch[3].ranked == [(-0.8, 0)]
+    assert coordinator.policy.rungs.by_epoch[3].ranked == [(-0.8, 0)]
 
 
 def test_no_trial_is_handed_out_after_an_interrupt(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_loss_that_explodes_is_divergence_even_while_it_is_finite(tmp_path: Pa
         assert coordinator.report(0, epoch, {"val_accuracy": 0.5, "train_loss": loss}) == "continue"
     assert coordinator.report(0, 3, {"val_accuracy": 0.5, "train_loss": 1e5}) == "stop"
     assert coordinator.trials.by_number[0].state == "diverged"
-    assert coordinator.rules.rungs.by_epoch[3].ranked == [(math.inf, 0)]
+    assert coordinator.policy.rungs.by_epoch[3].ranked == [(math.inf, 0)]
 
 
 def test_restarts_are_counted_over_a_resume(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_success_records_what_was_held_before_it(tmp_path: Path) -> None:
     assert coordinator.next_trial() is None  # until the one that runs has succeeded or failed
     assert failed_in(tmp_path) == []
     epoch = coordinator.trials.by_number[numbers[3]].epoch + 1
-    assert list(coordinator.checkpoint(numbers[3], epoch, "path")) == numbers[:3]
+    assert list(coordinator.saved()) == numbers[:3]
     examples.report(coordinator, numbers[3], epoch)
     assert failed_in(tmp_path) == numbers[:3]
     coordinator.first_failures.check("trial")
@@ -128,11 +128,11 @@ def test_a_rerun_that_had_failed_before_is_recorded_at_once(tmp_path: Path) -> N
     experiment, trials = coordinator.experiment, coordinator.trials
     race = race_of(experiment, trials, Confirm(top=2, seeds=2))
     with closing(Journal(tmp_path / "journal.jsonl")) as journal:
-        first = Rerunner(experiment, trials, journal, race)
+        first = examples.begun(Rerunner(experiment, journal, lambda *_: race))
         while (rerun := first.next_trial()) is not None:
             first.fail(rerun.number, gone(rerun.number))
         journal.append(verdict(experiment, race, first.state()[1], trials))
-        again = Rerunner(experiment, trials, journal, race)
+        again = examples.begun(Rerunner(experiment, journal, lambda *_: race))
         again.first_failures = FirstFailures(keep_going=False)
         rerun = again.next_trial()
         assert rerun is not None
@@ -164,7 +164,7 @@ def test_a_baseline_that_fails_at_once_ends_the_search_and_is_not_recorded(tmp_p
 
 def test_a_baseline_that_fails_at_once_ends_the_search_while_others_work(tmp_path: Path) -> None:
     coordinator = with_baseline(tmp_path)
-    coordinator.checkpoint(1, 1, "path")
+    coordinator.saved()
     examples.report(coordinator, 1, 1)
     with pytest.raises(RunError, match="trial 0, the baseline"):
         coordinator.fail(0, gone(0))
@@ -172,7 +172,7 @@ def test_a_baseline_that_fails_at_once_ends_the_search_while_others_work(tmp_pat
 
 def test_a_baseline_that_has_reported_may_fail(tmp_path: Path) -> None:
     coordinator = with_baseline(tmp_path)
-    coordinator.checkpoint(0, 1, "path")
+    coordinator.saved()
     examples.report(coordinator, 0, 1)
     assert list(coordinator.fail(0, gone(0))) == [0]
 

@@ -6,10 +6,11 @@ from typing import Any
 import optuna
 import pytest
 
-from analysis.record.events import Report, State
+from analysis.record.events import Created, Report, State
 from analysis.record.trials import Trial
 from search.control.sampler import Sampler
 from spaces.experiment import Experiment
+from spaces.parameters import Params
 from tests.support import examples
 
 SAMPLERS = ["tpe", "gp", "cmaes", "random", "qmc", "grid"]
@@ -53,11 +54,24 @@ def count(name: str) -> int:
     return 13 if name == "gp" else 24
 
 
+def ask(sampler: Sampler, number: int) -> Params | None:
+    """The configuration of the next trial, which begins with it."""
+    proposal = sampler.propose(number)
+    if proposal is None:
+        return None
+    begin(sampler, number, proposal.params)
+    return proposal.params
+
+
+def begin(sampler: Sampler, number: int, params: Params) -> None:
+    sampler.begin(Created(trial=number, params=params, seed=0))
+
+
 def propose(sampler: Sampler, numbers: range) -> list[Any]:
     """Ask and tell, each trial ending two proposals after its own."""
     proposals = []
     for number in numbers:
-        proposals.append(sampler.ask(number))
+        proposals.append(ask(sampler, number))
         if number >= 2:
             sampler.tell(ended(number - 2), worst=0.0)
     return proposals
@@ -86,7 +100,7 @@ def test_a_sampler_rebuilt_from_the_journal_goes_on_as_if_nothing_had_happened(
     whole, cut = propose(Sampler(made_by), range(count(name))), count(name) - 3
     rebuilt = Sampler(made_by)
     for number in range(cut):
-        rebuilt.restore(number, whole[number])
+        begin(rebuilt, number, whole[number])
         if number >= 2:
             rebuilt.tell(ended(number - 2), worst=0.0)
     assert propose(rebuilt, range(cut, count(name))) == whole[cut:]
@@ -106,8 +120,8 @@ def test_repeats_are_those_of_the_journal_where_a_sampler_would_propose_otherwis
     sampler = Sampler(experiment(name, repeats=2))
     params = {"lr": 0.0051, "dropout": 0.5, "optimizer": "adam"}
     with pytest.warns(UserWarning, match="proposes trial 0 otherwise"):
-        sampler.restore(0, params)
-    assert sampler.ask(1) == params
+        begin(sampler, 0, params)
+    assert ask(sampler, 1) == params
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "random", "qmc"])
@@ -119,7 +133,7 @@ def test_proposals_differ_from_each_other(name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_baseline_is_trial_0(name: str) -> None:
     baseline = {"lr": 0.0051, "dropout": 0.5, "optimizer": "adam"}
-    assert Sampler(experiment(name, baseline=baseline)).ask(0) == baseline
+    assert ask(Sampler(experiment(name, baseline=baseline)), 0) == baseline
 
 
 def test_a_grid_gives_every_combination_once_and_then_none() -> None:
@@ -129,14 +143,14 @@ def test_a_grid_gives_every_combination_once_and_then_none() -> None:
     )
     proposals = propose(sampler, range(6))
     assert len({tuple(sorted(params.items())) for params in proposals}) == 6
-    assert sampler.ask(6) is None
+    assert ask(sampler, 6) is None
 
 
 def test_a_grid_with_repeats_ends_after_the_last_repeat() -> None:
     sampler = Sampler(experiment("grid", space={"activation": ["tanh", "relu"]}, repeats=3))
     proposals = propose(sampler, range(6))
     assert sorted(params["activation"] for params in proposals) == ["relu"] * 3 + ["tanh"] * 3
-    assert sampler.ask(6) is None
+    assert ask(sampler, 6) is None
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
@@ -147,7 +161,7 @@ def test_a_sampler_stays_away_from_where_trials_diverge(name: str) -> None:
     )
     sampler, high = Sampler(made_by), 0
     for number in range(trials := 20 if name == "gp" else 50):
-        params = sampler.ask(number)
+        params = ask(sampler, number)
         assert params is not None
         is_high = float(params["lr"]) > 0.1  # type: ignore[arg-type]
         high += is_high and number >= trials // 2

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from search.control.sampler import Sampler
 from search.control.tpe_storage import History
 from spaces.experiment import Metric
-from tests.search.control.test_sampler import ended, experiment, propose
+from tests.search.control.test_sampler import begin, ended, experiment, propose
 
 MOST = 300
 
@@ -78,7 +78,7 @@ def test_a_sampler_rebuilt_beyond_that_goes_on_as_if_nothing_had_happened(
     whole = propose(Sampler(made_by), range(60))
     rebuilt = Sampler(made_by)
     for number in range(55):
-        rebuilt.restore(number, whole[number])
+        begin(rebuilt, number, whole[number])
         if number >= 2:
             rebuilt.tell(ended(number - 2), worst=0.0)
     assert propose(rebuilt, range(55, 60)) == whole[55:]

@@ -199,7 +199,7 @@ def test_a_confirmation_replays_by_the_rule_that_it_was_made_by(
     _, experiment, trials = open_run(folder.path)
     race = race_of(experiment, trials, Confirm(top=3, seeds=3, prefer_small=prefer_small))
     with closing(Journal(folder.journal_file)) as journal:
-        rerunner = Rerunner(experiment, trials, journal, race)
+        rerunner = examples.begun(Rerunner(experiment, journal, lambda *_: race))
         examples.run_all(rerunner)
         event = journal.append(verdict(experiment, race, rerunner.state()[1], trials))
     assert (event.rule, event.prefer_small) == ("posterior", prefer_small)
@@ -212,7 +212,7 @@ def test_a_confirmation_of_an_earlier_version_replays(tmp_path: Path) -> None:
     candidates = best_configurations(experiment, trials, 3)
     race = race_among(experiment, trials, candidates, 3, rule="bounds", prefer_small=True)
     with closing(Journal(folder.journal_file)) as journal:
-        rerunner = Rerunner(experiment, trials, journal, race)
+        rerunner = examples.begun(Rerunner(experiment, journal, lambda *_: race))
         examples.run_all(rerunner)
         journal.append(verdict(experiment, race, rerunner.state()[1], trials))
     examples.unchain(folder.journal_file)
@@ -238,7 +238,7 @@ def test_reruns_that_failed_before_are_counted_beside_those_of_the_plan(tmp_path
                 wrapped = Rerun(trial=job.trial, purpose=job.purpose, index=job.index, what=what)
                 journal.append(wrapped)
         journal.append(Confirmed(winner=None, candidates=list(race.candidates), most_seeds=2))
-        rerunner = Rerunner(experiment, trials, journal, race)
+        rerunner = examples.begun(Rerunner(experiment, journal, lambda *_: race))
         examples.run_all(rerunner)
         assert len(rerunner.trials) <= rerunner.most_trials
         assert rerunner.most_trials == len(jobs) + race.most_trainings

@@ -9,76 +9,68 @@ import pytest
 import torch
 
 from analysis.record.folder import RunFolder
+from search.control.dispatcher import Dispatcher
+from search.control.view import Silent
 from search.export.bundle import export_best
-from search.transport.cluster import Slots
-from search.transport.link import STOP, Link
 from spaces.problems import InputError
 from tests.support import examples
 from trainables.checkpoints.checkpoints import Checkpoints
 from trainables.training import EpochReport
-from trainables.worker.tune_worker import Outcome, PlainWorker
+from trainables.worker.messages import Outcome
+from trainables.worker.output import Echo
+from trainables.worker.worker import Here, Worker
 
 OWN = "def train(config, context):\n    yield {'score': 1.0}\n"
 
 
-class Notes:
-    """A view that keeps its notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def update(self) -> None:
-        """Nothing is shown."""
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
-def linked(folder: Path, trials: int) -> tuple[Link, list[str]]:
-    """A link of a search on own code of which so many trials run, and what it notes."""
+def dispatching(folder: Path, trials: int) -> tuple[Dispatcher, list[str]]:
+    """A dispatcher of a search on own code of which so many trials run, and what it notes."""
     (folder / "own.py").write_text(OWN)
     coordinator = examples.own_code_coordinator(folder)
-    view = Notes()
-    link = Link(coordinator, RunFolder(folder), Slots(1.0, 0.0), view)
+    view = Silent()
+    dispatcher = Dispatcher(coordinator, RunFolder(folder), view)
     for _ in range(trials):
         coordinator.next_trial()
-    return link, view.notes
+    return dispatcher, view.notes
 
 
 def reported(score: float, **changes: Any) -> Outcome:
-    return Outcome(EpochReport(1, {"score": score}, **changes), None, "")
+    return Outcome(EpochReport(1, {"score": score}, **changes))
 
 
 def failed(error: str) -> Outcome:
-    return Outcome(None, None, "", error)
+    return Outcome(None, error=error)
 
 
 def test_failures_that_say_the_same_are_noted_once_with_a_count(tmp_path: Path) -> None:
-    link, notes = linked(tmp_path, 6)
-    link.take(0, reported(0.5))
+    dispatcher, notes = dispatching(tmp_path, 6)
+    dispatcher.take(0, reported(0.5))
     for number in range(1, 5):
-        assert link.take(number, failed(f"Traceback …\n{'ab'[number == 4]}: \x1b[2J")) == STOP
+        assert (
+            dispatcher.take(number, failed(f"Traceback …\n{'ab'[number == 4]}: \x1b[2J")) == "stop"
+        )
     assert notes == ["trial 1 failed: a: \\x1b[2J", "trial 4 failed: b: \\x1b[2J"]
-    link.conclude()
+    with dispatcher.working():
+        pass
     assert notes[2:] == ["3 trials failed: a: \\x1b[2J"]
-    assert link.trainings.trials.counts()["failed"] == 4
+    assert dispatcher.controller.trials.counts()["failed"] == 4
     assert (tmp_path / "logs" / "3.txt").read_text() == "Traceback …\na: \x1b[2J\n"
 
 
 def test_code_that_is_moved_meanwhile_fails_no_trial(tmp_path: Path) -> None:
-    link, notes = linked(tmp_path, 1)
-    trial = link.trainings.trials.by_number[0]
+    dispatcher, notes = dispatching(tmp_path, 1)
+    trial = dispatcher.controller.trials.by_number[0]
     (tmp_path / "own.py").unlink()
-    assignment = link.assignment(trial)
+    assignment = dispatcher.assignment(trial)
     assert assignment is not None
     assert assignment.project == str(tmp_path)
     assert notes == []
 
 
 def test_a_single_report_that_was_returned_completes_its_trial(tmp_path: Path) -> None:
-    link, _ = linked(tmp_path, 1)
-    assert link.take(0, reported(0.5, is_last=True)) == STOP
-    assert link.trainings.trials.by_number[0].state == "completed"
+    dispatcher, _ = dispatching(tmp_path, 1)
+    assert dispatcher.take(0, reported(0.5, is_last=True)) == "stop"
+    assert dispatcher.controller.trials.by_number[0].state == "completed"
 
 
 def test_a_checkpoint_that_cannot_be_read_is_named_on_a_resume(tmp_path: Path) -> None:
@@ -86,20 +78,20 @@ def test_a_checkpoint_that_cannot_be_read_is_named_on_a_resume(tmp_path: Path) -
     whole = Path(checkpoints.save(1, {"training": {}, "reports": []}))
     torn = Path(checkpoints.save(2, {"training": {}, "reports": []}))
     torn.write_bytes(torn.read_bytes()[:-1])
-    worker = PlainWorker.__new__(PlainWorker)
+    worker = Worker(None, Here(), Echo())
     worker._notes = []
     assert list(worker._each_state(checkpoints)) == [{"training": {}, "reports": []}]
     reason = "its checksum does not fit, so it was cut off or changed; it is passed over"
     assert worker._notes == [f"{torn} can't be read: {reason}"]
     whole.unlink()
-    link, notes = linked(tmp_path, 1)
-    link.take(0, Outcome(EpochReport(1, {"score": 1.0}), None, "", notes=tuple(worker._notes)))
+    dispatcher, notes = dispatching(tmp_path, 1)
+    dispatcher.take(0, Outcome(EpochReport(1, {"score": 1.0}), notes=tuple(worker._notes)))
     assert notes == [f"trial 0: {torn} can't be read: {reason}"]
 
 
 def test_export_says_which_checkpoint_cannot_be_read_and_why(tmp_path: Path) -> None:
-    link, _ = linked(tmp_path, 1)
-    link.take(0, reported(1.0, is_last=True))
+    dispatcher, _ = dispatching(tmp_path, 1)
+    dispatcher.take(0, reported(1.0, is_last=True))
     checkpoints = Checkpoints(str(tmp_path / "checkpoints"), 0)
     state = {"epoch": 1, "state": {"w": torch.ones(1)}, "kept": None}
     path = Path(checkpoints.save(1, {"training": state, "reports": []}))
@@ -123,8 +115,8 @@ def save_tensor(folder: Path, epoch: int, tensor: torch.Tensor, **noted: Any) ->
 
 
 def test_weights_code_and_parts_come_from_one_checkpoint_that_of_the_epoch(tmp_path: Path) -> None:
-    link, _ = linked(tmp_path, 1)
-    link.take(0, reported(1.0))  # the process died before its second report arrived
+    dispatcher, _ = dispatching(tmp_path, 1)
+    dispatcher.take(0, reported(1.0))  # the process died before its second report arrived
     (tmp_path / "later.txt").touch()
     save_tensor(tmp_path, 1, torch.ones(1), code={"files": ["own.py"], "folder": "."})
     save_tensor(tmp_path, 2, torch.zeros(1), code={"files": ["own.py", "later.txt"], "folder": "."})
@@ -135,8 +127,8 @@ def test_weights_code_and_parts_come_from_one_checkpoint_that_of_the_epoch(tmp_p
 
 @pytest.mark.filterwarnings("ignore:Validating sparse")
 def test_a_sparse_tensor_is_told_where_a_bundle_would_hold_it(tmp_path: Path) -> None:
-    link, _ = linked(tmp_path, 1)
-    link.take(0, reported(1.0, is_last=True))
+    dispatcher, _ = dispatching(tmp_path, 1)
+    dispatcher.take(0, reported(1.0, is_last=True))
     save_tensor(tmp_path, 1, torch.eye(1000).to_sparse())
     with pytest.raises(InputError, match=r"a bundle holds no sparse tensors.*; got w"):
         export_best(tmp_path, tmp_path / "bundle")

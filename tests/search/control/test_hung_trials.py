@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.transport.hung_trials import Silence, Silences
+from search.control.hung_trials import Silence, Silences
 
 
 def looked(silences: Silences, seconds: range) -> list[Silence]:

@@ -15,8 +15,9 @@ from tests.support import examples
 from trainables.checkpoints.checkpoints import Checkpoints
 from trainables.data.splits import Data, load_data
 from trainables.training import EpochReport
-from trainables.worker.output import Printing
-from trainables.worker.tune_worker import Assignment, Origin, Outcome, PlainWorker
+from trainables.worker.messages import Assignment, Origin
+from trainables.worker.output import Echo
+from trainables.worker.worker import Here, Worker
 
 CODE = """
 def train(config, context):
@@ -63,24 +64,21 @@ def _assignment(folder: Path, config: AnyConfig, **changes: Any) -> Assignment:
     return replace(given, **changes)
 
 
-def worker(assignment: Assignment, data: Data | None = None) -> PlainWorker:
-    """A worker in this process; Ray would make it in another one."""
-    made = PlainWorker.__new__(PlainWorker)
-    examples._data = data
-    examples._printing = Printing()
-    examples._take({"assignment": assignment})
-    examples._printing.close()  # the streams of this process are pytest's
-    return made
+def worker(assignment: Assignment, data: Data | None = None) -> Worker:
+    """A worker in this process."""
+    held = Worker(data, Here(), Echo())
+    held.take(assignment)
+    return held
 
 
-def stepped(worker: PlainWorker) -> EpochReport:
-    outcome: Outcome = worker.step()["outcome"]
+def stepped(worker: Worker) -> EpochReport:
+    outcome = worker.step()
     assert outcome.error is None
     assert outcome.report is not None
     return outcome.report
 
 
-def sizes(folder: Path, worker: PlainWorker, *epochs: int) -> list[int]:
+def sizes(folder: Path, worker: Worker, *epochs: int) -> list[int]:
     """The bytes of the checkpoints after some epochs."""
     found = []
     for epoch in range(1, max(epochs) + 1):
@@ -124,7 +122,7 @@ def test_what_another_configuration_left_under_the_same_number_is_passed_over(
     same = assignment(tmp_path)
     other = replace(same, config={**same.config, "settings": {"x": 0.25, "every": 1}})
     begun = worker(other)
-    outcome = begun.step()["outcome"]
+    outcome = begun.step()
     assert outcome.report.metrics["score"] == 0.25
     told = "checkpoints of another configuration under its number are passed over"
     assert outcome.notes == (told,)
@@ -180,7 +178,7 @@ def test_a_file_of_own_code_that_is_gone_for_a_while_fails_no_trial(tmp_path: Pa
     assert stepped(first).epoch == 2
     assert stepped(worker(given)).epoch == 1  # this process has imported it
     gone = {**given.config, "trainable": f"{tmp_path}/never_seen.py:train"}
-    outcome = worker(replace(given, config=gone)).step()["outcome"]
+    outcome = worker(replace(given, config=gone)).step()
     assert outcome.error is None
     assert outcome.fault == f"trainable: there is no file {tmp_path}/never_seen.py"
 
@@ -206,7 +204,7 @@ def test_own_code_is_watched_while_it_cleans_up(
         watched.append((tmp_path / "closed").exists())
 
     monkeypatch.setattr(running, "_watched", noted)
-    running.cleanup()
+    running.close()
     assert watched == [False, True]
     assert running._watchdog is not None
     running._watchdog._process.kill()

@@ -1,0 +1,54 @@
+"""What shows a session to whoever started it: a terminal, a notebook, nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeAlias
+
+from analysis.record.folder import RunFolder
+from search.control.controller import Controller
+
+Note: TypeAlias = Callable[[str], None]  # is given a line that should be read
+
+
+def unheard(message: str) -> None:
+    """Nobody reads it."""
+
+
+class View(Protocol):
+    """What a session says, and to whom."""
+
+    def note(self, message: str) -> None:
+        """A line that should be read."""
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """What takes a moment, such as starting Ray."""
+
+    def showing(self, controller: Controller, folder: RunFolder) -> AbstractContextManager[object]:
+        """Trainings, as long as they go on."""
+
+    def update(self) -> None:
+        """Called several times a second while trainings are shown."""
+
+
+class Silent:
+    """Shows nothing, and keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Keep a line."""
+        self.notes.append(message)
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """Show nothing."""
+        return nullcontext()
+
+    def showing(self, controller: Controller, folder: RunFolder) -> AbstractContextManager[object]:
+        """Show nothing."""
+        return nullcontext()
+
+    def update(self) -> None:
+        """Show nothing."""

@@ -1,0 +1,147 @@
+"""A search from its start to its end, and on from there."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from analysis.record.events import CheckpointSaved, Started
+from analysis.record.folder import RunFolder
+from analysis.record.journal import each_event
+from search.control.coordinator import Coordinator
+from search.control.first_failures import FirstFailures
+from search.folders import has_begun, remove_beginning, removed_if_empty
+from search.preparation import prepare
+from search.provenance import compare, record_changes, surroundings_of
+from search.reopening import USUAL, Terms, reentered
+from search.session import HERE, Host, Session, opened, try_storage
+from spaces.experiment import Experiment
+from spaces.files import save_experiment
+from spaces.problems import InputError, Problem, without_keys
+from trainables.checkpoints.checkpoints import Checkpoints
+from trainables.data.splits import Data
+
+
+def start_search(
+    experiment: Experiment, folder: RunFolder, host: Host = HERE, keep_going: bool = False
+) -> Coordinator:
+    """Search anew.
+
+    Args:
+        experiment: what to search.
+        folder: where to put everything; made by this call.
+        host: what the search runs in.
+        keep_going: go on when the baseline, or the first trials one after the other, fail at once.
+
+    Returns:
+        The coordinator, with all trials, after the journal is closed.
+
+    Raises:
+        InputError: when something that the experiment needs is not there.
+        RunError: when the run's disk or its storage failed, or what is trained does at once.
+    """
+    with removed_if_empty(folder.path):
+        data = prepare(experiment)
+        if experiment.storage is not None and not try_storage(experiment, folder):
+            place = folder.checkpoints(experiment.storage)
+            message = "holds checkpoints of another run; name this one otherwise with --run"
+            raise InputError([Problem("storage", f"{without_keys(place)} {message}")])
+        with opened(folder, experiment, host, _again(folder), is_new=True) as session:
+            if has_begun(folder.path):  # by a search that was given the same name a moment before
+                raise InputError(f"{folder.path} holds a run by now; name another one with --run")
+            try:
+                return _search(session, data, keep_going)
+            except BaseException:
+                remove_beginning(folder)
+                raise
+
+
+def _search(session: Session, data: Data | None, keep_going: bool) -> Coordinator:
+    experiment, folder = session.experiment, session.folder
+    save_experiment(experiment, folder.experiment_file)
+    coordinator = Coordinator(experiment, session.journal)
+    coordinator.first_failures = FirstFailures(keep_going)
+
+    def begin() -> None:
+        place = folder.checkpoints(experiment.storage)
+        coordinator.start(
+            Started(
+                spec=experiment.plain(),
+                directory=str(Path.cwd()),
+                checkpoints=None if experiment.storage is None else Checkpoints(place, 0).root,
+                divergence="known_losses",
+                **dict(surroundings_of(experiment, data)),
+            )
+        )
+
+    session.train(coordinator, data, begin)
+    return coordinator
+
+
+def resume_search(
+    folder: RunFolder,
+    trials: int = 0,
+    hours: float = 0.0,
+    host: Host = HERE,
+    terms: Terms = USUAL,
+) -> Coordinator:
+    """Go on with a run where its journal ends, or extend a finished one.
+
+    Args:
+        folder: the run.
+        trials: so many more than its budget has.
+        hours: so many more than its budget has.
+        host: what the search runs in.
+        terms: what to do about code that moved, about what has changed, about failures.
+
+    Returns:
+        The coordinator, with all trials, after the journal is closed.
+
+    Raises:
+        InputError: when the run is finished and nothing was added, or its files are damaged.
+        RunError: when its disk or its storage failed, or what is trained does at once.
+    """
+    note = host.view.note
+    with reentered(folder, note, terms.code) as (folder, start, experiment, moved):
+        data = prepare(experiment)
+        now = surroundings_of(experiment, data)
+        changed = compare(start.surroundings, now, terms.strict, note)
+        with opened(folder, experiment, host, _again(folder)) as session:
+            coordinator = Coordinator(experiment, session.journal)
+            coordinator.first_failures = FirstFailures(terms.keep_going)
+            coordinator.replay()
+            coordinator.resumed_budget(trials, hours)
+            _check_name(experiment, folder, start)
+
+            def begin() -> None:
+                coordinator.go_on(trials, hours)
+                record_changes(coordinator, coordinator.trials.changes, changed, now, moved)
+
+            session.train(coordinator, data, begin)
+    return coordinator
+
+
+def _again(folder: RunFolder) -> str:
+    """The command that goes on with a run."""
+    return f"shoal resume {folder.path}"
+
+
+def _check_name(experiment: Experiment, folder: RunFolder, start: Started) -> None:
+    """See that the checkpoints of a run don't lie where another name of its folder says.
+
+    Where there are none at all any more, its trials start over.
+    """
+    if experiment.storage is None or not try_storage(experiment, folder):
+        return
+    former = start.checkpoints or _former_place(folder)
+    if former is None:
+        return
+    if Checkpoints(folder.checkpoints(experiment.storage), 0).has_neighbour(former):
+        message = f"the checkpoints of this run are in {former}; "
+        raise InputError(f"{message}give the run's folder back the name that it had", "storage")
+
+
+def _former_place(folder: RunFolder) -> str | None:
+    """Where the checkpoints of a run lie that an earlier version began."""
+    events = each_event(folder.journal_file)
+    saved = next((event for event in events if isinstance(event, CheckpointSaved)), None)
+    return None if saved is None else str(PurePosixPath(saved.path).parents[1])

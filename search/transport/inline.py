@@ -1,0 +1,128 @@
+"""The inline transport: trainings run in this process, without Ray, in a given order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+
+from search.control.dispatcher import Dispatcher
+from search.control.view import View
+from search.transport.processes import ProcessAddress
+from spaces.experiment import Experiment
+from spaces.problems import InputError, Problem
+from trainables.data.splits import Data
+from trainables.worker.messages import Assignment, Outcome
+from trainables.worker.output import Echo
+from trainables.worker.worker import Here, Worker
+
+
+class Trainer(Protocol):
+    """What trains one trial after the other: a worker, or what stands in for one in tests."""
+
+    def take(self, assignment: Assignment) -> None:
+        """Take the next trial."""
+
+    def step(self) -> Outcome:
+        """Train one epoch."""
+
+    def close(self) -> None:
+        """End the training."""
+
+
+def local_worker(data: Data | None) -> Trainer:
+    """A worker in this process."""
+    return Worker(data, Here(), Echo())
+
+
+def first(running: Sequence[int]) -> int:
+    """The order in which one trial is trained after the other."""
+    return running[0]
+
+
+class Inline:
+    """Trains in this process: for a debugger, a notebook, small jobs, tests.
+
+    Args:
+        slots: how many trials are trained side by side, an epoch of one after an epoch of another.
+        choose: which of the running trials, by number, trains its next epoch.
+        trainer: makes what trains; one for each slot.
+    """
+
+    def __init__(
+        self,
+        slots: int = 1,
+        choose: Callable[[Sequence[int]], int] = first,
+        trainer: Callable[[Data | None], Trainer] = local_worker,
+    ) -> None:
+        self._slots = slots
+        self._choose = choose
+        self._make_trainer = trainer
+
+    @contextmanager
+    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+        """Nothing needs to be started; the threads of torch are as before in the end.
+
+        Raises:
+            InputError: when the experiment asks for what only processes of their own can give.
+        """
+        asked = {
+            "epoch_timeout_seconds": experiment.epoch_timeout_seconds is not None,
+            "isolate": experiment.isolate,
+        }
+        rule = "needs a process of its own for each trial, which engine: inline does not have"
+        if problems := [Problem(name, rule) for name, is_asked in asked.items() if is_asked]:
+            raise InputError(problems)
+        threads = torch.get_num_threads()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+    def processes(self) -> Sequence[ProcessAddress]:
+        """None but this one."""
+        return ()
+
+    def run(self, dispatcher: Dispatcher, data: Data | None) -> None:
+        """Train until nothing is left to train, or the dispatcher is stopping."""
+        running: dict[int, Trainer] = {}
+        idle: list[Trainer] = []
+        try:
+            with dispatcher.keeping_fault():
+                while not dispatcher.is_stopping:
+                    while len(running) < self._slots and (given := dispatcher.next()) is not None:
+                        running[given.trial] = idle.pop() if idle else self._make_trainer(data)
+                        running[given.trial].take(given)
+                    if not running:
+                        break
+                    number = self._choose(tuple(running))
+                    if not self._step(dispatcher, number, running, data):
+                        idle.append(running.pop(number))
+                    dispatcher.view.update()
+        finally:
+            for trainer in (*running.values(), *idle):
+                trainer.close()
+
+    def _step(
+        self, dispatcher: Dispatcher, number: int, running: dict[int, Trainer], data: Data | None
+    ) -> bool:
+        """Train an epoch of a trial; returns whether it goes on.
+
+        What would end a process of Ray's, such as want of memory, begins the trial anew here, too.
+        """
+        try:
+            outcome = running[number].step()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            if dispatcher.controller.attempts_left(number) <= 0:
+                dispatcher.given_up(number, reason)
+                return False
+            running[number].close()
+            running[number] = self._make_trainer(data)
+            if (given := dispatcher.restarted(number, reason)) is None:
+                return False
+            running[number].take(given)
+            return True
+        return dispatcher.take(number, outcome) == "continue"

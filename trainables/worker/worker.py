@@ -1,0 +1,289 @@
+"""A worker: trains one configuration after the other, epoch by epoch. It knows nothing of Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import faulthandler
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from spaces.code import files_taken, find
+from spaces.problems import InputError, RunError
+from spaces.training_config import AnyConfig, CodeConfig, identity, parse_config
+from trainables.checkpoints.checkpoints import MOST_BYTES, Checkpoints
+from trainables.data.splits import Data
+from trainables.models.families import most_state_bytes
+from trainables.training import EpochReport, Training
+from trainables.user_code.files import OwnFolder
+from trainables.user_code.training import CodeTraining
+from trainables.worker.messages import Assignment, Outcome
+from trainables.worker.watchdog import Watchdog
+
+
+class Place(Protocol):
+    """Where a worker runs."""
+
+    def code(self, reference: str, project: str | None) -> str:
+        """Where the user's code lies here, ``/path.py:function``."""
+
+    def enter(self, directory: str | None) -> None:
+        """Work in the directory where the search began."""
+
+    def device(self, config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
+        """The device to train on, and the ids of the GPUs."""
+
+
+class Output(Protocol):
+    """Where what the code prints goes."""
+
+    @property
+    def traces_to(self) -> int:
+        """The descriptor for the last words of a process that hangs."""
+
+    def open(self, log_file: str) -> None:
+        """Print to this log from now on."""
+
+    def capturing(self) -> AbstractContextManager[None]:
+        """While the code runs."""
+
+    def take(self) -> str:
+        """What was printed since the last call, where it is not in the log."""
+
+    def close(self) -> None:
+        """Print to where the process printed at first."""
+
+
+class Here:
+    """This process, which the user has started."""
+
+    def code(self, reference: str, project: str | None) -> str:
+        """The reference itself."""
+        return reference
+
+    def enter(self, directory: str | None) -> None:
+        """Nothing: the session works in that directory."""
+
+    def device(self, config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
+        """A GPU where there is one and it is wanted."""
+        has_gpu = config.device == "auto" and torch.cuda.is_available()
+        gpu_ids = ("0",) if has_gpu else ()
+        return torch.device("cuda" if has_gpu else "cpu"), gpu_ids
+
+
+class Worker:
+    """Trains the trial that it was given, and answers once per epoch.
+
+    Args:
+        data: the dataset; None for the user's own code.
+        place: where it runs.
+        output: where what the code prints goes.
+    """
+
+    def __init__(self, data: Data | None, place: Place, output: Output) -> None:
+        self._data = data
+        self._place = place
+        self._output = output
+        self._training: Training | CodeTraining | None = None
+        self._watchdog: Watchdog | None = None
+
+    def take(self, assignment: Assignment) -> None:
+        """Take the next trial; this process, and the data on its device, stay."""
+        self.close()
+        self._assignment = assignment
+        self._output.open(assignment.log_file)
+        self._unsent: deque[EpochReport] = deque()
+        self._notes: list[str] = []
+        self._code: dict[str, Any] | None = None
+
+    def close(self) -> None:
+        """Close the user's generator, if there is one."""
+        if self._training is not None:
+            # a ``finally`` of the user's may hang or raise, too
+            with contextlib.suppress(Exception), self._output.capturing(), self._watched():
+                self._training.close()
+        self._training = None
+        self._output.close()
+
+    def step(self) -> Outcome:
+        """Train one epoch, or hand in again a report that may have been lost on its way.
+
+        What an exception says comes back in the outcome.
+
+        Raises:
+            Exception: one for want of memory or of room on a disk; the trial is then started again
+                in a fresh process.
+        """
+        report, saved, error, fault = None, False, None, None
+        try:
+            with self._output.capturing(), self._watched():
+                report, saved = self._next_report()
+        except RunError as no_fault_of_the_trial:
+            fault = str(no_fault_of_the_trial)
+        except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
+            if is_short_of_room(exception):
+                raise
+            error = traceback.format_exc()
+        notes, self._notes = tuple(self._notes), []
+        return Outcome(report, saved, self._output.take(), error, fault, notes)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """An epoch that takes too long ends the process."""
+        timeout = self._assignment.epoch_timeout_seconds
+        if timeout is None:
+            yield
+            return
+        faulthandler.dump_traceback_later(timeout, exit=True, file=self._output.traces_to)
+        self._watchdog = self._watchdog or Watchdog()
+        self._watchdog.begin(timeout, self._assignment.log_file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            self._watchdog.end()
+
+    def _next_report(self) -> tuple[EpochReport | None, bool]:
+        """The next report, or None at the end, and whether its checkpoint was saved."""
+        if self._training is None:
+            self._start()
+        assert self._training is not None
+        if self._unsent:
+            return self._unsent.popleft(), False
+        try:
+            report = next(self._training)
+        except StopIteration:
+            return None, False
+        if self._training.config.metric.name not in report.metrics:
+            return report, False  # the search refuses it, and no checkpoint shall bring it back
+        # the driver has every earlier report, or it would not have asked for this epoch
+        training = self._training.state_dict()
+        state = {"of": self._identity, "training": training, "reports": [asdict(report)]}
+        if isinstance(self._training, CodeTraining):
+            self._code = files_taken(self._training.config.trainable, self._code)
+            state["code"] = self._code
+        self._checkpoints.save(report.epoch, state)
+        return report, True
+
+    def _start(self) -> None:
+        """Set the process up for this trial and go on from its newest checkpoint, if any."""
+        given = self._assignment
+        config = parse_config(given.config)
+        if isinstance(config, CodeConfig):
+            here = self._place.code(config.trainable, given.project)
+            config = config.model_copy(update={"trainable": here})
+            _check_there(here)
+            self._place.enter(given.directory)
+        self._identity = identity(config)
+        torch.set_num_threads(config.threads)
+        run, name, begun = given.files
+        folder = OwnFolder(Path(run), name, begun, self._identity)
+        device, gpu_ids = self._place.device(config)
+        self._training = make_training(config, self._data, device, gpu_ids, given.trial, folder)
+        most = MOST_BYTES
+        if isinstance(self._training, Training):
+            most = most_state_bytes(self._training.model)
+        self._checkpoints = Checkpoints(given.checkpoints, given.trial, most)
+        self._checkpoints.check_root()
+        if self._go_on(self._checkpoints, ()):
+            return
+        origin = given.origin
+        if origin is not None and self._go_on(
+            Checkpoints(origin.checkpoints, origin.trial, most), origin.reports
+        ):
+            return
+        reached = max(given.reported, 0 if origin is None else len(origin.reports))
+        if reached:
+            self._notes.append(f"starts over: no checkpoint of its {reached} epochs can be used")
+
+    def _go_on(self, checkpoints: Checkpoints, earlier: Sequence[EpochReport]) -> bool:
+        """Go on from the newest state after which no report is missing; whether there is one.
+
+        What the journal lacks is handed in again: reports that may have been lost on their way
+        stand in the checkpoint. Where the journal lacks more, for it was cut off, the epochs are
+        trained again; and what another configuration left, under the number that this one has now,
+        is passed over.
+        """
+        assert self._training is not None
+        for state in self._each_state(checkpoints):
+            if state.get("of", self._identity) != self._identity:  # earlier versions have none
+                of_another = "checkpoints of another configuration under its number are passed over"
+                if of_another not in self._notes:
+                    self._notes.append(of_another)
+                continue
+            reports = [*earlier, *(EpochReport(**report) for report in state["reports"])]
+            by_epoch = {report.epoch: report for report in reports}
+            # the user's code goes back to the last epoch that it saved, and reports later ones anew
+            epoch = self._training.epoch_of(state["training"])
+            unsent = range(self._assignment.reported + 1, epoch + 1)
+            if by_epoch.keys() >= set(unsent):
+                self._training.load_state_dict(state["training"])
+                self._code = state.get("code")
+                self._unsent.extend(by_epoch[epoch] for epoch in unsent)
+                return True
+        return False
+
+    def _each_state(self, checkpoints: Checkpoints) -> Iterator[dict[str, Any]]:
+        """The states that can be read, the newest first; files that can't be are noted."""
+        try:
+            yield from checkpoints.load_all()
+        finally:
+            self._notes.extend(f"{file}; it is passed over" for file in checkpoints.unreadable)
+
+
+def _check_there(reference: str) -> None:
+    """See that own code is there, without which every other trial would fail, too.
+
+    Raises:
+        RunError: when it is not.
+    """
+    try:
+        find(reference)
+    except InputError as error:
+        raise RunError(f"trainable: {error}") from None
+
+
+def make_training(
+    config: AnyConfig,
+    data: Data | None,
+    device: torch.device,
+    gpu_ids: tuple[str, ...] = (),
+    trial: int = 0,
+    folder: OwnFolder | None = None,
+) -> Training | CodeTraining:
+    """The training that a configuration asks for.
+
+    Args:
+        config: its settings.
+        data: None for the user's own code.
+        device: where to train.
+        gpu_ids: the GPUs that Ray gave it, for the user's own code; as are the following.
+        trial: its number.
+        folder: for files of its own.
+
+    Raises:
+        ValueError: when a built-in model does not fit the data.
+    """
+    if isinstance(config, CodeConfig):
+        return CodeTraining(config, device, gpu_ids, trial, folder)
+    assert data is not None
+    return Training(config, data, device)
+
+
+def is_short_of_room(error: BaseException) -> bool:
+    """Whether there was no memory left, here or on the GPU, or no room on a disk of the code's.
+
+    (A CPU's allocator has no type of its own for it.)
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
