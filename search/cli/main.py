@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import optuna
 import typer
 
-from search.cli import confirm, inspect, maintenance, report
+from search.cli import confirm, inspect, maintenance, prepare, report
 from search.cli.console import ERR, Screen, outlive_readers
 from search.cli.encoding import accept_every_sign
 from search.cli.groups import Grouped
@@ -31,9 +31,10 @@ from search.cli.options import (
     chosen_run,
     opened_run,
     print_json,
+    print_note,
 )
 from search.transport.environment import prepare_environment
-from spaces.files import load_experiment, studies
+from spaces.files import load_experiment
 from spaces.problems import InputError, RunError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(confirm.app)
+app.add_typer(prepare.app)
 app.add_typer(inspect.app)
 app.add_typer(report.app)
 app.add_typer(maintenance.app)
@@ -90,10 +92,6 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     ERR.print(f"warning: {message}")
 
 
-def _note(line: str) -> None:
-    ERR.print(f"note: {line}")
-
-
 @app.command()
 def search(
     spec: Spec,
@@ -110,7 +108,7 @@ def search(
     """Search, and print the best configurations."""
     prepare_environment(address)
     named = [] if engine is None else [f"engine={engine}"]
-    experiment = load_experiment(spec, [*(set_ or []), *named], _note)
+    experiment = load_experiment(spec, [*(set_ or []), *named], print_note)
     if dry_run:
         from search.cli.render import print_plan
 
@@ -293,39 +291,6 @@ def train(
     found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
     if as_json:
         print_json(found)
-
-
-@app.command(name="studies")
-def list_studies(as_json: Json = False) -> None:
-    """List the ready-made studies."""
-    from analysis.display.tables import rows_table
-
-    found = [(name, load_experiment(name).question or "") for name in studies()]
-    if as_json:
-        print_json([{"name": name, "question": question} for name, question in found])
-    else:
-        _out.print(rows_table(("study", "question"), found))
-
-
-@app.command()
-def show(
-    spec: Spec,
-    set_: Set = None,
-    as_json: Json = False,
-    images: Annotated[
-        Path | None, typer.Option(help="Draw training images into this PNG file.")
-    ] = None,
-) -> None:
-    """Show what a file says: the network, the space, the budget."""
-    from search.cli.render import print_description
-    from search.tools.describe import describe_experiment, draw_training_images
-
-    experiment = load_experiment(spec, set_ or [], _note)
-    found = describe_experiment(experiment)
-    if images is not None:
-        count = draw_training_images(experiment, images)
-        ERR.print(f"{images}: {count} training images")
-    print_json(found) if as_json else print_description(found, _out)
 
 
 if __name__ == "__main__":

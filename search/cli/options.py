@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli.console import ERR
 from spaces.experiment import Engine
 
 if TYPE_CHECKING:
@@ -85,3 +86,8 @@ def opened_run(
 def print_json(document: object) -> None:
     """Print one JSON document."""
     print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+
+
+def print_note(line: str) -> None:
+    """Print a line that should be read, on standard error."""
+    ERR.print(f"note: {line}")
