@@ -1,5 +1,5 @@
 # make demo: install and search handwritten digits.   make test: everything that CI checks.
-# make studies: run every ready-made study and write README's table of them (half an hour).
+# make studies: run every ready-made study and write their scores into docs/studies.md (half an hour).
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin

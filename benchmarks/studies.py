@@ -1,10 +1,9 @@
-"""A real run of every ready-made study, and the table of what came out, for the README.
+"""A real run of every ready-made study, and its scores for docs/studies.md.
 
 Each study runs as a user would run it, ``shoal search NAME``, with the epochs, images or trials cut
-as ``CUTS`` says, so that none takes more than 10 minutes on 2 cores. The table is computed from the
-runs' journals by ``analysis.insight.comparison``, as ``shoal compare`` does, and written into
-README.md between its two markers. All scores are on the validation split; the test split is not
-read.
+as ``CUTS`` says, so that none takes more than 10 minutes on 2 cores. The scores are computed from
+the runs' journals by ``analysis.insight.comparison``, as ``shoal compare`` does, and written into
+docs/studies.md between its two markers. The test split is not read.
 
     python benchmarks/studies.py --folder runs/studies       # make studies; finished runs are kept
 """
@@ -27,15 +26,15 @@ from analysis.record.folder import open_run
 from analysis.record.trials import Trial, Trials
 from spaces.experiment import Experiment
 
-README = Path(__file__).resolve().parent.parent / "README.md"
-MARKERS = "<!-- studies: made by benchmarks/studies.py -->", "<!-- end of studies -->"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "studies.md"
+MARKERS = "<!-- studies: written by benchmarks/studies.py -->", "<!-- end of studies -->"
 
 
 @dataclass(frozen=True)
 class Cut:
     """How a study is run here: ``changes`` to its file, and the fields to compare.
 
-    Without fields it is a search, of which the baseline and the best are told.
+    Without fields it is a search; its baseline and its best trial are shown.
     """
 
     fields: tuple[str, ...] = ()
@@ -88,30 +87,36 @@ def _images(name: str) -> list[str]:
     return [f"dataset={{name: image_folder, root: {root / 'cifar2'}, validation: 0.2}}"]
 
 
-def row(name: str, folder: Path) -> str:
-    """A study's row of the table."""
+def section(name: str, folder: Path) -> str:
+    """A study's part of the page: how it was run, and a table of its scores."""
     _, experiment, trials = open_run(folder)
     assert trials.start is not None
-    date = datetime.fromtimestamp(trials.start.time)
-    cut = ", ".join(change for change in CUTS[name].changes if change not in SEEDS) or "none"
-    told = _groups(name, experiment, trials) if CUTS[name].fields else _best(experiment, trials)
-    by = f" by {', '.join(CUTS[name].fields)}" if CUTS[name].fields else ""
-    cells = [f"`{name}`{by}", told, cut, f"{len(trials)} ({experiment.repeats})"]
-    return f"| {' | '.join(cells)} | {trials.seconds() / 60:.1f} | {date:%Y-%m-%d} |"
-
-
-def _groups(name: str, experiment: Experiment, trials: Trials) -> str:
     fields = CUTS[name].fields
+    rows = _groups(fields, experiment, trials) if fields else _best(experiment, trials)
+    seeds = "" if experiment.repeats == 1 else f", {experiment.repeats} seeds each"
+    changes = ", ".join(f"`{change}`" for change in CUTS[name].changes if change not in SEEDS)
+    how = (
+        f"{len(trials)} trials{seeds}, {trials.seconds() / 60:.1f} minutes, "
+        f"{datetime.fromtimestamp(trials.start.time):%Y-%m-%d}"
+    )
+    lines = [f"### {name}", "", f"{how}, with {changes}." if changes else f"{how}.", ""]
+    head = f"| {', '.join(fields) or 'trial'} | training | validation |"
+    return "\n".join([*lines, head, "|---|---|---|", *rows, ""])
+
+
+def _groups(fields: tuple[str, ...], experiment: Experiment, trials: Trials) -> list[str]:
     groups = group_trials(list(trials), experiment.search_space.distributions, fields)
-    rows = compare_groups(experiment, groups)
-    shown = []
-    for found in rows:
+    rows = []
+    for found in compare_groups(experiment, groups):
         label = ", ".join(value for value in found["group"].values() if value != ABSENT)
-        scores = " / ".join(_score(found[name], experiment) for name in ("training", "value"))
-        lost = found["states"].get("diverged", 0)
-        note = f" ({lost} of {found['trials']} diverged)" if 0 < lost < found["trials"] else ""
-        shown.append(f"{label}: {'diverged' if lost == found['trials'] else scores + note}")
-    return "<br>".join(shown)
+        diverged = found["states"].get("diverged", 0)
+        if diverged == found["trials"]:
+            rows.append(f"| {label} | diverged | |")
+            continue
+        training, validation = (_score(found[name], experiment) for name in ("training", "value"))
+        note = f" ({diverged} of {found['trials']} diverged)" if diverged else ""
+        rows.append(f"| {label} | {training} | {validation}{note} |")
+    return rows
 
 
 def _score(summary: dict[str, Any] | None, experiment: Experiment) -> str:
@@ -124,43 +129,43 @@ def _score(summary: dict[str, Any] | None, experiment: Experiment) -> str:
     return f"{unit * summary['mean']:{digits}}{sd}"
 
 
-def _best(experiment: Experiment, trials: Trials) -> str:
+def _best(experiment: Experiment, trials: Trials) -> list[str]:
     best = trials.best(experiment.metric)
     assert best is not None
-    baseline = _scores(trials.by_number[0], experiment)
-    return f"baseline: {baseline}<br>best found (trial {best.number}): {_scores(best, experiment)}"
+    shown = (("baseline", trials.by_number[0]), (f"best found (trial {best.number})", best))
+    return [f"| {label} | {_scores(trial, experiment)} |" for label, trial in shown]
 
 
 def _scores(trial: Trial, experiment: Experiment) -> str:
     metrics = trial.reports[-1].metrics
     values = metrics[training_name(experiment.metric)], metrics[experiment.metric.name]
-    return " / ".join(f"{100 * value:.1f}" for value in values)
+    return " | ".join(f"{100 * value:.1f}" for value in values)
 
 
-def table(folder: Path) -> str:
-    """The table, in Markdown, with the machine that it was made on."""
+def sections(folder: Path) -> str:
+    """The scores of all studies, in Markdown, with the machine that they were run on."""
     machine = describe_machine(["torch"])
-    rows = [row(name, folder / name) for name in CUTS]
     head = (
-        f"On {machine['cpu']}, {machine['cores']} cores, CPU only; experiment seed 0. Training / "
-        "validation accuracy in percent at the last epoch (`linear`: loss), of each group the mean "
-        "± the standard deviation over its seeds. Training accuracy is taken while training, with "
-        "dropout. The cifar2 studies use the airplane/bird images where CIFAR-10 is not on disk."
+        f"{machine['cpu']}, {machine['cores']} cores, CPU only; experiment seed 0.\n"
+        "Scores are accuracies in percent at the last epoch (for `linear`, losses).\n"
+        "With several seeds, a score is the mean ± the standard deviation over them.\n"
+        "Training accuracy is measured during training, with dropout active.\n"
     )
-    columns = "| study | training / validation | cut | trials (seeds each) | minutes | date |"
-    return "\n".join([head, "", columns, "|---|---|---|---|---|---|", *rows])
+    return "\n".join([head, *(section(name, folder / name) for name in CUTS)])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run every study, and write README's table.")
+    parser = argparse.ArgumentParser(
+        description="Run every study, and write their scores into docs/studies.md."
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/studies"))
     folder = parser.parse_args().folder
     for name in CUTS:
         run_study(name, folder / name)
-    before, _, rest = README.read_text(encoding="utf-8").partition(MARKERS[0])
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKERS[0])
     after = rest.partition(MARKERS[1])[2]
-    block = "\n".join([MARKERS[0], table(folder), MARKERS[1]])
-    README.write_text(before + block + after, encoding="utf-8")
+    block = "\n".join([MARKERS[0], sections(folder), MARKERS[1]])
+    PAGE.write_text(before + block + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

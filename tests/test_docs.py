@@ -1,7 +1,8 @@
-"""What the docs show is what works: commands and their flags, YAML, scripts."""
+"""What the docs show is what works: commands, settings, scripts, links."""
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -15,13 +16,33 @@ import pytest
 import ray.autoscaler
 import typer
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
+from search.cli.groups import GROUPS
 from search.cli.main import app
+from spaces.experiment import (
+    Budget,
+    Confirm,
+    Experiment,
+    Metric,
+    Resources,
+    Sampler,
+    Scheduler,
+)
 from spaces.files import load_experiment
+from spaces.parameters import Parameter
+from spaces.settings import Block, Convnet, Dataset, Init, Mlp, Schedule, Train
+from spaces.text import parse_yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CLUSTER = ROOT / "docs" / "cluster.md"
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+LAYERS = ("trainables", "analysis", "search")
+SECTIONS = (
+    *(Experiment, Dataset, Mlp, Convnet, Block, Init, Train, Schedule),
+    *(Metric, Sampler, Scheduler, Budget, Resources, Confirm),
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -29,38 +50,136 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
+def inline(page: Path) -> list[str]:
+    """What stands between backticks in the text of a page."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    return re.findall(r"`([^`]+)`", text)
+
+
 def commands(page: Path) -> list[list[str]]:
-    """Every shoal command with a flag or an argument that a page shows, as words."""
-    text = page.read_text()
-    found = re.findall(
-        r"(?:^|[\s`'\"(])(shoal (?!shoal\b)[a-z]+[^`\n#'\";…|]*)", text, flags=re.MULTILINE
-    )
-    return [shlex.split(command, comments=True) for command in found]
+    """Every shoal command that a page shows, as words."""
+    text = page.read_text().replace("\\\n", " ")
+    whole = re.findall(r"^shoal [a-z].*", text, flags=re.MULTILINE)
+    parts = re.findall(r"[ `'\"(](shoal (?!shoal\b)[a-z]+[^`\n#'\";…|>&]*)", text)
+    return [shlex.split(command, comments=True) for command in (*whole, *parts)]
 
 
-def test_every_command_and_flag_in_the_docs_exists() -> None:
-    known = {
-        command.name: {flag for parameter in command.params for flag in parameter.opts}
-        for command in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
-    }
-    shown = [words for page in PAGES for words in commands(page)]
-    assert len(shown) > 30
-    for _, name, *rest in shown:
-        assert name in known, name
-        flags = {word.partition("=")[0] for word in rest if word.startswith("-") and word != "--"}
-        assert flags <= known[name], (name, rest)
+def slugs(page: Path) -> list[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), flags=re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
-def test_every_command_is_in_the_readme() -> None:
-    names = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    shown = (ROOT / "README.md").read_text()
-    assert [name for name in sorted(names) if f"shoal {name}" not in shown] == []
+def is_setting(text: str) -> bool:
+    """Whether a text is a setting of some section, or a parameter of a space, that is valid."""
+    ((name, value),) = parse_yaml(text).items()
+    for section in SECTIONS:
+        if name not in section.model_fields:
+            continue
+        try:
+            section.model_validate({name: value})
+        except ValidationError as error:
+            if any(found["loc"][:1] == (name,) for found in error.errors()):
+                continue
+        return True
+    try:
+        is_part = name in ("type", "when")
+        TypeAdapter(Parameter).validate_python(
+            {"low": 0, "high": 1, name: value} if is_part else value
+        )
+    except ValidationError:
+        return False
+    return True
 
 
-def test_the_experiment_file_in_the_readme_is_valid(tmp_path: Path) -> None:
-    (block,) = blocks(ROOT / "README.md", "yaml")
-    (tmp_path / "my.yaml").write_text(block)
-    assert load_experiment(str(tmp_path / "my.yaml")).baseline is not None
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_on_a_page_is_one_that_the_command_line_takes(page: Path) -> None:
+    for _, name, *words in commands(page):
+        assert name in COMMANDS, name
+        if words:
+            COMMANDS[name].make_context(name, words)
+
+
+def test_the_pages_show_many_commands() -> None:
+    assert sum(len(commands(page)) for page in PAGES) > 100
+
+
+def test_every_command_has_its_place_in_the_reference() -> None:
+    shown = (ROOT / "docs" / "commands.md").read_text()
+    assert [name for name in COMMANDS if not re.search(rf"^shoal {name}\b", shown, re.M)] == []
+
+
+def test_the_help_and_the_reference_have_every_command_in_one_group() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
+    headings = re.findall(r"^## (.*)", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    assert headings == list(GROUPS)
+
+
+def test_every_section_of_an_experiment_is_in_the_reference() -> None:
+    shown = (ROOT / "docs" / "experiment.md").read_text()
+    fields = {name for section in SECTIONS for name in section.model_fields}
+    assert [
+        name for name in sorted(fields) if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", shown)
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_experiment_on_a_page_is_valid(page: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_code.py").write_text("\n".join(blocks(page, "python")))
+    for block in blocks(page, "yaml"):
+        if not {"cluster_name", "apiVersion"} & yaml.safe_load(block).keys():
+            (tmp_path / "my.yaml").write_text(block)
+            assert load_experiment(str(tmp_path / "my.yaml")).baseline is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_on_a_page_is_valid(page: Path) -> None:
+    settings = [text for text in inline(page) if re.match(r"[a-z_]+: [^…]+$", text)]
+    assert [text for text in settings if not is_setting(text)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_block_on_a_page_parses(page: Path) -> None:
+    for block in blocks(page, "python"):
+        ast.parse(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_on_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    for link in (link for link in links if "://" not in link):
+        place, _, anchor = link.partition("#")
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists(), link
+        assert not anchor or anchor in slugs(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    folders = "search|analysis|trainables|spaces|tests|benchmarks|docs"
+    named = re.findall(rf"(?<![\w/.])(?:{folders})/[\w./-]*", page.read_text())
+    assert [name for name in named if not (ROOT / name.rstrip(".")).exists()] == []
+
+
+def test_every_package_on_the_page_how_it_works_is_there() -> None:
+    page = (ROOT / "docs" / "how-it-works.md").read_text()
+    tree = page.partition("## Packages")[2].split("```")[1]
+    folder, shown = ROOT, []
+    for indent, name in re.findall(r"^( *)(\w+)/ ", tree, flags=re.MULTILINE):
+        folder = folder if indent else ROOT / name
+        shown.append(folder / name if indent else folder)
+    there = {path.parent for top in ("spaces", *LAYERS) for path in (ROOT / top).glob("*/*.py")}
+    assert [path for path in shown if not path.is_dir()] == []
+    assert there - {*shown, ROOT / "analysis" / "report" / "sections"} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_of_a_page_is_longer_than_120_characters(page: Path) -> None:
+    assert [line for line in page.read_text().splitlines() if len(line) > 120] == []
+
+
+def test_the_readme_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 def test_the_cluster_file_fits_ray_s_schema() -> None:

@@ -47,19 +47,19 @@ _out = Screen()
 def confirm(
     run: Run = None,
     top: Annotated[
-        int | None, typer.Option(min=1, max=100, help="So many of the best configurations.")
+        int | None, typer.Option(min=1, max=100, help="Number of configurations that compete.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=2, max=100, help="So many fresh seeds for each.")
+        int | None, typer.Option(min=2, max=100, help="Number of fresh seeds for each.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="What it may cost; refused if it can cost more.")
+        int | None, typer.Option(min=1, help="The most epochs that it may cost.")
     ] = None,
     prefer_small: Annotated[
         bool | None,
         typer.Option(
             "--prefer-small/--best-mean",
-            help="Of those within one standard error of the best, the fewest parameters win.",
+            help="Within one standard error of the best, prefer the fewest parameters.",
         ),
     ] = None,
     code: Code = None,
@@ -70,7 +70,10 @@ def confirm(
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Train the best again under fresh seeds, choose one, measure it, read the test split once."""
+    """Train the best again, and measure the winner.
+
+    All under fresh seeds. The test split is read once, for the winner and for the baseline.
+    """
     prepare_environment(address)
     from analysis.record.folder import RunFolder, experiment_of
     from search.cli.host import terminal_host
@@ -91,7 +94,7 @@ def audit(
         typer.Option(
             min=1,
             max=10_000,
-            help="So many stopped trials in all, most of them from just below the cuts.",
+            help="Number of stopped trials to continue, in all audits together.",
         ),
     ] = 12,
     code: Code = None,
@@ -102,7 +105,7 @@ def audit(
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Take stopped trials on to the end, and say whether stopping them was right."""
+    """Continue stopped trials to the end: was stopping them right?"""
     prepare_environment(address)
     from analysis.record.folder import RunFolder
     from search.cli.host import terminal_host
@@ -126,7 +129,7 @@ def _tell(
         return
     show()
     if report is not None:
-        _out.print(f"  {report}: the report, with all this", soft_wrap=True)
+        _out.print(f"  {report}: the updated report", soft_wrap=True)
 
 
 def _interrupted(again: str, as_json: bool) -> NoReturn:
@@ -154,7 +157,7 @@ def confirm_and_print(
     _tell(folder, found, as_json, lambda: print_confirmation(found, _out))
     if not found.has_score:
         if not as_json:
-            _out.print(f"  {folder.of_reruns.path}: their logs, below logs/", soft_wrap=True)
+            _out.print(f"  {folder.of_reruns.logs}: the logs", soft_wrap=True)
         raise typer.Exit(1)
     if not as_json:
         anyway = " --anyway" if found.is_worse else ""

@@ -33,12 +33,13 @@ _out = Screen()
 
 def _check_name(path: Path | None) -> Path | None:
     if path is not None and path.suffix != ".png":
-        raise InputError(f"the picture's name must end in .png, got {str(path)!r}", source="-o")
+        raise InputError(f"the name must end in .png, got {str(path)!r}", source="-o")
     return path
 
 
 Picture = Annotated[
-    Path | None, typer.Option("-o", help="Draw it into this PNG.", callback=_check_name)
+    Path | None,
+    typer.Option("-o", help="Draw the figure into this PNG file.", callback=_check_name),
 ]
 
 
@@ -47,16 +48,16 @@ def probe(
     spec: Spec,
     by: Annotated[
         list[str] | None,
-        typer.Option("--by", help="A choice of the space; left out: init and activation."),
+        typer.Option("--by", help="A choice of the space. Default: init and activation."),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=1000, help="Medians over so many models of each kind.")
+        int, typer.Option(min=1, max=1000, help="Number of models to take medians over.")
     ] = 10,
     set_: Set = None,
     output: Picture = None,
     as_json: Json = False,
 ) -> None:
-    """Show how signal and gradient travel through untrained models of a space."""
+    """Show signal and gradient through untrained models."""
     from analysis.display.plots import draw_panels
     from search.tools.probe import SPREADS, panels, probe_space, shared_values
 
@@ -77,12 +78,12 @@ def probe(
 
 @app.command()
 def compare(
-    by: Annotated[list[str], typer.Option("--by", help="A parameter of the space; repeatable.")],
+    by: Annotated[list[str], typer.Option("--by", help="A parameter of the space. Repeatable.")],
     run: Run = None,
     output: Picture = None,
     as_json: Json = False,
 ) -> None:
-    """Compare groups of a run's trials: their learning curves, and a table."""
+    """Compare groups of trials: learning curves and a table."""
     from analysis.display.plots import draw_panels
     from analysis.insight.comparison import compare_groups, curve_panels, group_trials
 
@@ -91,13 +92,9 @@ def compare(
     rows = compare_groups(experiment, groups)
     if output is not None:
         panels = curve_panels(groups, experiment.metric)
-        title = (
-            f"{experiment.name} by {', '.join(by)}: means, in bands from the lowest to the highest"
-        )
+        title = f"{experiment.name} by {', '.join(by)}: means, with bands from lowest to highest"
         if any(line.dashed_from is not None for panel in panels for line in panel.lines):
-            title += (
-                f"\nall trials reach epoch {rows[0]['epoch']}; dashed: only those that got so far"
-            )
+            title += f"\nall trials reach epoch {rows[0]['epoch']}; dashed: only some"
         _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
     if as_json:
         print_json(rows)
@@ -109,11 +106,11 @@ def compare(
 
 @app.command()
 def table(
-    output: Annotated[Path, typer.Option("-o", help="A file: .parquet, .csv or .json.")],
+    output: Annotated[Path, typer.Option("-o", help="A .parquet, .csv or .json file.")],
     run: Run = None,
-    epochs: Annotated[bool, typer.Option("--epochs", help="A row for every report.")] = False,
+    epochs: Annotated[bool, typer.Option("--epochs", help="Write a row for each report.")] = False,
 ) -> None:
-    """Write all trials of a run as a table, one a row."""
+    """Write all trials as a table."""
     from analysis.views.table import check_table_name, trial_table, write_table
 
     check_table_name(output)
@@ -125,12 +122,14 @@ def table(
 
 @app.command(name="predict")
 def predict_images(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Files of pictures.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="The folder of an exported model.")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     output: Picture = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a bundle's model what is in pictures."""
+    """Classify images with an exported model."""
     from analysis.display.plots import draw_answers
     from search.export.inference import predict
 

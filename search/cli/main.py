@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import optuna
 import typer
 
-from search.cli import confirm, inspect, maintenance, report
+from search.cli import confirm, inspect, maintenance, prepare, report
 from search.cli.console import ERR, Screen, outlive_readers
 from search.cli.encoding import accept_every_sign
+from search.cli.groups import Grouped
 from search.cli.options import (
     Address,
     Code,
@@ -30,9 +31,10 @@ from search.cli.options import (
     chosen_run,
     opened_run,
     print_json,
+    print_note,
 )
 from search.transport.environment import prepare_environment
-from spaces.files import load_experiment, studies
+from spaces.files import load_experiment
 from spaces.problems import InputError, RunError
 
 if TYPE_CHECKING:
@@ -41,13 +43,15 @@ if TYPE_CHECKING:
     from search.session import Host
 
 app = typer.Typer(
-    help="Distributed hyperparameter search: Ray Tune, Optuna and ASHA on an append-only journal.",
+    cls=Grouped,
+    help="Distributed hyperparameter search with Ray Tune, Optuna and ASHA.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(confirm.app)
+app.add_typer(prepare.app)
 app.add_typer(inspect.app)
 app.add_typer(report.app)
 app.add_typer(maintenance.app)
@@ -88,19 +92,15 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     ERR.print(f"warning: {message}")
 
 
-def _note(line: str) -> None:
-    ERR.print(f"note: {line}")
-
-
 @app.command()
 def search(
     spec: Spec,
-    run: Annotated[Path | None, typer.Option(help="A new folder for the run.")] = None,
+    run: Annotated[Path | None, typer.Option(help="A new or empty folder for the run.")] = None,
     set_: Set = None,
     engine: EngineOption = None,
     address: Address = None,
     dry_run: Annotated[
-        bool, typer.Option(help="Show what would be searched; start nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be searched. Start nothing.")
     ] = False,
     keep_going: KeepGoing = False,
     verbose: Verbose = False,
@@ -108,7 +108,7 @@ def search(
     """Search, and print the best configurations."""
     prepare_environment(address)
     named = [] if engine is None else [f"engine={engine}"]
-    experiment = load_experiment(spec, [*(set_ or []), *named], _note)
+    experiment = load_experiment(spec, [*(set_ or []), *named], print_note)
     if dry_run:
         from search.cli.render import print_plan
 
@@ -125,8 +125,10 @@ def search(
 @app.command()
 def resume(
     run: Run = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="So many more trials.")] = None,
-    hours: Annotated[float | None, typer.Option(min=1e-9, help="So many more hours.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of additional trials.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=1e-9, help="Number of additional hours.")
+    ] = None,
     code: Code = None,
     strict: Strict = False,
     keep_going: KeepGoing = False,
@@ -134,7 +136,7 @@ def resume(
     address: Address = None,
     verbose: Verbose = False,
 ) -> None:
-    """Go on with a run that was interrupted, or extend a finished one."""
+    """Continue an interrupted run, or extend a finished one."""
     prepare_environment(address)
     from analysis.record.folder import RunFolder
     from search.cli.host import terminal_host
@@ -166,7 +168,7 @@ def _conclude(folder: RunFolder, coordinator: Coordinator, host: Host) -> None:
 
 @app.command()
 def status(run: Run = None, as_json: Json = False) -> None:
-    """Say how a run stands."""
+    """Show how a run stands."""
     from analysis.record.folder import status_of
     from analysis.record.lock import is_locked
     from analysis.verdict.confirmation import open_confirmed
@@ -185,7 +187,7 @@ def status(run: Run = None, as_json: Json = False) -> None:
         _out.print(f"{who}{confirmation.sentence}{note}", soft_wrap=True)
     if reruns.trials.running and found["state"] != "running":
         count = len(reruns.trials.running)
-        _out.print(f"{count} reruns are unfinished; shoal confirm or shoal audit goes on with them")
+        _out.print(f"{count} reruns are unfinished; shoal confirm or shoal audit continues them")
 
 
 @app.command()
@@ -217,23 +219,23 @@ def tensorboard(
     run: Run = None,
     top: Top = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every trial, and what was trained again.")
+        bool, typer.Option("--all", help="Show every trial, and every rerun.")
     ] = False,
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")
+        int, typer.Option(min=1, max=65535, help="The port, on this machine only.")
     ] = 6006,
 ) -> None:
-    """Start TensorBoard on the best trials of a run and its baseline, or on all."""
+    """Start TensorBoard on the best trials of a run, or on all."""
     from search.tools.tensorboard_server import TOP, serve_tensorboard
 
     if everything and top is not None:
-        raise InputError("--top and --all exclude each other", "--all")
+        raise InputError("--top and --all cannot be used together", "--all")
     folder, _, trials = opened_run(run)
     most = None if everything else top or TOP
     if most is not None:
         _out.print(
-            f"the best {most} of {len(trials)} trials, the baseline and what is running; "
-            f"--all shows all",
+            f"showing the best {most} of {len(trials)} trials, the baseline and running trials; "
+            f"--all shows every trial",
             soft_wrap=True,
         )
     serve_tensorboard(folder, most, port)
@@ -241,17 +243,17 @@ def tensorboard(
 
 @app.command()
 def export(
-    output: Annotated[Path, typer.Option("-o", help="A new or empty folder for the bundle.")],
+    output: Annotated[Path, typer.Option("-o", help="A new or empty folder for the model.")],
     run: Run = None,
     trial: Annotated[
-        int | None, typer.Option(min=0, help="This trial instead, with its own weights.")
+        int | None, typer.Option(min=0, help="Export this trial, with its own weights.")
     ] = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Even if it measured worse than the baseline.")
+        bool, typer.Option("--anyway", help="Export it even if it is worse than the baseline.")
     ] = False,
     strict: Strict = False,
 ) -> None:
-    """Write the best configuration, with its weights, as a bundle."""
+    """Export the best model: weights, settings, scores."""
     from analysis.display.scale import scale_of
     from search.export.bundle import export_best
     from search.export.portable import can_make_onnx
@@ -260,64 +262,35 @@ def export(
         chosen_run(run), output, strict=strict, number=trial, anyway=anyway, note=ERR.print
     )
     name, value = bundle.metrics["metric"], bundle.metrics["value"]
-    of_one = "" if bundle.confirmation is None else ", of one of the trainings that measured it"
+    of_one = "" if bundle.confirmation is None else ", from one of the trainings that measured it"
     score = scale_of(name, [value]).score(value)
     _out.print(f"{output}: weights with {name} {score}{of_one}", soft_wrap=True)
     if bundle.finding is not None:
         _out.print(bundle.finding, soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)
     if bundle.programs and not can_make_onnx():
-        _out.print("to have model.onnx, too: pip install 'shoal[onnx]'")
+        _out.print("for model.onnx, too: pip install 'shoal[onnx]'")
 
 
 @app.command()
 def train(
-    spec: Annotated[Path, typer.Argument(help="A bundle, its config.yaml, or an experiment file.")],
+    spec: Annotated[
+        Path, typer.Argument(metavar="SPEC", help="An exported model, or an experiment file.")
+    ],
     set_: Set = None,
     output: Output = None,
     final: Annotated[
         bool,
-        typer.Option("--final", help="On training and validation together: the model to be used."),
+        typer.Option("--final", help="Train on training and validation data together."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train one configuration in this process: a file's baseline, or a bundle once more."""
+    """Train an exported model again, or the baseline of a file."""
     from search.cli.render import train_and_compare
 
     found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
     if as_json:
         print_json(found)
-
-
-@app.command(name="studies")
-def list_studies(as_json: Json = False) -> None:
-    """List the ready-made studies."""
-    from analysis.display.tables import rows_table
-
-    found = [(name, load_experiment(name).question or "") for name in studies()]
-    if as_json:
-        print_json([{"name": name, "question": question} for name, question in found])
-    else:
-        _out.print(rows_table(("study", "question"), found))
-
-
-@app.command()
-def show(
-    spec: Spec,
-    set_: Set = None,
-    as_json: Json = False,
-    images: Annotated[Path | None, typer.Option(help="Draw training images into a PNG.")] = None,
-) -> None:
-    """Show what a file says: the network, the space, the budget."""
-    from search.cli.render import print_description
-    from search.tools.describe import describe_experiment, draw_training_images
-
-    experiment = load_experiment(spec, set_ or [], _note)
-    found = describe_experiment(experiment)
-    if images is not None:
-        count = draw_training_images(experiment, images)
-        ERR.print(f"{images}: {count} training images")
-    print_json(found) if as_json else print_description(found, _out)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ _out = Screen(soft_wrap=True)
 
 @app.command()
 def rebuild(run: Run = None) -> None:
-    """Write optuna.log and tensorboard/ of a run again, from its journal."""
+    """Write optuna.log and the TensorBoard files again."""
     from analysis.record.lock import locked
     from analysis.views.projection import open_projections
 
@@ -42,12 +42,12 @@ def rebuild(run: Run = None) -> None:
 def replay(
     run: Run = None,
     proposals: Annotated[
-        bool, typer.Option("--proposals", help="Let the sampler propose anew, too.")
+        bool, typer.Option("--proposals", help="Repeat the sampler's proposals, too.")
     ] = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Make the decisions of a run again, from its journal, and compare."""
+    """Make the decisions of a run again, and compare."""
     from search.provenance import compare_here
     from search.reopening import reentered
     from search.rerun.replay import replay_run
@@ -68,7 +68,10 @@ def replay(
 
 @app.command()
 def repair(run: Run = None) -> None:
-    """Cut a journal off before its first damaged line; the whole one is kept beside it."""
+    """Cut a journal off before its first damaged line.
+
+    The original is kept beside it.
+    """
     from analysis.record.chain import told
     from analysis.record.folder import RunFolder
     from analysis.record.repair import repair_run
@@ -80,22 +83,22 @@ def repair(run: Run = None) -> None:
         _out.print(f"{told(repaired.changed)}; nothing was cut off")
         return
     if repaired.problem is None:
-        _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are sound")
+        _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are valid")
         return
     _out.print(f"{folder.journal_file}: {repaired.problem}")
-    _out.print(f"kept the {repaired.kept} lines before it; the whole journal: {repaired.original}")
+    _out.print(f"kept the {repaired.kept} lines before it; the original: {repaired.original}")
     _out.print(f"go on with: shoal resume {folder.path}")
 
 
 @app.command()
 def clean(
     run: Run = None,
-    top: Annotated[int, typer.Option(min=1, help="Keep the weights of so many best.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of best trials to keep.")] = 5,
     dry_run: Annotated[
-        bool, typer.Option(help="Say what would be removed; remove nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be removed. Remove nothing.")
     ] = False,
 ) -> None:
-    """Remove the checkpoints of a run that nothing needs any more."""
+    """Remove checkpoints that nothing needs any more."""
     from analysis.record.lock import locked
     from analysis.record.reruns import Reruns
     from search.tools.clean import clean_checkpoints
@@ -115,13 +118,16 @@ def clean(
 @app.command()
 def doctor(
     spec: Annotated[
-        str | None, typer.Argument(help="Check what this experiment needs, too.")
+        str | None, typer.Argument(metavar="SPEC", help="Also check what this experiment needs.")
     ] = None,
     set_: Set = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Check this machine or a cluster: versions, GPUs, nodes, folders, storage, code, data."""
+    """Check that this machine or a cluster can run a search.
+
+    It looks at versions, GPUs, nodes, folders, storage, code and data.
+    """
     prepare_environment(address)
     from search.tools.doctor import examine
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.cli.console import ERR
 from spaces.experiment import Engine
 
 if TYPE_CHECKING:
@@ -19,36 +20,43 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 
-Spec = Annotated[str, typer.Argument(help="An experiment file, or the name of a study.")]
-Run = Annotated[Path | None, typer.Argument(help="A run's folder; left out: the newest.")]
+Spec = Annotated[
+    str, typer.Argument(metavar="SPEC", help="An experiment file, or the name of a study.")
+]
+Run = Annotated[
+    Path | None, typer.Argument(metavar="RUN", help="A run folder. Default: the newest in runs/.")
+]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Replace a setting of the file, as a.b=value.")
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Replace a setting. Repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Address = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster (auto or host:port); left out: this machine.")
+    str | None, typer.Option(help="A Ray cluster: auto, or host:port. Default: this machine.")
+]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show Ray's messages.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", help="A new or empty folder for the exported model.")
 ]
 EngineOption = Annotated[
     Engine | None,
     typer.Option(
-        "--engine", help="tune: on Ray. inline: in this process, without Ray, one after the other."
+        "--engine", help="tune: on Ray. inline: in this process, one trial after the other."
     ),
 ]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Let Ray's messages through.")]
-Output = Annotated[Path | None, typer.Option("-o", help="A new or empty folder for the bundle.")]
 Code = Annotated[
     Path | None,
-    typer.Option(help="Your own code has moved: its new file, or the folder that it lies in now."),
+    typer.Option(help="The new file or folder of your own code, if it has moved."),
 ]
 Strict = Annotated[
     bool,
-    typer.Option("--strict", help="Refuse when data, code or versions have changed since then."),
+    typer.Option("--strict", help="Refuse if data, code or versions have changed."),
 ]
 KeepGoing = Annotated[
     bool,
-    typer.Option("--keep-going", help="Search on when the baseline, or all that begins, fails."),
+    typer.Option("--keep-going", help="Continue even if the baseline or all first trials fail."),
 ]
-Top = Annotated[int | None, typer.Option(min=1, help="So many of the best.")]
+Top = Annotated[int | None, typer.Option(min=1, help="Number of trials to show.")]
 
 
 def chosen_run(run: Path | None) -> Path:
@@ -78,3 +86,8 @@ def opened_run(
 def print_json(document: object) -> None:
     """Print one JSON document."""
     print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+
+
+def print_note(line: str) -> None:
+    """Print a line that should be read, on standard error."""
+    ERR.print(f"note: {line}")

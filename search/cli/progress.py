@@ -76,7 +76,7 @@ class Progress:
         now = time.monotonic()
         if self._trainings.is_interrupted and not self._is_stopping:
             self._is_stopping = True
-            self.note("stopping in good order; once more: at once")
+            self.note("Stopping gracefully; press Ctrl-C again to quit now.")
         if now - self._shown_at < (LINE_SECONDS if self._live is None else LIVE_SECONDS):
             return
         self._shown_at = now

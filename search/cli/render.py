@@ -37,7 +37,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     for shown_params in dict.fromkeys(map(show_params, drawn)):
         out.print(f"  {shown_params}", soft_wrap=True)
     most, usual = most_epochs(experiment), usual_epochs(experiment)
-    cost = "no bound on epochs" if most is None else f"at most {most} epochs"
+    cost = "no limit on epochs" if most is None else f"at most {most} epochs"
     if usual is not None and most is not None:
         factor = experiment.scheduler.reduction_factor
         cost += f" (about {min(usual, most)} when one trial in {factor} passes each rung)"
@@ -52,7 +52,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     if experiment.confirm is not None:
         has_baseline = experiment.baseline is not None
         more = experiment.confirm.most_epochs(experiment.scheduler.max_epochs, has_baseline)
-        out.print(f"confirming the best: at most {more} epochs more", soft_wrap=True)
+        out.print(f"confirming the best: at most {more} more epochs", soft_wrap=True)
 
 
 def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
@@ -83,14 +83,14 @@ def _lost_lines(trials: Trials) -> list[str]:
         for entry in lost[:_MOST_REASONS]
     ]
     others = sum(len(entry.trials) for entry in lost[_MOST_REASONS:])
-    return [*lines, f"{others} more were lost for other reasons"] if others else lines
+    return [*lines, f"{others} more failed or diverged for other reasons"] if others else lines
 
 
 def _why_no_value(trials: Trials, metric: Metric) -> str:
     """Why a search has found nothing, with all that the commonest failure left."""
     counts = trials.counts()
     every = next((state for state, count in counts.items() if count == len(trials)), None)
-    what = f"every trial {every}" if every in ("failed", "diverged") else "no trial came to a value"
+    what = f"every trial {every}" if every in ("failed", "diverged") else "no trial has a value"
     lines = [f"{what}, so there is no {printable(metric.name)} to compare", *_lost_lines(trials)]
     failed = [entry.trials for entry in lost_by_reason(trials) if entry.state == "failed"]
     if failed:
@@ -104,9 +104,9 @@ def print_next_steps(path: Path, experiment: Experiment, out: Console, report: P
     page = [] if report is None else [(str(report), "the report; open it in a browser")]
     steps = (
         *page,
-        (f"shoal confirm {path}", "train the best again, under fresh seeds"),
-        (f"shoal tensorboard {path}", "look at the best and the baseline"),
-        (f"shoal export {path} -o bundle", "take the best home, with its weights"),
+        (f"shoal confirm {path}", "train the best again under fresh seeds"),
+        (f"shoal tensorboard {path}", "compare the best with the baseline"),
+        (f"shoal export {path} -o model", "export the best model"),
         *_next_step(experiment, path),
     )
     width = max(len(printable(command)) for command, _ in steps)
@@ -118,9 +118,9 @@ def print_next_steps(path: Path, experiment: Experiment, out: Console, report: P
 def _next_step(experiment: Experiment, path: Path) -> list[tuple[str, str]]:
     """A grid has nothing to search on for: its groups are compared, where it has any."""
     if experiment.sampler.name != "grid":
-        return [(f"shoal resume {path} --trials 20", "search on")]
+        return [(f"shoal resume {path} --trials 20", "run 20 more trials")]
     fields = list(experiment.search_space.distributions)[:1]
-    purpose = "learning curves, overlaid"
+    purpose = "compare the learning curves"
     return [(f"shoal compare {path} --by {field} -o compare.png", purpose) for field in fields]
 
 
@@ -135,7 +135,7 @@ def _print_gain(
         before, best = numbers([value, rows[0]["value"]])
         out.print(
             f"baseline (trial 0): {before}; the best is trial {rows[0]['trial']} with {best} "
-            "(searched, not yet confirmed)",
+            "(not confirmed yet)",
             soft_wrap=True,
         )
 
@@ -168,7 +168,7 @@ def print_description(found: dict[str, Any], out: Console) -> None:
         table = rows_table(("layer", "parameters"), layers)
         table.columns[1].justify, table.columns[1].no_wrap = "right", True
         table.add_section()
-        table.add_row("in all (baseline)", f"{found['parameters']:,}")
+        table.add_row("total (baseline)", f"{found['parameters']:,}")
         out.print(table)
     if found["variants"]:
         columns = ("parameter", "variant", "settings", "parameters")
@@ -217,7 +217,7 @@ def train_and_compare(
     if record is not None and isinstance(config, CodeConfig):
         ERR.print(code_line([str(named_file(config.trainable))]))
         for change in code_changes(spec if spec.is_dir() else spec.parent):
-            ERR.print(f"warning: since the bundle's weights were trained: {change}")
+            ERR.print(f"warning: since the weights were trained: {change}")
     if target is not None:
         check_target(target)
 
@@ -236,10 +236,10 @@ def train_and_compare(
     if target is not None:
         save_training(config, trained, target)
         if out is not None:
-            out.print(f"{target}: written, a bundle", soft_wrap=True)
+            out.print(f"{target}: exported", soft_wrap=True)
     is_final = name != config.metric.name
     if is_final and out is not None:
-        out.print("there is no validation score: nothing was left to validate on", soft_wrap=True)
+        out.print("no validation score: all data was used for training", soft_wrap=True)
     is_compared = record is not None and record.metric in ("", name)
     if record is None or not is_compared or not math.isfinite(value):
         finite = value if math.isfinite(value) else None
@@ -264,13 +264,13 @@ def _print_comparison(found: dict[str, Any], out: Console) -> None:
         soft_wrap=True,
     )
     for path, (recorded, now) in found.get("changed", {}).items():
-        out.print(f"trained otherwise: {path} {now!r}, not {recorded!r}", soft_wrap=True)
+        out.print(f"another setting: {path} is {now!r}, was {recorded!r}", soft_wrap=True)
     if "verdict" in found:
         low, high, _ = numbers([*found["expected"], found["retrained"]])
-        expected = f"that in which 95 % of trainings are expected ({low} to {high})"
+        expected = f"the range in which 95 % of trainings are expected ({low} to {high})"
         words = {
             "equal": "equal to the last digit",
-            "inside": f"not equal, but inside the interval: {expected}",
-            "outside": f"outside the interval: {expected}",
+            "inside": f"not equal, but inside {expected}",
+            "outside": f"outside {expected}",
         }
         out.print(words[found["verdict"]], soft_wrap=True)

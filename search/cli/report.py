@@ -36,13 +36,14 @@ def report(
     run: Run = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", help="The file; left out: report.html, .md, … in the run."),
+        typer.Option("-o", help="The file. Default: report.html (or .md, …) in the run folder."),
     ] = None,
     format_: Annotated[
-        Format, typer.Option("--format", help="A page; Markdown; all trials; one document.")
+        Format,
+        typer.Option("--format", help="A page, Markdown, a table of all trials, or all as JSON."),
     ] = Format.HTML,
 ) -> None:
-    """Write a report of a run: one page, which needs nothing else to be read."""
+    """Write the report of a run as one HTML page."""
     from analysis.report.build import write_report
 
     path = chosen_run(run)
@@ -81,11 +82,11 @@ def report_again(folder: RunFolder) -> Path | None:
         with doing(f"writing {file}"):
             write_report(built.first() if built.takes_long else built, file)
         if built.takes_long:
-            with doing(f"{file} is written; working out what mattered, for the whole report"):
+            with doing(f"{file} is written; adding what mattered"):
                 write_report(built, file)
     except OSError as error:
         warnings.warn(
-            f"{file} can't be written: {error.strerror or error}; once that is mended: "
+            f"{file} can't be written: {error.strerror or error}; once that is fixed: "
             f"shoal report {folder.path}",
             stacklevel=2,
         )

@@ -132,7 +132,7 @@ def test_without_the_extra_export_says_how_to_have_onnx(
     monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
     bundle = tmp_path / "bundle"
     assert main(["export", str(quickstart), "-o", str(bundle)]) == 0
-    assert "to have model.onnx, too: pip install 'shoal[onnx]'\n" in capsys.readouterr().out
+    assert "for model.onnx, too: pip install 'shoal[onnx]'\n" in capsys.readouterr().out
     assert not (bundle / "model.onnx").exists()
     assert "onnx" not in (bundle / "README.md").read_text()
 

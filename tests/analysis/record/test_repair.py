@@ -63,7 +63,7 @@ def test_a_line_that_no_reader_takes_is_cut_off_and_the_search_goes_on(
     assert len(again.trials) == 12
     assert main(["replay", str(run)]) == 0
     assert main(["repair", str(run)]) == 0
-    assert "lines of the journal are sound" in capsys.readouterr().out
+    assert "lines of the journal are valid" in capsys.readouterr().out
 
 
 def test_a_second_repair_keeps_the_original_of_the_first(run: Path) -> None:

@@ -227,8 +227,8 @@ def test_a_bundle_is_trained_with_other_settings_and_what_differs_is_told(
     settings = ["--set", "train.lr=0.02", "--set", "model.activation=tanh", "--set", "epochs=2"]
     assert main(["train", str(bundle), *settings]) == 0
     told = capsys.readouterr().out
-    assert "trained otherwise: train.lr 0.02, not 0.01" in told
-    assert "trained otherwise: model.activation 'tanh', not 'relu'" in told
+    assert "another setting: train.lr is 0.02, was 0.01" in told
+    assert "another setting: model.activation is 'tanh', was 'relu'" in told
     assert "epochs 2, not" not in told
     assert "interval" not in told
     assert main(["train", str(bundle), *settings, "--json"]) == 0
@@ -262,7 +262,7 @@ def test_the_final_training_is_on_all_samples_and_has_no_validation_score(
     final = tmp_path / "final"
     assert main(["train", str(bundle), "--final", "-o", str(final)]) == 0
     told = capsys.readouterr().out
-    assert "there is no validation score" in told
+    assert "no validation score" in told
     assert "val_" not in told
     metrics = json.loads((final / "metrics.json").read_text())
     assert metrics["metric"] == "train_loss"

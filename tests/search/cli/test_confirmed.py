@@ -159,4 +159,4 @@ def test_tensorboard_shows_the_best_the_baseline_and_what_is_running(
         assert refresh(RunFolder(tmp_path), view, 3, was_live=False) is True
     coordinator.close()
     told = message(capsys, "tensorboard", str(tmp_path), "--top", "3", "--all")
-    assert "--top and --all exclude each other" in told
+    assert "--top and --all cannot be used together" in told

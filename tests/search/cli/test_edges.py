@@ -94,7 +94,7 @@ def test_the_report_is_written_first_without_what_takes_long(
     assert "This is being worked out" in (run.path / "first.html").read_text()
     assert report_again(run) == run.report_file()
     told = capsys.readouterr().err
-    assert "report.html is written; working out what mattered, for the whole report" in told
+    assert "report.html is written; adding what mattered" in told
     whole = run.report_file().read_text()
     assert "This is being worked out" not in whole
     assert "parameters are looked at" in whole

@@ -104,7 +104,7 @@ def test_probe_prints_a_table_a_document_and_a_picture(
     [
         (["--by", "colour"], "--by: unknown parameter 'colour'; valid: activation, lr"),
         (["--by", "lr"], "--by: lr is a range; a probe needs a choice"),
-        (["-o", "probe.jpg"], "-o: the picture's name must end in .png, got 'probe.jpg'"),
+        (["-o", "probe.jpg"], "-o: the name must end in .png, got 'probe.jpg'"),
         (["-o", "/nowhere/probe.png"], "-o: /nowhere/probe.png can't be written"),
         (["--set", "space.activation=[fast]"], "space.activation"),
         (["--set", "train.batch_size=1", "--set", "model.norm=batch"], "more than 1 value per"),

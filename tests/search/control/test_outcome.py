@@ -52,11 +52,11 @@ def test_a_search_without_a_value_tells_each_reason_once_with_a_count(
     coordinator.next_trial()  # one that the budget left unfinished
     assert outcome(coordinator, tmp_path) == (1, "")
     assert capsys.readouterr().err.splitlines() == [
-        "error: no trial came to a value, so there is no val_accuracy to compare",
+        "error: no trial has a value, so there is no val_accuracy to compare",
         "3 of 8 trials failed: RuntimeError: out of memory",
         "1 of 8 trials failed: KeyError: \\x1b[2J",
         "1 of 8 trials failed: a",
-        "2 more were lost for other reasons",
+        "2 more failed or diverged for other reasons",
         "trial 5:",
         "Traceback …",
         "RuntimeError: out of memory",
