@@ -165,7 +165,7 @@ def test_what_ray_raises_while_it_ends_too_is_part_of_the_interruption(
 def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     holder = python(
         "-c",
-        "import sys, time; from pathlib import Path; from analysis.lock import RunLock\n"
+        "import sys, time; from pathlib import Path; from analysis.record.lock import RunLock\n"
         f"lock = RunLock(Path({str(tmp_path)!r}), is_new=True)\n"
         "print('held', flush=True); time.sleep(600)",
     )
