@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
-import resource
 import shutil
-import signal
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 import pytest
-from rich.console import Console
 
 from analysis.display.tables import best_table
 from analysis.record.folder import RunFolder, best_of, experiment_of, open_run, status_of
@@ -27,26 +20,21 @@ from analysis.report.build import WRITERS, build_report
 from analysis.verdict.confirmation import confirmation_of
 from analysis.views.projection import open_projections
 from search.cli.options import print_json
-from search.cli.render import print_description, print_status
+from search.cli.render import print_status
 from search.control.coordinator import Coordinator
-from search.control.sampler import Sampler
 from search.export.bundle import export_best
 from search.export.inference import load_model
 from search.export.retrain import read_config
 from search.rerun.audit_findings import hindsight_of
 from search.rerun.replay import replay_run
-from search.tools.describe import describe_experiment
 from spaces.checks import parse_experiment
-from spaces.files import load_experiment, read_mapping, save_experiment
-from spaces.problems import InputError
+from spaces.files import load_experiment
 from spaces.training_config import resolve
 from tests.support import damage
+from tests.support.outcomes import Load, console, outcome, show
 
 CASES = {"experiments": 4500, "changes": 500, "journals": 4000, "bundles": 1500, "checkpoints": 500}
 QUICK = 20  # the default run takes one case in so many
-SECONDS = 30.0  # a case that takes longer hangs (the slowest needs one, on a machine that is free)
-MEGABYTES = 1500  # a case that asks for more explodes
-LONGEST_MESSAGE = 4000
 
 pytestmark = pytest.mark.edits_journals
 
@@ -62,27 +50,6 @@ def _no_five_megabytes_in_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Write = Callable[[random.Random, Path], None]
-Load = Callable[[Path], object]
-
-
-def _out() -> Console:
-    return Console(file=io.StringIO(), highlight=False)  # as at the command line
-
-
-def show(folder: Path) -> None:
-    """Everything that follows from a file before something is trained."""
-    change = folder / "change"
-    changes = [change.read_text()] if change.exists() else []
-    experiment = load_experiment(folder / "file.yaml", changes)
-    print_json(experiment.plain())
-    print_description(describe_experiment(experiment), _out())
-    sampler = Sampler(experiment)
-    for number in range(2):
-        sampler.ask(number)
-    if experiment.baseline is not None:
-        resolve(experiment, experiment.baseline, seed=0)
-    save_experiment(experiment, folder / "saved.yaml")
-    assert read_mapping(folder / "saved.yaml") == experiment.plain()
 
 
 def look(folder: Path) -> None:
@@ -91,7 +58,7 @@ def look(folder: Path) -> None:
     status = status_of(run, experiment, trials, live=False)
     rows = best_of(trials, experiment.metric, top=5)
     print_json([status, rows])
-    out = _out()
+    out = console()
     print_status(status, experiment.metric, out)
     out.print(best_table(rows, experiment.metric))
 
@@ -142,44 +109,6 @@ def export(folder: Path) -> None:
     target = folder.with_name("target")
     shutil.rmtree(target, ignore_errors=True)
     export_best(folder, target, with_programs=False)  # its making takes seconds
-
-
-@contextmanager
-def _limits() -> Iterator[None]:
-    """A hang, and a hunger for memory, become exceptions."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        pytest.fail(f"took longer than {SECONDS} seconds")
-
-    previous = signal.signal(signal.SIGALRM, stop)
-    kind = resource.RLIMIT_DATA
-    limits = resource.getrlimit(kind)
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text()
-        used = int(status.partition("VmData:")[2].split()[0]) * 1024
-        resource.setrlimit(kind, (used + MEGABYTES * 2**20, limits[1]))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-        resource.setrlimit(kind, limits)
-
-
-def outcome(load: Load, folder: Path) -> str:
-    """Load a case; returns ``loaded`` or ``refused``, and lets any other exception out."""
-    try:
-        with _limits(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            load(folder)
-    except InputError as error:
-        told = str(error)
-        assert told.strip(), "a message says something"
-        assert len(told) <= LONGEST_MESSAGE, f"a message is short, not {told}"
-        assert "Traceback" not in told
-        return "refused"
-    return "loaded"
 
 
 def fuzz(kind: str, folder: Path, write: Write, *loads: Load, step: int) -> Counter[str]:

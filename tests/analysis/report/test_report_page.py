@@ -10,9 +10,9 @@ import pytest
 
 from analysis.record.folder import RunFolder
 from analysis.report.build import build_report, write_report
-from tests.analysis.report.test_report import HOSTILE, many, whole_run
 from tests.support import examples
 from tests.support.browser import Browser, find_browser
+from tests.support.reports import HOSTILE, many, whole_run
 
 COLUMN = "[...document.querySelectorAll('.trials tbody tr')].map(row => row.cells[{}].textContent)"
 HEADER = "document.querySelectorAll('.trials th button')[{}]"
