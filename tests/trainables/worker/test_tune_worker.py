@@ -66,10 +66,10 @@ def _assignment(folder: Path, config: AnyConfig, **changes: Any) -> Assignment:
 def worker(assignment: Assignment, data: Data | None = None) -> PlainWorker:
     """A worker in this process; Ray would make it in another one."""
     made = PlainWorker.__new__(PlainWorker)
-    examples._data = data
-    examples._printing = Printing()
-    examples._take({"assignment": assignment})
-    examples._printing.close()  # the streams of this process are pytest's
+    made._data = data
+    made._printing = Printing()
+    made._take({"assignment": assignment})
+    made._printing.close()  # the streams of this process are pytest's
     return made
 
 
