@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -50,6 +50,20 @@ def _no_five_megabytes_in_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Write = Callable[[random.Random, Path], None]
+Share = Callable[[str], Sequence[int]]  # the numbers of the cases of a kind
+
+
+def some(kind: str) -> Sequence[int]:
+    """The cases of the default run."""
+    return range(0, CASES[kind], QUICK)
+
+
+def others(kind: str) -> Sequence[int]:
+    """All that the default run leaves out."""
+    return [number for number in range(CASES[kind]) if number % QUICK]
+
+
+SHARES = pytest.mark.parametrize("share", [some, pytest.param(others, marks=pytest.mark.slow)])
 
 
 def look(folder: Path) -> None:
@@ -111,14 +125,14 @@ def export(folder: Path) -> None:
     export_best(folder, target, with_programs=False)  # its making takes seconds
 
 
-def fuzz(kind: str, folder: Path, write: Write, *loads: Load, step: int) -> Counter[str]:
-    """Damage and load one case in ``step``; returns how many the first loader took or refused.
+def fuzz(kind: str, folder: Path, write: Write, *loads: Load, share: Share) -> Counter[str]:
+    """Damage and load a share of the cases; returns how many the first loader took or refused.
 
     The case of a number is the same in every run, but for paths; one that fails is left behind.
     """
     counts: Counter[str] = Counter()
     case = folder / "case"
-    for number in range(0, CASES[kind], step):
+    for number in share(kind):
         shutil.rmtree(case, ignore_errors=True)
         case.mkdir()
         write(random.Random(f"{kind} {number}"), case)
@@ -138,20 +152,16 @@ def _content(folder: Path) -> str:
     return "\n".join(f"{file.name}: {file.read_bytes()[:2000]!r}" for file in files)
 
 
-SHARES = pytest.mark.parametrize(
-    "step", [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(QUICK, id="some")]
-)
-
-
-def check(kind: str, step: int, counts: Counter[str]) -> None:
+def check(kind: str, share: Share, counts: Counter[str]) -> None:
     """That the cases were as many as they should be, and neither all whole nor all broken."""
     print(f"{kind}: {counts['loaded']} loaded, {counts['refused']} refused")
-    cases = len(range(0, CASES[kind], step))
-    assert counts.total() == cases
-    assert min(counts.values()) >= cases // 50
+    assert counts.total() == len(share(kind))
+    assert min(counts.values()) >= counts.total() // 50
 
 
-def test_there_are_ten_thousand_cases() -> None:
+def test_there_are_ten_thousand_cases_and_each_is_run_once() -> None:
+    numbers = {kind: sorted([*some(kind), *others(kind)]) for kind in CASES}
+    assert numbers == {kind: list(range(count)) for kind, count in CASES.items()}
     assert sum(CASES.values()) >= 10_000
 
 
@@ -174,40 +184,40 @@ def test_runs_and_bundles_that_are_not_damaged_are_loaded(tmp_path: Path) -> Non
 
 
 @SHARES
-def test_a_damaged_experiment_is_shown_or_refused(step: int, tmp_path: Path) -> None:
-    counts = fuzz("experiments", tmp_path, damage.write_experiment, show, step=step)
-    check("experiments", step, counts)
+def test_a_damaged_experiment_is_shown_or_refused(share: Share, tmp_path: Path) -> None:
+    counts = fuzz("experiments", tmp_path, damage.write_experiment, show, share=share)
+    check("experiments", share, counts)
 
 
 @SHARES
-def test_a_damaging_change_is_taken_or_refused(step: int, tmp_path: Path) -> None:
-    counts = fuzz("changes", tmp_path, damage.write_change, show, step=step)
-    check("changes", step, counts)
+def test_a_damaging_change_is_taken_or_refused(share: Share, tmp_path: Path) -> None:
+    counts = fuzz("changes", tmp_path, damage.write_change, show, share=share)
+    check("changes", share, counts)
 
 
 @SHARES
-def test_a_damaged_journal_is_opened_or_refused(step: int, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_opened_or_refused(share: Share, tmp_path: Path) -> None:
     runs = damage.make_runs(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
         damage.write_journal(rng, folder, runs)
 
     loads = (look, tell, repeat, go_on, rebuild, export)
-    check("journals", step, fuzz("journals", tmp_path, write, *loads, step=step))
+    check("journals", share, fuzz("journals", tmp_path, write, *loads, share=share))
 
 
 @SHARES
-def test_weights_are_taken_from_whole_checkpoints_only(step: int, tmp_path: Path) -> None:
+def test_weights_are_taken_from_whole_checkpoints_only(share: Share, tmp_path: Path) -> None:
     runs = damage.make_runs(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
         damage.write_checkpoints(rng, folder, runs)
 
-    check("checkpoints", step, fuzz("checkpoints", tmp_path, write, export, step=step))
+    check("checkpoints", share, fuzz("checkpoints", tmp_path, write, export, share=share))
 
 
 @SHARES
-def test_a_damaged_bundle_is_opened_or_refused(step: int, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_opened_or_refused(share: Share, tmp_path: Path) -> None:
     bundles = damage.make_bundles(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
@@ -216,4 +226,4 @@ def test_a_damaged_bundle_is_opened_or_refused(step: int, tmp_path: Path) -> Non
     def read(folder: Path) -> object:
         return read_config(folder, [])
 
-    check("bundles", step, fuzz("bundles", tmp_path, write, read, load_model, step=step))
+    check("bundles", share, fuzz("bundles", tmp_path, write, read, load_model, share=share))
