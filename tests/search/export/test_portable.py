@@ -25,7 +25,7 @@ from spaces.experiment import Experiment
 from spaces.problems import InputError, RunError
 from spaces.settings import Activation, Dataset, Norm
 from spaces.training_config import TrainConfig, resolve
-from tests.search.cli.test_inspect import bundle_of
+from tests.support.commands import bundle_of
 from trainables.data.splits import InputSpec, input_spec, load_test
 from trainables.models.families import build_model
 

@@ -23,8 +23,8 @@ from search.control.asha import Rungs
 from search.rerun.audit import Audit, audit_order
 from search.rerun.audit_findings import look_back
 from spaces.experiment import Experiment
-from tests.search.rerun.test_confirm import events_of
 from tests.support import examples
+from tests.support.invariants import events_of
 from tests.support.processes import shoal, slow_file, wait_for_epochs
 
 Curves = Callable[[np.random.Generator], list[float]]

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from analysis.record import events
 from analysis.record.events import Decision, Rerun
 from analysis.record.folder import open_run
-from analysis.record.journal import Journal, read_journal
+from analysis.record.journal import Journal
 from analysis.record.lock import locked
 from analysis.record.reruns import Reruns
 from analysis.verdict.confirmation import Confirmation, confirmation_of
@@ -30,6 +30,7 @@ from search.rerun.race import Race
 from search.rerun.rerunner import Rerunner
 from spaces.experiment import Confirm
 from tests.support import examples
+from tests.support.invariants import events_of
 from tests.support.processes import code_file, shoal, wait_for_epochs
 
 NOISY_CODE = """
@@ -74,10 +75,6 @@ def found_in(run: Path) -> Confirmation:
     found = confirmation_of(experiment, trials, reruns)
     assert found is not None
     return found
-
-
-def events_of(run: Path, kind: type) -> list[Any]:
-    return [event for event in read_journal(run / "journal.jsonl") if isinstance(event, kind)]
 
 
 def test_winner_and_baseline_are_measured_under_fresh_seeds_and_tested_once(digits: Path) -> None:
