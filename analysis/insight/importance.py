@@ -260,7 +260,7 @@ def _shares(
     raw = study.raw(evaluator, goodness)
     whole = raw.sum() or 1.0
     halves = np.array(
-        [scaled(study.raw(evaluator, half(goodness, generator))) for _ in range(resamples)]
+        [_scaled(study.raw(evaluator, _half(goodness, generator))) for _ in range(resamples)]
     )  # (resamples, parameters)
     shuffles = _SHUFFLES if evaluator == "ped-anova" else 0
     by_chance = [
@@ -277,13 +277,13 @@ def _shares(
     return dict(sorted(shares.items(), key=lambda item: -item[1].value))
 
 
-def scaled(raw: Floats) -> Floats:
+def _scaled(raw: Floats) -> Floats:
     """Importances as shares that sum to 1; equal shares where there is nothing to share."""
     whole = raw.sum()
     return raw / whole if whole > 0 else np.full(len(raw), 1.0 / max(len(raw), 1))
 
 
-def half(goodness: Floats, generator: np.random.Generator) -> Floats:
+def _half(goodness: Floats, generator: np.random.Generator) -> Floats:
     """The same for a random half of the rows, NaN for the others."""
     left_out = generator.choice(len(goodness), len(goodness) // 2, replace=False)
     kept = goodness.copy()

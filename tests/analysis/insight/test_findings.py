@@ -134,27 +134,6 @@ def test_effects_that_add_up_are_no_interaction() -> None:
     assert {f.parameters[0] for f in of_kind(found, "level")} == {"activation", "init", "lr"}
 
 
-def test_with_batch_norm_the_rest_matters_little() -> None:
-    def curve(p: Params, epoch: int, noise: np.random.Generator) -> float:
-        rest = 0.5 * wave(p["lr"]) + 0.2 * (p["init"] == "he")
-        return (0.6 if p["norm"] == "batch" else rest) + 0.02 * noise.normal()
-
-    found = of_kind(findings(*searched(150, curve, scheduler=TO_THE_END)), "quiet")
-    [finding] = found
-    assert finding.parameters == ("norm",)
-    assert finding.sentence.startswith("with norm batch the rest matters little")
-    assert finding.high < 0.5
-
-
-def test_less_noise_at_a_level_does_not_make_the_rest_matter_little() -> None:
-    def curve(p: Params, epoch: int, noise: np.random.Generator) -> float:
-        return (0.01 if p["norm"] == "batch" else 0.3) * noise.normal()
-
-    for seed in range(4):
-        found = findings(*searched(150, curve, seed=seed, scheduler=TO_THE_END))
-        assert of_kind(found, "quiet") == []
-
-
 def test_a_level_tried_only_in_good_company_is_not_praised_for_it() -> None:
     """As a sampler that learns does it: late trials have good rates, and by chance all relu."""
     generator = np.random.default_rng(0)
@@ -190,27 +169,6 @@ def test_without_others_a_difference_is_welchs() -> None:
     theirs = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     assert ours.value == pytest.approx(one.mean() - other.mean())
     assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.03)
-
-
-def test_what_matters_early_and_late_is_told_when_it_is_so() -> None:
-    def lasting(p: Params, epoch: int, noise: np.random.Generator) -> float:
-        return wave(p["lr"]) + 0.1 * noise.normal()
-
-    def fading(p: Params, epoch: int, noise: np.random.Generator) -> float:
-        late = (epoch - 1) / 2
-        rest = late * (p["activation"] == "relu") + 0.05 * noise.normal()
-        return (1.0 - late) * wave(p["lr"]) + rest
-
-    said = [
-        [f.sentence.split(":")[0] for f in of_kind(findings(*made_run), "rungs")]
-        for made_run in (
-            searched(150, lasting, scheduler=TO_THE_END),
-            searched(250, fading, scheduler=TO_THE_END),
-        )
-    ]
-    assert said[0] == ["lr matters most, early and late"]
-    assert "lr matters less late" in said[1]
-    assert "activation matters more late" in said[1]
 
 
 @pytest.mark.parametrize("count", [0, 1, 8])
