@@ -131,5 +131,5 @@ def doctor(
         if not as_json:
             _out.print(f"{finding.verdict:<8} {finding.what}: {finding.message}")
     if as_json:
-        print_json([dataclasses.asdict(finding) for finding in findings])
+        print_json(findings)
     raise typer.Exit(int(any(finding.verdict == "fault" for finding in findings)))
