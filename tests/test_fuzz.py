@@ -33,7 +33,7 @@ from search.control.sampler import Sampler
 from search.export.bundle import export_best
 from search.export.inference import load_model
 from search.export.retrain import read_config
-from search.rerun.audit_findings import hindsight_of
+from search.rerun.audit_findings import audit_result
 from search.rerun.replay import replay_run
 from search.tools.describe import describe_experiment
 from spaces.checks import parse_experiment
@@ -101,7 +101,7 @@ def tell(folder: Path) -> None:
     reruns = Reruns()
     run, experiment, trials = open_run(folder, reruns.apply)
     found = confirmation_of(experiment, trials, reruns)
-    audit = hindsight_of(experiment, trials, reruns)
+    audit = audit_result(experiment, trials, reruns)
     report = build_report(run, experiment, trials, confirmation=found, audit=audit)
     for content in WRITERS.values():
         content(report)

@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from analysis.display.numbers import number
-from analysis.display.tables import told_apart
+from analysis.display.tables import distinct_texts
 from analysis.record.trials import Trial
 from spaces.experiment import Experiment
 from spaces.parameters import Params, Scalar
@@ -57,9 +57,16 @@ class Axis:
     def place(self, value: Scalar) -> float:
         """Where a value stands on the axis."""
         if isinstance(self.distribution, CategoricalDistribution):
+            choices = [(type(choice), choice) for choice in self.distribution.choices]
+            if (type(value), value) in choices:  # 1 is not true
+                return float(choices.index((type(value), value)))
             return float(self.distribution.choices.index(value))
         number = float(value or 0.0)
         return math.log10(number) if self.is_log else number
+
+    def value(self, place: float) -> float:
+        """What stands at a place of a range."""
+        return 10.0**place if self.is_log else place
 
     def places(self, rows: Sequence[Params]) -> Floats:
         """The places of each row's value, NaN where the parameter does not apply; (rows,)."""
@@ -121,7 +128,7 @@ def levels_of(axis: Axis, rows: Sequence[Params]) -> Levels:
     bounds = _bounds(axis, np.linspace(low, high, bins + 1))
     inner = [axis.place(bound) for bound in bounds[1:-1]]
     codes = np.searchsorted(inner, places, side="right")
-    texts = told_apart(bounds)
+    texts = distinct_texts(bounds)
     labels = tuple(f"{a} to {b}" for a, b in pairwise(texts))
     return Levels(axis, labels, np.where(np.isnan(places), -1, codes), bounds)
 
@@ -143,7 +150,7 @@ def _numbered(axis: Axis, numbers: Sequence[int], places: Floats) -> Floats:
 
 def _choice_levels(axis: Axis, choices: Sequence[Scalar], places: Floats) -> Levels:
     codes = np.where(np.isnan(places), -1, places).astype(np.int64)
-    labels = told_apart(choices)
+    labels = distinct_texts(choices)
     if len(choices) <= MOST_SHOWN:
         return Levels(axis, tuple(labels), codes)
     counts = np.bincount(codes[codes >= 0], minlength=len(choices))

@@ -12,7 +12,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from analysis.display.plots import Line, Panel
-from analysis.display.tables import told_apart
+from analysis.display.tables import distinct_texts
 from analysis.insight.observations import compared_epochs, report_at, shared_epoch
 from analysis.record.trials import Reported, Trial
 from spaces.experiment import Experiment, Metric
@@ -82,7 +82,7 @@ def _naming(
         order = sorted(set(values))  # type: ignore[type-var]
         if len(order) > MOST_VALUES:
             return _quarters(name, np.asarray(values, dtype=float))
-    texts = told_apart(order)
+    texts = distinct_texts(order)
 
     def named(trial: Trial) -> tuple[int, str]:
         if name not in trial.params:
@@ -95,7 +95,7 @@ def _naming(
 
 def _quarters(name: str, values: np.ndarray[Any, Any]) -> Callable[[Trial], tuple[int, str]]:
     bounds = np.unique(np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])).tolist()
-    texts = told_apart(bounds)
+    texts = distinct_texts(bounds)
 
     def named(trial: Trial) -> tuple[int, str]:
         if name not in trial.params:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from analysis.display.numbers import number
-from analysis.insight.adjusted import Interval, LevelFit, columns_of, fit_levels
+from analysis.insight.adjusted import LevelFit, columns_of, fit_levels
 from analysis.insight.axes import OTHERS, Axis, Ints, Levels, axes_of, levels_of
 from analysis.insight.effects import ALWAYS, most_important, pairs_of
 from analysis.insight.evidence import ALPHA, Finding
@@ -23,6 +23,7 @@ from analysis.insight.importance import RungImportance
 from analysis.insight.observations import Observed, observed_at, shared_epoch
 from analysis.insight.screening import screened
 from analysis.record.trials import Trials
+from analysis.stats.intervals import Interval
 from spaces.experiment import Experiment
 
 _FAR_ABOVE = 10  # times the median

@@ -12,11 +12,12 @@ from scipy.stats import ttest_ind
 
 from analysis.insight.adjusted import fit_levels
 from analysis.insight.evidence import Finding
-from analysis.insight.failure_reasons import lost_by_reason
-from analysis.insight.failures import explain_failures, newcombe, wilson
+from analysis.insight.failure_reasons import failures_by_reason
+from analysis.insight.failures import explain_failures
 from analysis.insight.findings import findings
 from analysis.record.events import Created, Finished
 from analysis.record.trials import Trials
+from analysis.stats.intervals import newcombe, wilson
 from spaces.parameters import Params
 from tests.support import examples
 from tests.support.landscapes import run, searched, wave
@@ -228,10 +229,10 @@ def test_the_shares_of_the_lost_stand_at_their_levels() -> None:
     failures = explain_failures(*searched(150, diverging))
     by = {table.parameter: table for table in failures.diverged_by}
     lr, norm = by["lr"].levels, {level.label: level for level in by["norm"].levels}
-    assert [level.lost for level in lr[:3]] == [0, 0, 0]
-    assert lr[3].lost == failures.diverged
+    assert [level.count for level in lr[:3]] == [0, 0, 0]
+    assert lr[3].count == failures.diverged
     assert norm["batch"].share == 0.0
-    assert norm["batch"].high == pytest.approx(wilson(0, norm["batch"].n, 0.05)[1])
+    assert norm["batch"].high == wilson(0, norm["batch"].n, 0.05).high
     assert sum(level.n for level in norm.values()) == failures.trials == 150
 
 
@@ -248,7 +249,7 @@ def test_the_reasons_of_failed_trials_are_their_last_lines() -> None:
         params: Params = {"lr": 0.01, "activation": "relu"}
         trials.apply(Created(trial=number, params=params, seed=number))
         trials.apply(Finished(trial=number, state="failed", epoch=0, reason=reason))
-    told = [(entry.reason, len(entry.trials)) for entry in lost_by_reason(trials)]
+    told = [(entry.reason, len(entry.trials)) for entry in failures_by_reason(trials)]
     assert told == [("ValueError: no", 2), ("no reason was recorded", 2)]
     failures = explain_failures(experiment, trials)
     assert failures.failed == 4
@@ -272,8 +273,8 @@ def test_where_trials_failed_is_told_as_well() -> None:
 
 def test_wilsons_and_newcombes_intervals_are_those_of_the_literature() -> None:
     """Newcombe 1998, Statistics in Medicine 17: 873, table II: 56/70 and 48/80, method 10."""
-    assert wilson(81, 263, 0.05) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert newcombe((56, 70), (48, 80), 0.05) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert wilson(81, 263, 0.05)[1:] == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert newcombe((56, 70), (48, 80), 0.05)[1:] == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 def test_the_trials_of_a_real_search_are_looked_at(tmp_path: Path) -> None:
