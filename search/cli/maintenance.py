@@ -69,7 +69,7 @@ def replay(
 @app.command()
 def repair(run: Run = None) -> None:
     """Cut a journal off before its first damaged line; the whole one is kept beside it."""
-    from analysis.record.chain import told
+    from analysis.record.chain import broken_text
     from analysis.record.folder import RunFolder
     from analysis.record.repair import repair_run
 
@@ -77,7 +77,7 @@ def repair(run: Run = None) -> None:
     repaired = repair_run(folder)
     if repaired.changed is not None:
         _out.print(f"{folder.path}: all {repaired.kept} lines of the journal can be read, but")
-        _out.print(f"{told(repaired.changed)}; nothing was cut off")
+        _out.print(f"{broken_text(repaired.changed)}; nothing was cut off")
         return
     if repaired.problem is None:
         _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are sound")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from analysis.insight.observations import ranks
+from analysis.insight.observations import average_ranks
 from analysis.record.reruns import Reruns
 from analysis.record.trials import Trial, Trials
 from analysis.stats.intervals import Interval
@@ -129,6 +129,6 @@ def _correlation(
 
 def _spearman(a: Any, b: Any, weight: Any) -> float:
     """The weighted correlation of ranks; NaN where either is constant."""
-    covariance = np.cov(ranks(a), ranks(b), aweights=weight)
+    covariance = np.cov(average_ranks(a), average_ranks(b), aweights=weight)
     spread = math.sqrt(max(0.0, covariance[0, 0] * covariance[1, 1]))
     return float(covariance[0, 1] / spread) if spread > 0 else math.nan
