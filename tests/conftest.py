@@ -27,6 +27,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shoal")
 
 
+RAYS_OWN = {"faults", "test_docs.py", "test_installed.py"}  # whose processes start Ray
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes of pytest, one starts Ray; the other tests of a file stay together."""
+    for item in items:
+        place = item.path.relative_to(item.config.rootpath)
+        has_ray = "local_ray" in getattr(item, "fixturenames", ()) or RAYS_OWN & {*place.parts}
+        item.add_marker(pytest.mark.xdist_group("ray" if has_ray else place.as_posix()))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)

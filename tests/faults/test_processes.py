@@ -72,7 +72,7 @@ def test_gpus_that_are_not_here_are_told_before_anything_starts(tmp_path: Path) 
     file = tmp_path / "file.yaml"
     file.write_text(yaml.safe_dump({**examples.experiment().plain(), "resources": {"gpus": 1}}))
     process = shoal("search", str(file), "--run", str(tmp_path / "run"))
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 2
     told = error.splitlines()[-1]
     assert told == "error: resources.gpus: 1 per trial asked for, but there are 0 here"
