@@ -48,10 +48,10 @@ def interruptible(controller: Controller, transport: Transport, again: str) -> I
         first = time.monotonic()
         controller.is_interrupted = True
         deadline.start()
-        if number == signal.SIGTERM and _were_children_told():
+        if number == signal.SIGTERM and _were_children_terminated():
             _leave(1, interrupted, 130)
 
-    def lost(name: str) -> None:
+    def ray_died(name: str) -> None:
         if controller.is_interrupted:  # a batch system ends all processes at once
             _leave(1, interrupted, 130)
         _leave(2, f"error: Ray's {name} process died, nothing is lost; go on with: {again}", 1)
@@ -61,7 +61,7 @@ def interruptible(controller: Controller, transport: Transport, again: str) -> I
         kinds.append(signal.SIGHUP)
     previous: dict[signal.Signals, Any] = {kind: signal.signal(kind, handle) for kind in kinds}
     try:
-        with watched(transport.processes(), lost):
+        with watched(transport.processes(), ray_died):
             yield
     finally:
         deadline.cancel()
@@ -69,7 +69,7 @@ def interruptible(controller: Controller, transport: Transport, again: str) -> I
             signal.signal(kind, handler)
 
 
-def _were_children_told() -> bool:
+def _were_children_terminated() -> bool:
     """Whether SIGTERM has ended a child of this process by now, as when it went to all processes.
 
     Of Ray's processes some hear it no less than this one does, and end without delay.

@@ -70,12 +70,12 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
         return 1
     out.print(best_table(rows, experiment.metric))
     _print_gain(trials, experiment, rows, out)
-    for line in _lost_lines(trials):
+    for line in _failure_lines(trials):
         out.print(line, soft_wrap=True)
     return 0
 
 
-def _lost_lines(trials: Trials) -> list[str]:
+def _failure_lines(trials: Trials) -> list[str]:
     """A line for each reason for which trials were lost, with a count."""
     lost = failures_by_reason(trials)
     lines = [
@@ -91,7 +91,7 @@ def _why_no_value(trials: Trials, metric: Metric) -> str:
     counts = trials.counts()
     every = next((state for state, count in counts.items() if count == len(trials)), None)
     what = f"every trial {every}" if every in ("failed", "diverged") else "no trial has a value"
-    lines = [f"{what}, so there is no {printable(metric.name)} to compare", *_lost_lines(trials)]
+    lines = [f"{what}, so there is no {printable(metric.name)} to compare", *_failure_lines(trials)]
     failed = [entry.trials for entry in failures_by_reason(trials) if entry.state == "failed"]
     if failed:
         last = failed[0][-1]

@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.control.view import View
 from search.transport.environment import prepare_environment
-from search.transport.ray_faults import keep_token_in_memory, start_faults, told
+from search.transport.ray_faults import keep_token_in_memory, start_error, start_faults
 from spaces.experiment import Experiment, Resources
 from spaces.imports import project_of
 from spaces.problems import InputError, Problem
@@ -78,7 +78,7 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
             )
     except Exception as error:  # Ray raises all kinds, plain exceptions too
         ray.shutdown()
-        raise told(error, address, code) from None
+        raise start_error(error, address, code) from None
     return True
 
 

@@ -99,7 +99,7 @@ def keep_token_in_memory() -> None:
     os.environ[_TOKEN] = secrets.token_hex(32)
 
 
-def told(error: Exception, address: str | None, code: Path | None) -> InputError:
+def start_error(error: Exception, address: str | None, code: Path | None) -> InputError:
     """What Ray said when it could not be started or reached, in a line with the way out.
 
     Args:

@@ -22,13 +22,13 @@ from search.tools.describe import describe_experiment
 from spaces.files import load_experiment, read_mapping, save_experiment
 from spaces.problems import InputError
 from spaces.training_config import resolve
+from tests.support.proposals import ask
 
 SECONDS = 30.0  # a case that takes longer hangs (the slowest needs one, on a machine that is free)
 MEGABYTES = 1500  # a case that asks for more explodes
 LONGEST_MESSAGE = 4000
 
 Load = Callable[[Path], object]
-from tests.support.proposals import ask
 
 
 def console() -> Console:

@@ -42,7 +42,7 @@ def filesystem(root: str) -> tuple[fs.FileSystem, str]:
     """
     if "://" not in root:
         return fs.LocalFileSystem(), str(Path(root).absolute())
-    with _told(root, "reached"):
+    with _in_a_line(root, "reached"):
         try:
             files, path = fs.FileSystem.from_uri(root)
         except (ValueError, NotImplementedError):
@@ -55,7 +55,7 @@ def filesystem(root: str) -> tuple[fs.FileSystem, str]:
 
 
 @contextmanager
-def _told(root: str, done: str) -> Iterator[None]:
+def _in_a_line(root: str, done: str) -> Iterator[None]:
     """Turn what a filesystem says into one line; ``done``: what can't be, read or written."""
     try:
         yield
@@ -123,7 +123,7 @@ class Checkpoints:
             raise ValueError(f"this state could not be read back: {error}") from None
         path = f"{self._folder}/epoch-{epoch:06d}.pt"
         self._check_links(path)
-        with _told(self._shown, "written"):
+        with _in_a_line(self._shown, "written"):
             if not self._is_made:
                 self._fs.create_dir(self._folder, recursive=True)
                 self._is_made = True
@@ -141,7 +141,7 @@ class Checkpoints:
         Raises:
             StorageError: when the storage fails.
         """
-        with _told(self._shown, "written"):
+        with _in_a_line(self._shown, "written"):
             self._delete(file.path for file in self._files()[count:])
 
     def _delete(self, paths: Iterable[str]) -> None:
@@ -172,11 +172,11 @@ class Checkpoints:
             StorageError: when the storage fails; a file that can't be read is passed over, and
                 noted in ``unreadable``.
         """
-        with _told(self._shown, "read"):
+        with _in_a_line(self._shown, "read"):
             files = self._files()
         self.unreadable = []
         for file in files:
-            with _told(self._shown, "read"):
+            with _in_a_line(self._shown, "read"):
                 state = self._read(file)
             if isinstance(state, str):
                 self.unreadable.append(Unreadable(file.epoch, file.path, state))
@@ -189,7 +189,7 @@ class Checkpoints:
         Raises:
             StorageError: when it can't be made.
         """
-        with _told(self._shown, "written"):
+        with _in_a_line(self._shown, "written"):
             self._fs.create_dir(self._root, recursive=True)
             return not self._fs.get_file_info(fs.FileSelector(self._root))
 
@@ -200,7 +200,7 @@ class Checkpoints:
             StorageError: when the storage fails.
         """
         selector = fs.FileSelector(folder, allow_not_found=True)
-        with _told(self._shown, "read"):
+        with _in_a_line(self._shown, "read"):
             return folder != self._root and bool(self._fs.get_file_info(selector))
 
     def exist(self) -> bool:
@@ -209,7 +209,7 @@ class Checkpoints:
         Raises:
             StorageError: when the storage fails.
         """
-        with _told(self._shown, "read"):
+        with _in_a_line(self._shown, "read"):
             return bool(self._files())
 
     def check_root(self) -> None:
@@ -230,7 +230,7 @@ class Checkpoints:
         Raises:
             StorageError: when the storage fails.
         """
-        with _told(self._shown, "read"):
+        with _in_a_line(self._shown, "read"):
             return sum(file.size for file in self._files())
 
     def delete(self) -> int:
@@ -239,7 +239,7 @@ class Checkpoints:
         Raises:
             StorageError: when the storage fails.
         """
-        with _told(self._shown, "written"):
+        with _in_a_line(self._shown, "written"):
             files = self._files()
             self._delete(file.path for file in files)
         return sum(file.size for file in files)

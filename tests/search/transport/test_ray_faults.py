@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from search.cli.main import main
-from search.transport.ray_faults import keep_token_in_memory, start_faults, told
+from search.transport.ray_faults import keep_token_in_memory, start_faults
 from tests.support.processes import DEADLINE_SECONDS, RayCluster, shoal, slow_file
 
 LONG = "/tmp/" + "x" * 60
@@ -142,7 +142,7 @@ def test_code_too_large_to_be_sent_is_told_with_the_largest_of_it(tmp_path: Path
     error = ValueError("Package size (620.51MiB) exceeds the maximum size of 512.00MiB. To …")
     outer = RuntimeError("Failed to upload")
     outer.__cause__ = error
-    message = str(told(outer, "auto", tmp_path))
+    message = str(start_error(outer, "auto", tmp_path))
     assert "takes 620.51MiB when packed, at most 512.00MiB can be sent" in message
     assert "the largest in it: weights/ (3 MB), images.bin (1 MB). Name what" in message
 
