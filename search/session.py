@@ -110,8 +110,8 @@ class Session:
             OSError: when the run's files can't be written.
         """
         part = part or self.folder
-        try_storage(self.experiment, part)
         with self._transport.opened(self.experiment, self._host.view), self.guarded(controller):
+            try_storage(self.experiment, part)
             begin()
             with _closing(controller):
                 controller.projections = open_projections(self.folder, self.experiment)

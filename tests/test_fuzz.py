@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
-import resource
 import shutil
-import signal
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 import pytest
-from rich.console import Console
 
 from analysis.display.tables import best_table
-from analysis.record.events import Created
 from analysis.record.folder import RunFolder, best_of, experiment_of, open_run, status_of
 from analysis.record.journal import Journal
 from analysis.record.reruns import Reruns
@@ -28,26 +20,21 @@ from analysis.report.build import WRITERS, build_report
 from analysis.verdict.confirmation import confirmation_of
 from analysis.views.projection import open_projections
 from search.cli.options import print_json
-from search.cli.render import print_description, print_status
+from search.cli.render import print_status
 from search.control.coordinator import Coordinator
-from search.control.sampler import Sampler
 from search.export.bundle import export_best
 from search.export.inference import load_model
 from search.export.retrain import read_config
 from search.rerun.audit_findings import hindsight_of
 from search.rerun.replay import replay_run
-from search.tools.describe import describe_experiment
 from spaces.checks import parse_experiment
-from spaces.files import load_experiment, read_mapping, save_experiment
-from spaces.problems import InputError
+from spaces.files import load_experiment
 from spaces.training_config import resolve
 from tests.support import damage
+from tests.support.outcomes import Load, console, outcome, show
 
 CASES = {"experiments": 4500, "changes": 500, "journals": 4000, "bundles": 1500, "checkpoints": 500}
 QUICK = 20  # the default run takes one case in so many
-SECONDS = 30.0  # a case that takes longer hangs (the slowest needs one, on a machine that is free)
-MEGABYTES = 1500  # a case that asks for more explodes
-LONGEST_MESSAGE = 4000
 
 pytestmark = pytest.mark.edits_journals
 
@@ -63,29 +50,20 @@ def _no_five_megabytes_in_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Write = Callable[[random.Random, Path], None]
-Load = Callable[[Path], object]
+Share = Callable[[str], Sequence[int]]  # the numbers of the cases of a kind
 
 
-def _out() -> Console:
-    return Console(file=io.StringIO(), highlight=False)  # as at the command line
+def some(kind: str) -> Sequence[int]:
+    """The cases of the default run."""
+    return range(0, CASES[kind], QUICK)
 
 
-def show(folder: Path) -> None:
-    """Everything that follows from a file before something is trained."""
-    change = folder / "change"
-    changes = [change.read_text()] if change.exists() else []
-    experiment = load_experiment(folder / "file.yaml", changes)
-    print_json(experiment.plain())
-    print_description(describe_experiment(experiment), _out())
-    sampler = Sampler(experiment)
-    for number in range(2):
-        proposal = sampler.propose(number)
-        if proposal is not None:
-            sampler.begin(Created(trial=number, params=proposal.params, seed=0))
-    if experiment.baseline is not None:
-        resolve(experiment, experiment.baseline, seed=0)
-    save_experiment(experiment, folder / "saved.yaml")
-    assert read_mapping(folder / "saved.yaml") == experiment.plain()
+def others(kind: str) -> Sequence[int]:
+    """All that the default run leaves out."""
+    return [number for number in range(CASES[kind]) if number % QUICK]
+
+
+SHARES = pytest.mark.parametrize("share", [some, pytest.param(others, marks=pytest.mark.slow)])
 
 
 def look(folder: Path) -> None:
@@ -94,7 +72,7 @@ def look(folder: Path) -> None:
     status = status_of(run, experiment, trials, live=False)
     rows = best_of(trials, experiment.metric, top=5)
     print_json([status, rows])
-    out = _out()
+    out = console()
     print_status(status, experiment.metric, out)
     out.print(best_table(rows, experiment.metric))
 
@@ -147,52 +125,14 @@ def export(folder: Path) -> None:
     export_best(folder, target, with_programs=False)  # its making takes seconds
 
 
-@contextmanager
-def _limits() -> Iterator[None]:
-    """A hang, and a hunger for memory, become exceptions."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        pytest.fail(f"took longer than {SECONDS} seconds")
-
-    previous = signal.signal(signal.SIGALRM, stop)
-    kind = resource.RLIMIT_DATA
-    limits = resource.getrlimit(kind)
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text()
-        used = int(status.partition("VmData:")[2].split()[0]) * 1024
-        resource.setrlimit(kind, (used + MEGABYTES * 2**20, limits[1]))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-        resource.setrlimit(kind, limits)
-
-
-def outcome(load: Load, folder: Path) -> str:
-    """Load a case; returns ``loaded`` or ``refused``, and lets any other exception out."""
-    try:
-        with _limits(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            load(folder)
-    except InputError as error:
-        told = str(error)
-        assert told.strip(), "a message says something"
-        assert len(told) <= LONGEST_MESSAGE, f"a message is short, not {told}"
-        assert "Traceback" not in told
-        return "refused"
-    return "loaded"
-
-
-def fuzz(kind: str, folder: Path, write: Write, *loads: Load, step: int) -> Counter[str]:
-    """Damage and load one case in ``step``; returns how many the first loader took or refused.
+def fuzz(kind: str, folder: Path, write: Write, *loads: Load, share: Share) -> Counter[str]:
+    """Damage and load a share of the cases; returns how many the first loader took or refused.
 
     The case of a number is the same in every run, but for paths; one that fails is left behind.
     """
     counts: Counter[str] = Counter()
     case = folder / "case"
-    for number in range(0, CASES[kind], step):
+    for number in share(kind):
         shutil.rmtree(case, ignore_errors=True)
         case.mkdir()
         write(random.Random(f"{kind} {number}"), case)
@@ -212,20 +152,16 @@ def _content(folder: Path) -> str:
     return "\n".join(f"{file.name}: {file.read_bytes()[:2000]!r}" for file in files)
 
 
-SHARES = pytest.mark.parametrize(
-    "step", [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(QUICK, id="some")]
-)
-
-
-def check(kind: str, step: int, counts: Counter[str]) -> None:
+def check(kind: str, share: Share, counts: Counter[str]) -> None:
     """That the cases were as many as they should be, and neither all whole nor all broken."""
     print(f"{kind}: {counts['loaded']} loaded, {counts['refused']} refused")
-    cases = len(range(0, CASES[kind], step))
-    assert counts.total() == cases
-    assert min(counts.values()) >= cases // 50
+    assert counts.total() == len(share(kind))
+    assert min(counts.values()) >= counts.total() // 50
 
 
-def test_there_are_ten_thousand_cases() -> None:
+def test_there_are_ten_thousand_cases_and_each_is_run_once() -> None:
+    numbers = {kind: sorted([*some(kind), *others(kind)]) for kind in CASES}
+    assert numbers == {kind: list(range(count)) for kind, count in CASES.items()}
     assert sum(CASES.values()) >= 10_000
 
 
@@ -248,40 +184,40 @@ def test_runs_and_bundles_that_are_not_damaged_are_loaded(tmp_path: Path) -> Non
 
 
 @SHARES
-def test_a_damaged_experiment_is_shown_or_refused(step: int, tmp_path: Path) -> None:
-    counts = fuzz("experiments", tmp_path, damage.write_experiment, show, step=step)
-    check("experiments", step, counts)
+def test_a_damaged_experiment_is_shown_or_refused(share: Share, tmp_path: Path) -> None:
+    counts = fuzz("experiments", tmp_path, damage.write_experiment, show, share=share)
+    check("experiments", share, counts)
 
 
 @SHARES
-def test_a_damaging_change_is_taken_or_refused(step: int, tmp_path: Path) -> None:
-    counts = fuzz("changes", tmp_path, damage.write_change, show, step=step)
-    check("changes", step, counts)
+def test_a_damaging_change_is_taken_or_refused(share: Share, tmp_path: Path) -> None:
+    counts = fuzz("changes", tmp_path, damage.write_change, show, share=share)
+    check("changes", share, counts)
 
 
 @SHARES
-def test_a_damaged_journal_is_opened_or_refused(step: int, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_opened_or_refused(share: Share, tmp_path: Path) -> None:
     runs = damage.make_runs(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
         damage.write_journal(rng, folder, runs)
 
     loads = (look, tell, repeat, go_on, rebuild, export)
-    check("journals", step, fuzz("journals", tmp_path, write, *loads, step=step))
+    check("journals", share, fuzz("journals", tmp_path, write, *loads, share=share))
 
 
 @SHARES
-def test_weights_are_taken_from_whole_checkpoints_only(step: int, tmp_path: Path) -> None:
+def test_weights_are_taken_from_whole_checkpoints_only(share: Share, tmp_path: Path) -> None:
     runs = damage.make_runs(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
         damage.write_checkpoints(rng, folder, runs)
 
-    check("checkpoints", step, fuzz("checkpoints", tmp_path, write, export, step=step))
+    check("checkpoints", share, fuzz("checkpoints", tmp_path, write, export, share=share))
 
 
 @SHARES
-def test_a_damaged_bundle_is_opened_or_refused(step: int, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_opened_or_refused(share: Share, tmp_path: Path) -> None:
     bundles = damage.make_bundles(tmp_path)
 
     def write(rng: random.Random, folder: Path) -> None:
@@ -290,4 +226,4 @@ def test_a_damaged_bundle_is_opened_or_refused(step: int, tmp_path: Path) -> Non
     def read(folder: Path) -> object:
         return read_config(folder, [])
 
-    check("bundles", step, fuzz("bundles", tmp_path, write, read, load_model, step=step))
+    check("bundles", share, fuzz("bundles", tmp_path, write, read, load_model, share=share))

@@ -17,8 +17,8 @@ from analysis.record.journal import read_journal
 from analysis.record.trials import Trials
 from search.cli.main import main
 from tests.support.processes import DEADLINE_SECONDS, RayCluster
+from tests.support.source import ROOT
 
-ROOT = Path(__file__).parents[1]
 CODE = """
 import argparse
 import ctypes

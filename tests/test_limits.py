@@ -15,7 +15,7 @@ from spaces.problems import InputError, Problem
 from spaces.text import read_mapping
 from tests.support import damage
 from tests.support.mutations import laughs
-from tests.test_fuzz import outcome, show
+from tests.support.outcomes import outcome, show
 from trainables.models.layers import make_norm
 
 GRID = {"sampler": {"name": "grid"}}

@@ -26,7 +26,7 @@ from spaces.imports import parse_reference
 from spaces.problems import InputError
 from spaces.project import project_at
 from tests.support import damage
-from tests.test_arrows import FILES, ROOT, each_file, imports
+from tests.support.source import FILES, each_file, name_of, packages_in
 from trainables.checkpoints.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.edits_journals
@@ -86,7 +86,7 @@ def message_of(load: Callable[[], object]) -> str:
 
 @each_file
 def test_no_file_can_unpickle_or_run_a_text(path: Path) -> None:
-    assert UNPICKLERS.isdisjoint(module.split(".")[0] for module, _ in imports(path))
+    assert UNPICKLERS.isdisjoint(packages_in(path))
     for function, keywords in calls(path):
         assert function not in ("eval", "exec", "compile", "__import__", "os.system")
         assert keywords.get("shell") != "True"
@@ -104,13 +104,13 @@ def test_yaml_is_read_by_one_loader_which_is_a_safe_one() -> None:
 
     assert issubclass(_Loader, yaml.SafeLoader)
     named = [path for path in FILES if "class _Loader(" in path.read_text()]
-    assert [str(path.relative_to(ROOT)) for path in named] == ["spaces/text.py"]
+    assert [name_of(path) for path in named] == ["spaces/text.py"]
 
 
 def test_the_users_code_is_imported_in_one_place() -> None:
     words = ("exec_module", "import_module", "run_path", "run_module")
     found = {
-        str(path.relative_to(ROOT))
+        name_of(path)
         for path in FILES
         for function, _ in calls(path)
         if function.rpartition(".")[2] in words

@@ -26,7 +26,8 @@ from spaces.imports import project_of
 from spaces.problems import InputError, RunError, without_keys
 from spaces.project import restore_path
 from trainables.checkpoints.checkpoints import Checkpoints, filesystem
-from trainables.data.sources import data_root, read
+from trainables.data.datasets import read
+from trainables.data.sources import data_root
 
 NODE_SECONDS = 120.0  # a node may have to start a process and import torch
 _PROBE_BYTES = 32_000_000

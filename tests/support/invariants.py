@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -31,6 +32,11 @@ STATES = {
 def trials_in(run: Path) -> Trials:
     """The trials of a run, by its journal."""
     return Trials(read_journal(run / "journal.jsonl"))
+
+
+def events_of(run: Path, kind: type) -> list[Any]:
+    """The events of one kind in a run's journal."""
+    return [event for event in read_journal(run / "journal.jsonl") if isinstance(event, kind)]
 
 
 def check_ended_once(run: Path, trials: int) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.support.source import ROOT
+
 DEADLINE_SECONDS = 240.0
 
 SLOW_CODE = """

@@ -1,4 +1,4 @@
-"""Reading datasets whole, as arrays: the built-in ones, and a dispatch to the user's images."""
+"""The built-in datasets, read whole as arrays."""
 
 from __future__ import annotations
 
@@ -50,29 +50,6 @@ def data_root(settings: Dataset) -> Path:
     return Path(settings.root or os.environ.get("SHOAL_DATA") or "data")
 
 
-def read(settings: Dataset, part: str, download: bool = True) -> tuple[Split, tuple[str, ...]]:
-    """Read one part of a dataset, only the chosen classes of it.
-
-    Args:
-        settings: which data.
-        part: ``train``, ``test``, or (for image_folder) ``val``.
-        download: whether to fetch what is not there.
-
-    Returns:
-        The samples and the class names, which are empty for a regression.
-
-    Raises:
-        InputError: when the data is not there, or has no such classes.
-    """
-    if settings.name == "image_folder":
-        from trainables.data.image_folder import read_image_folder
-
-        return _keep_classes(*read_image_folder(settings, part), settings)
-    source = SOURCES[settings.name]
-    whole = source.read(data_root(settings), part == "train", download)
-    return _keep_classes(whole, source.class_names, settings)
-
-
 def known_shape(settings: Dataset) -> tuple[tuple[int, ...], int]:
     """Input shape and number of outputs of a built-in dataset, without reading it."""
     return SOURCES[settings.name].input_shape, len(known_classes(settings)) or 1
@@ -80,30 +57,21 @@ def known_shape(settings: Dataset) -> tuple[tuple[int, ...], int]:
 
 def known_classes(settings: Dataset) -> tuple[str, ...]:
     """The class names of a built-in dataset, without reading it; none for a regression."""
-    return _chosen(SOURCES[settings.name].class_names, settings)
+    return chosen_classes(SOURCES[settings.name].class_names, settings)
 
 
-def _chosen(names: tuple[str, ...], settings: Dataset) -> tuple[str, ...]:
+def chosen_classes(names: tuple[str, ...], settings: Dataset) -> tuple[str, ...]:
+    """The classes that the settings ask for: all, or some in an order of their own.
+
+    Raises:
+        InputError: when the dataset has no such class.
+    """
     if settings.classes is None:
         return names
     for name in settings.classes:
         if name not in names:
             raise InputError(f"dataset.classes: {unknown_name('class', name, names)}")
     return tuple(settings.classes)
-
-
-def _keep_classes(
-    split: Split, names: tuple[str, ...], settings: Dataset
-) -> tuple[Split, tuple[str, ...]]:
-    """Only the samples of the chosen classes, renumbered in the order of ``classes``."""
-    chosen = _chosen(names, settings)
-    if chosen == names:
-        return split, names
-    number = np.full(len(names), -1)
-    number[[names.index(name) for name in chosen]] = np.arange(len(chosen))
-    targets = number[split.targets]
-    kept = targets >= 0
-    return Split(split.inputs[kept], targets[kept]), chosen
 
 
 def _float32(values: Any) -> Array:

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from analysis.record.folder import RunFolder
 from analysis.report.build import build_report, write_report
-from tests.analysis.report.test_report import HOSTILE, many, whole_run
 from tests.support import examples
-from tests.support.browser import Browser, find_browser
+from tests.support.browser import Browser
+from tests.support.reports import HOSTILE, many, whole_run
 
 COLUMN = "[...document.querySelectorAll('.trials tbody tr')].map(row => row.cells[{}].textContent)"
 HEADER = "document.querySelectorAll('.trials th button')[{}]"
 VALUE = 2  # the column of the metric
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    command = find_browser()
-    if command is None:
-        reason = "there is no browser (Debian: apt install chromium)"
-        if os.environ.get("SHOAL_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with Browser(command, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 from analysis.record.folder import open_run
 from analysis.views.table import trial_table
 from search.cli.main import main
-from tests.search.cli.test_commands import message
 from tests.support import examples
+from tests.support.commands import message
 
 
 @pytest.fixture

@@ -12,22 +12,7 @@ import yaml
 from search.cli.main import main
 from search.export import retrain
 from tests.support import examples
-
-
-def file(folder: Path, **changes: object) -> str:
-    """A small experiment file with some sections replaced."""
-    path = folder / "file.yaml"
-    path.write_text(yaml.safe_dump({**examples.experiment().plain(), **changes}))
-    return str(path)
-
-
-def message(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command that must fail with exit code 2 says."""
-    assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    assert captured.out == ""
-    return captured.err
+from tests.support.commands import file, message
 
 
 def test_studies_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]) -> None:

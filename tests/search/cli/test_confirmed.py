@@ -13,8 +13,8 @@ from analysis.record.folder import RunFolder, open_run
 from analysis.record.lock import locked
 from search.cli.main import main
 from search.tools.tensorboard_server import make_view, refresh, shown_trials
-from tests.search.cli.test_commands import message
 from tests.support import examples
+from tests.support.commands import message
 from trainables.checkpoints.checkpoints import Checkpoints
 
 CODE = "def train(config, context):\n    yield {'score': config['x']}\n"

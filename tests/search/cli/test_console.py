@@ -25,8 +25,7 @@ from search.cli.main import main
 from search.cli.progress import Progress, curve
 from search.control.coordinator import Coordinator
 from tests.support import examples
-from tests.support.processes import ROOT
-from tests.test_arrows import FILES, imports
+from tests.support.source import FILES, ROOT, imports
 from trainables.checkpoints.checkpoints import Checkpoints
 
 MARKUP, CONTROL, FORMULA = "[/red]", "\x1b]0;owned\x07\x9b2J", "=cmd()"
@@ -324,7 +323,7 @@ def test_a_short_command_whose_reader_goes_away_ends_quietly(tmp_path: Path) -> 
 
 
 def test_streams_that_are_closed_from_the_start_are_no_error(tmp_path: Path) -> None:
-    script = f'exec "{sys.executable}" -m search.cli status "{tmp_path}" <&- >&- 2>&-'
+    script = f'exec "{sys.executable}" -m search.cli.main status "{tmp_path}" <&- >&- 2>&-'
     coordinator = examples.coordinator(tmp_path)
     coordinator.close()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -25,10 +25,10 @@ from search.tools.probe import Probed, probe_space, shared_values
 from spaces.files import load_experiment
 from spaces.problems import InputError
 from spaces.settings import Dataset
-from tests.search.cli.test_commands import file, message
 from tests.support import examples
+from tests.support.commands import bundle_of, file, message
+from trainables.data.datasets import read
 from trainables.data.images import read_picture
-from trainables.data.sources import read
 from trainables.data.splits import load_data, load_test
 
 PNG = b"\x89PNG"
@@ -253,22 +253,6 @@ def test_repeats_give_groups_of_several_seeds(
         ("tanh", 3),
         ("relu", 3),
     ]
-
-
-def bundle_of(folder: Path, **changes: Any) -> Path:
-    """A bundle trained in this process."""
-    spec = {
-        "name": "pictures",
-        "model": {"family": "mlp", "hidden": [64]},
-        "scheduler": {"max_epochs": 3},
-        "budget": {"trials": 1},
-        "resources": {"gpus": 0},
-    }
-    experiment = folder / "pictures.yaml"
-    experiment.write_text(yaml.safe_dump({**spec, **changes}))
-    bundle = folder / "bundle"
-    assert main(["train", str(experiment), "-o", str(bundle)]) == 0
-    return bundle
 
 
 def test_real_digits_are_recognised_from_files_of_every_kind(

@@ -11,8 +11,8 @@ from analysis.record.folder import RunFolder
 from analysis.record.lock import locked
 from search.cli.main import main
 from search.cli.report import report_at_end
-from tests.search.cli.test_commands import file, message
 from tests.support import examples
+from tests.support.commands import file, message
 
 
 @pytest.fixture

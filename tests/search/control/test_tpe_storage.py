@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from search.control.sampler import Sampler
 from search.control.tpe_storage import History
 from spaces.experiment import Metric
-from tests.search.control.test_sampler import begin, ended, experiment, propose
+from tests.support.proposals import begin, ended, experiment, propose
 
 MOST = 300
 

@@ -25,7 +25,7 @@ from spaces.experiment import Experiment
 from spaces.problems import InputError, RunError
 from spaces.settings import Activation, Dataset, Norm
 from spaces.training_config import TrainConfig, resolve
-from tests.search.cli.test_inspect import bundle_of
+from tests.support.commands import bundle_of
 from trainables.data.splits import InputSpec, input_spec, load_test
 from trainables.models.families import build_model
 
@@ -81,11 +81,11 @@ def classify(
     program: Path, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> torch.Tensor:
     """What a fresh process answers that has the program and the images, and nothing of ours."""
-    file = portable.with_name("images.npy")
+    file = program.with_name("images.npy")
     np.save(file, images)
-    script = START + ANSWER[portable.name] + END
+    script = START + ANSWER[program.name] + END
     command = [sys.executable, "-I", "-c", script, str(program), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=portable.parent)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=program.parent)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["ours"] == []

@@ -23,8 +23,8 @@ from search.control.asha import Rungs
 from search.rerun.audit import Audit, audit_order
 from search.rerun.audit_findings import look_back
 from spaces.experiment import Experiment
-from tests.search.rerun.test_confirm import events_of
 from tests.support import examples
+from tests.support.invariants import events_of
 from tests.support.processes import shoal, slow_file, wait_for_epochs
 
 Curves = Callable[[np.random.Generator], list[float]]
@@ -45,7 +45,9 @@ def searched(experiment: Experiment, curves: list[list[float]]) -> Trials:
 def _report(trials: Trials, number: int, curve: list[float], rungs: Rungs | None = None) -> int:
     for epoch, value in enumerate(curve, start=1):
         metrics = {"val_accuracy": value}
-        decision = "continue" if rungs is None else rungs.arrive(number, epoch, value)
+        decision = "continue" if rungs is None else rungs.decide(number, epoch, value)
+        if rungs is not None:
+            rungs.arrive(number, epoch, value)
         trials.apply(Report(trial=number, epoch=epoch, metrics=metrics, decision=decision))
         if decision == "stop":
             return epoch

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from analysis.record import events
 from analysis.record.events import Decision, Rerun
 from analysis.record.folder import open_run
-from analysis.record.journal import Journal, read_journal
+from analysis.record.journal import Journal
 from analysis.record.lock import locked
 from analysis.record.reruns import Reruns
 from analysis.verdict.confirmation import Confirmation, confirmation_of
@@ -26,9 +26,11 @@ from search.cli.main import main
 from search.export.bundle import export_best
 from search.export.retrain import Record, read_config, train_here
 from search.rerun.candidates import race_of, verdict
+from search.rerun.race import Race
 from search.rerun.rerunner import Rerunner
 from spaces.experiment import Confirm
 from tests.support import examples
+from tests.support.invariants import events_of
 from tests.support.processes import code_file, shoal, wait_for_epochs
 
 NOISY_CODE = """
@@ -73,10 +75,6 @@ def found_in(run: Path) -> Confirmation:
     found = confirmation_of(experiment, trials, reruns)
     assert found is not None
     return found
-
-
-def events_of(run: Path, kind: type) -> list[Any]:
-    return [event for event in read_journal(run / "journal.jsonl") if isinstance(event, kind)]
 
 
 def test_winner_and_baseline_are_measured_under_fresh_seeds_and_tested_once(digits: Path) -> None:
@@ -233,7 +231,7 @@ def test_a_confirmation_cut_off_anywhere_comes_to_the_same_verdict(tmp_path: Pat
         assert _confirmed(tmp_path, reports=None) == whole
 
 
-class ByJob(Rerunner):
+class ByJob(Rerunner[Race]):
     """Made scores are those of the job, as a real training's follow from its seed."""
 
     def report(
@@ -242,6 +240,7 @@ class ByJob(Rerunner):
         epoch: int,
         metrics: dict[str, float],
         steps: Sequence[tuple[int, float]] = (),
+        is_last: bool = False,
     ) -> Decision:
         job = self.reruns.jobs[number]
         place = 3 * job.trial + 7 * job.index + len(job.purpose)
@@ -255,7 +254,7 @@ def _confirmed(folder: Path, reports: int | None) -> events.Confirmed:
     _, experiment, trials = open_run(folder)
     race = race_of(experiment, trials, Confirm(top=3, seeds=3))
     with closing(Journal(folder / "journal.jsonl")) as journal:
-        rerunner = ByJob(experiment, trials, journal, race)
+        rerunner = examples.begun(ByJob(experiment, journal, lambda *_: race))
         examples.run_all(rerunner, reports=reports)
         return verdict(experiment, race, rerunner.state()[1], trials)
 

@@ -15,9 +15,9 @@ from torchvision.datasets import ImageFolder
 
 from spaces import InputError
 from spaces.settings import Dataset
+from trainables.data.datasets import read
 from trainables.data.image_folder import read_image_folder
 from trainables.data.images import picture_endings, read_picture
-from trainables.data.sources import read
 from trainables.data.splits import load_data, load_test, shape_of
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}

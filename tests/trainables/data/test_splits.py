@@ -11,7 +11,8 @@ import torch
 
 from spaces import InputError
 from spaces.settings import Dataset
-from trainables.data.sources import SOURCES, Array, Split, read
+from trainables.data.datasets import read
+from trainables.data.sources import SOURCES, Array, Split
 from trainables.data.splits import Data, load_data, load_test, shape_of, to_device
 
 CPU = torch.device("cpu")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support.source import ROOT
+
 KEPT = """
 import ctypes, logging, os, subprocess, sys, threading
 from trainables.worker.output import Printing
