@@ -25,7 +25,7 @@ from search.control.coordinator import Coordinator
 from search.export.bundle import export_best
 from search.export.inference import load_model
 from search.export.retrain import read_config
-from search.rerun.audit_findings import hindsight_of
+from search.rerun.audit_findings import audit_result
 from search.rerun.replay import replay_run
 from spaces.checks import parse_experiment
 from spaces.files import load_experiment
@@ -82,7 +82,7 @@ def tell(folder: Path) -> None:
     reruns = Reruns()
     run, experiment, trials = open_run(folder, reruns.apply)
     found = confirmation_of(experiment, trials, reruns)
-    audit = hindsight_of(experiment, trials, reruns)
+    audit = audit_result(experiment, trials, reruns)
     report = build_report(run, experiment, trials, confirmation=found, audit=audit)
     for content in WRITERS.values():
         content(report)

@@ -1,4 +1,4 @@
-"""The bundle: what the user takes home, a folder that retrains with one command."""
+"""The bundle: an exported configuration, a folder that retrains with one command."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import torch
-
-from analysis.bundle.card import model_card
-from analysis.bundle.project_files import Taken, running_folder, take
+from analysis.bundle.project_files import running_folder
+from analysis.verdict.confirmation import Confirmation
 from spaces.code import absolute_reference
 from spaces.problems import InputError
-from spaces.text import dump_yaml, read_mapping, read_text
+from spaces.text import read_mapping, read_text
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,8 @@ class Bundle:
     ``programs``: the model as ``model.pt2`` and ``model.onnx``, by file name. ``split``: by which
     data it was trained: samples and SHA-256 of either split. ``params``: what the search chose,
     beside those of the ``baseline``, if there was one. ``finding``: the sentence of a confirmation.
-    ``confirmation``: what ``shoal confirm`` found, and between which scores a further training is
-    ``expected``. ``changes``: of what the run depends on, while it went on and since.
+    ``confirmation``: all of it, where the weights are from it. ``changes``: of what the run
+    depends on, while it went on and since.
     """
 
     config: dict[str, Any]
@@ -47,54 +44,10 @@ class Bundle:
     params: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] | None = None
     finding: str | None = None
-    confirmation: dict[str, Any] | None = None
+    confirmation: Confirmation | None = None
     code: Any = None
     parts: Mapping[str, int] = field(default_factory=dict)
     changes: dict[str, Any] | None = None
-
-
-def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> Taken | None:
-    """Write a bundle into a new or empty folder.
-
-    Returns:
-        What was taken along of the user's own code.
-
-    Raises:
-        InputError: when the folder holds something already, the user's code is gone, or a tensor
-            is sparse.
-    """
-    check_target(folder)
-    if sparse := [name for name, held in weights.items() if held.layout is not torch.strided]:
-        rule = "a bundle holds no sparse tensors; save its .to_dense()"
-        raise InputError(f"{rule}; got {sparse[0]}", source="context.save")
-    config = dict(bundle.config)
-    taken = take(config["trainable"], bundle.code) if "trainable" in config else None
-    folder.mkdir(parents=True, exist_ok=True)
-    if taken is not None:
-        taken.copy(folder)
-        config["trainable"] = taken.reference
-    (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
-    tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
-    (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors))
-    documents = {
-        "metrics.json": bundle.metrics,
-        "inputs.json": bundle.inputs,
-        "split.json": bundle.split,
-        "confirmation.json": bundle.confirmation,
-        "code.json": None if taken is None else taken.plain(),
-        "changes.json": bundle.changes,
-    }
-    for name, document in documents.items():
-        if document is not None:
-            text = json.dumps(document, indent=2, allow_nan=False)
-            (folder / name).write_text(f"{text}\n", encoding="utf-8")
-    for name, program in bundle.programs.items():
-        (folder / name).write_bytes(program)
-    lines = [f"{name}=={version}\n" for name, version in bundle.versions.items()]
-    (folder / "versions.txt").write_text("".join(lines))
-    numbers = sum(tensor.numel() for tensor in tensors.values())
-    (folder / "README.md").write_text(model_card(bundle, numbers, taken), encoding="utf-8")
-    return taken
 
 
 def check_target(folder: Path) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from analysis.bundle.bundle import Bundle
+from analysis.bundle.project_files import Taken
 from analysis.display.numbers import DIGITS, number
-from analysis.display.scale import Scale, scale_of
 from analysis.display.tables import markdown_text, show_value
+from analysis.verdict.confirmation import Confirmation
+from analysis.verdict.rendering import READING_COLUMNS, rendering_of
 from spaces.problems import printable
-
-if TYPE_CHECKING:
-    from analysis.bundle.bundle import Bundle
-    from analysis.bundle.project_files import Taken
 
 _MOST_LISTED = 50
 
@@ -32,7 +31,7 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
     value = "diverged" if metrics["value"] is None else number(metrics["value"])
     if bundle.config.get("final"):
         value += " (there is no validation score)"
-    title = markdown_text(confirmed["sentence"] if confirmed else f"{metrics['metric']} {value}")
+    title = markdown_text(confirmed.sentence if confirmed else f"{metrics['metric']} {value}")
     shown = {name: score for name, score in metrics["metrics"].items() if "/" not in name}
     return "\n".join(
         [
@@ -41,10 +40,9 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
             _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
             "## These weights\n",
             _ONE_OF_MANY if confirmed else "",
-            f"| metric at epoch {metrics['epoch']} | value |\n|---|---|",
-            *(
-                f"| {markdown_text(name)} | {show_value(score, DIGITS)} |"
-                for name, score in shown.items()
+            _table(
+                [f"metric at epoch {metrics['epoch']}", "value"],
+                [(name, show_value(score, DIGITS)) for name, score in shown.items()],
             ),
             *_data(bundle),
             *_changes(bundle.changes),
@@ -64,79 +62,32 @@ def _parameters(bundle: Bundle) -> str:
     """What was searched, beside the baseline's."""
     if not bundle.params:
         return ""
-    names = dict.fromkeys([*bundle.params, *(bundle.baseline or {})])
-    if bundle.baseline is None:
-        rows = [f"| {markdown_text(name)} | {_value(bundle.params, name)} |" for name in names]
-        return "\n".join(["\n| parameter | this configuration |\n|---|---|", *rows])
-    rows = [
-        f"| {markdown_text(name)} | {_value(bundle.params, name)} "
-        f"| {_value(bundle.baseline, name)} |"
-        for name in names
-    ]
-    head = "\n| parameter | this configuration | the baseline |\n|---|---|---|"
-    return "\n".join([head, *rows])
+    held = [bundle.params] if bundle.baseline is None else [bundle.params, bundle.baseline]
+    names = dict.fromkeys(name for params in held for name in params)
+    columns = ["parameter", "this configuration", "the baseline"][: 1 + len(held)]
+    texts = [{name: show_value(value) for name, value in params.items()} for params in held]
+    rows = [[name, *(params.get(name, "") for params in texts)] for name in names]
+    return f"\n{_table(columns, rows)}"
 
 
-def _value(params: Mapping[str, Any], name: str) -> str:
-    return markdown_text(show_value(params[name])) if name in params else ""
-
-
-def _evidence(confirmed: Mapping[str, Any], is_own_code: bool) -> str:
-    """The figures of the configuration under several seeds, and every reading of the test split."""
-    name = confirmed["metric"]
-    rows = [("this configuration", confirmed["winner"]), ("the baseline", confirmed["baseline"])]
-    known = [(what, held) for what, held in rows if held is not None and held["mean"] is not None]
-    scale = scale_of(name, (score for _, held in known for score in held["scores"]))
-    table = [
-        f"| {what} | {len(held['scores'])} | {scale.score(held['mean'])} "
-        f"| {scale.span(held['low'], held['high'])} | {_failed(held)} |"
-        for what, held in known
-    ]
-    readings = [
-        f"| {markdown_text(test['metric'])} of {_whose(test['trial'], confirmed)} "
-        f"| {_scores(test, scale)} |"
-        for test in confirmed["tests"]
-    ]
-    tests = ["\n| test split, read once | under each seed |\n|---|---|", *readings]
+def _evidence(confirmed: Confirmation, is_own_code: bool) -> str:
+    """The figures of each configuration under several seeds, and the readings of the test split."""
+    shown = rendering_of(confirmed)
+    readings = _table(READING_COLUMNS, shown.readings)
     return "\n".join(
         [
-            "\n## How good it is\n",
-            f"| {markdown_text(name)}, validation | seeds | mean | 95 % interval | failed |",
-            "|---|---|---|---|---|",
-            *table,
-            *(tests if readings else ["\nThere is no reading of a test split."]),
-            f"\n{_gain(confirmed['gain'], 'validation', scale)}"
-            f"{_gain(confirmed['gain_on_test'], 'test', scale)}"
-            f"{_UNBIASED}{'' if is_own_code else _LIMITS}",
+            "\n## The evidence\n",
+            _table(shown.columns, [*shown.measured, *shown.candidates]),
+            f"\n{readings}" if shown.readings else "\nThere is no reading of a test split.",
+            *(f"\n{markdown_text(sentence)}" for sentence in (*shown.gains, *shown.notes)),
+            f"\n{shown.explanation}{'' if is_own_code else _LIMITS}\n",
         ]
     )
 
 
-def _failed(held: Mapping[str, Any]) -> str:
-    """How many seeds came to nothing."""
-    counts = {"lost": held["lost"], "collapsed": held["collapsed"]}
-    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-
-
-def _gain(gain: Mapping[str, float] | None, split: str, scale: Scale) -> str:
-    if gain is None:
-        return ""
-    word, sign = ("Better", 1) if gain["mean"] >= 0 else ("Worse", -1)
-    low, high = sorted((sign * gain["low"], sign * gain["high"]))
-    by = f"{scale.width(abs(gain['mean']))}{scale.unit}"
-    span = f"95 %: {scale.width(low)} to {scale.width(high)}"
-    return f"{word} than the baseline by {by} on {split} ({span}).\n"
-
-
-def _whose(trial: int, confirmed: Mapping[str, Any]) -> str:
-    roles = (("this configuration", confirmed["winner"]), ("the baseline", confirmed["baseline"]))
-    named = (role for role, held in roles if held is not None and held["trial"] == trial)
-    return next(named, f"trial {trial}, which had won before")
-
-
-def _scores(test: Mapping[str, Any], scale: Scale) -> str:
-    held = ("lost" if s is None else scale.score(s) for s in test["scores"])
-    return ", ".join(held)
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(markdown_text, line))} |" for line in lines)
 
 
 def _data(bundle: Bundle) -> list[str]:
@@ -165,8 +116,8 @@ def _changes(changes: Mapping[str, Any] | None) -> list[str]:
         lines.append("**These weights were trained on different data in turn.**\n")
     for change in changes["while_the_run_went_on"]:
         when = datetime.fromtimestamp(change["time"], UTC)
-        told = "; ".join(map(_difference, change["differences"])) or "all as when the run began"
-        lines.append(f"- {when:%Y-%m-%d %H:%M} UTC, from then on: {told}")
+        what = "; ".join(map(_difference, change["differences"])) or "all as when the run began"
+        lines.append(f"- {when:%Y-%m-%d %H:%M} UTC, from then on: {what}")
     lines += [f"- since the training: {_difference(d)}" for d in changes["since_it_was_trained"]]
     return lines
 
@@ -238,15 +189,13 @@ def _load_own(bundle: Bundle) -> str:
     if not bundle.parts:
         return "\nYour code saved no state at that epoch (`context.save`), so there are no weights."
     if not parts:
-        lines.append(
-            "    model.load_state_dict(tensors)   # of the class that your code made it of"
-        )
+        lines.append("    model.load_state_dict(tensors)   # of the class in your code")
         return "\n".join(lines)
     first = max(parts, key=lambda name: ("optim" not in name.lower(), "model" in name.lower()))
     lines += [
         f"    part = {f'{first}.'!r}   # your code saved {_plain(', '.join(parts))}: this part",
         "    weights = {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}",
-        "    model.load_state_dict(weights)   # a model of the class that your code made it of",
+        "    model.load_state_dict(weights)   # a model of the class in your code",
     ]
     return "\n".join(lines)
 
@@ -254,13 +203,7 @@ def _load_own(bundle: Bundle) -> str:
 _ONE_OF_MANY = """They are those of one of the trainings that measured this configuration; a mean
 of all of them stands above.
 """
-_UNBIASED = """
-The seeds that measured it took no part in choosing it, so its mean is not too good. The intervals
-are over seeds that did not collapse; they reach further on the side where seeds fall.
-"""
-_LIMITS = """They are of this one validation split, which the search has seen; the test split
-it has not.
-"""
+_LIMITS = " The search has seen the validation split; it has not seen the test split."
 _AGAIN = """
 ## Use it
 

@@ -79,6 +79,15 @@ def power(value: float) -> str:
     return f"{value:.0e}"
 
 
+def duration(seconds: float) -> str:
+    """A time for people: ``41 s``, ``12 min 5 s``, ``3 h 20 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def _padded(value: float, digits: int) -> str:
     """A number to so many significant digits, zeros at the end, too."""
     text = number(value, digits)

@@ -28,7 +28,7 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
 
 
-def told_apart(values: Sequence[Any]) -> list[str]:
+def distinct_texts(values: Sequence[Any]) -> list[str]:
     """Different values as different texts: in full where the shortest would be the same."""
     digits = _digits(values)
     texts = [show_value(value, digits) for value in values]

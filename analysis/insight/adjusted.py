@@ -9,29 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from analysis.insight.axes import Axis, Bools, Floats, Ints, levels_of
+from analysis.stats.intervals import Interval, student
 from spaces.parameters import Params
 
 FEWEST = 5  # configurations at a level that is compared
 _KNOTS = 5
-
-
-class Interval(NamedTuple):
-    """A figure and its interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def is_supported(self) -> bool:
-        """Whether the interval excludes 0."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +59,7 @@ class LevelFit:
         error = float(np.sqrt(np.sum((weights * self.errors) ** 2)))
         carried = float(np.sum(weights**2) ** 2 / np.sum(weights**4)) - 2
         freedom = max(1.0, min(carried, self.freedom))
-        reach = float(stdtrit(freedom, 1 - alpha / 2)) * error
+        reach = student(freedom, 1 - alpha) * error
         value = float(self.means[one] - self.means[other])
         return Interval(value, value - reach, value + reach)
 

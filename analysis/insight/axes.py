@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from optuna.distributions import (
 )
 
 from analysis.display.numbers import number
-from analysis.display.tables import told_apart
+from analysis.display.tables import distinct_texts
 from analysis.record.trials import Trial
 from spaces.experiment import Experiment
 from spaces.parameters import Params, Scalar
@@ -57,9 +58,16 @@ class Axis:
     def place(self, value: Scalar) -> float:
         """Where a value stands on the axis."""
         if isinstance(self.distribution, CategoricalDistribution):
+            choices = [(type(choice), choice) for choice in self.distribution.choices]
+            if (type(value), value) in choices:  # 1 is not true
+                return float(choices.index((type(value), value)))
             return float(self.distribution.choices.index(value))
         number = float(value or 0.0)
         return math.log10(number) if self.is_log else number
+
+    def value(self, place: float) -> float:
+        """What stands at a place of a range."""
+        return 10.0**place if self.is_log else place
 
     def places(self, rows: Sequence[Params]) -> Floats:
         """The places of each row's value, NaN where the parameter does not apply; (rows,)."""
@@ -102,26 +110,37 @@ def axes_of(experiment: Experiment, trials: Sequence[Trial]) -> list[Axis]:
     return [Axis(name, holding(distributions.get(name), held)) for name, held in values.items()]
 
 
-def levels_of(axis: Axis, rows: Sequence[Params]) -> Levels:
+def levels_of(
+    axis: Axis, rows: Sequence[Params], most_values: int = 0, most_choices: int = MOST_SHOWN
+) -> Levels:
     """Cut an axis into levels.
 
-    Choices are levels, the rarest of more than twelve one together. A range of a few whole numbers
-    has each as a level; another is cut into bins of equal width (of equal ratio with log).
+    Choices are levels, the rarest of too many one together. A range of a few whole numbers has each
+    as a level; another is cut into bins of equal width (of equal ratio with log).
+
+    Args:
+        axis: the parameter.
+        rows: the configurations.
+        most_values: where rows have no more different numbers than these, each is a level.
+        most_choices: so many are levels of their own.
     """
     places = axis.places(rows)
     if axis.choices is not None:
-        return _choice_levels(axis, axis.choices, places)
+        return _choice_levels(axis, axis.choices, places, most_choices)
+    values: list[Any] = sorted({row[axis.name] for row in rows if axis.name in row})
+    if len(values) <= most_values:
+        return _choice_levels(axis, values, _numbered(axis, values, places), most_values)
     low, high = axis.bounds
     distribution = axis.distribution
     if isinstance(distribution, IntDistribution):
         numbers = range(distribution.low, distribution.high + 1, distribution.step)
         if len(numbers) <= MOST_BINS:
-            return _choice_levels(axis, numbers, _numbered(axis, numbers, places))
+            return _choice_levels(axis, numbers, _numbered(axis, numbers, places), MOST_BINS)
     bins = min(max(round(high - low), 3), MOST_BINS) if axis.is_log else FEW_BINS
     bounds = _bounds(axis, np.linspace(low, high, bins + 1))
     inner = [axis.place(bound) for bound in bounds[1:-1]]
     codes = np.searchsorted(inner, places, side="right")
-    texts = told_apart(bounds)
+    texts = distinct_texts(bounds)
     labels = tuple(f"{a} to {b}" for a, b in pairwise(texts))
     return Levels(axis, labels, np.where(np.isnan(places), -1, codes), bounds)
 
@@ -134,21 +153,21 @@ def _bounds(axis: Axis, edges: Floats) -> tuple[float, ...]:
     return (first, *(short if is_fine else inner), last)
 
 
-def _numbered(axis: Axis, numbers: Sequence[int], places: Floats) -> Floats:
+def _numbered(axis: Axis, numbers: Sequence[Scalar], places: Floats) -> Floats:
     """The places again, as positions among ``numbers``."""
     known = np.array([axis.place(number) for number in numbers])
     nearest = np.abs(places[:, None] - known).argmin(axis=1) if len(known) else places
     return np.where(np.isnan(places), np.nan, nearest)
 
 
-def _choice_levels(axis: Axis, choices: Sequence[Scalar], places: Floats) -> Levels:
+def _choice_levels(axis: Axis, choices: Sequence[Scalar], places: Floats, most: int) -> Levels:
     codes = np.where(np.isnan(places), -1, places).astype(np.int64)
-    labels = told_apart(choices)
-    if len(choices) <= MOST_SHOWN:
+    labels = distinct_texts(choices)
+    if len(choices) <= most:
         return Levels(axis, tuple(labels), codes)
     counts = np.bincount(codes[codes >= 0], minlength=len(choices))
-    kept = np.sort(np.argsort(-counts, kind="stable")[: MOST_SHOWN - 1])
-    renamed = np.full(len(choices) + 1, MOST_SHOWN - 1)
+    kept = np.sort(np.argsort(-counts, kind="stable")[: most - 1])
+    renamed = np.full(len(choices) + 1, most - 1)
     renamed[kept] = np.arange(len(kept))
     renamed[-1] = -1  # where it does not apply
     return Levels(axis, (*(labels[place] for place in kept), OTHERS), renamed[codes])

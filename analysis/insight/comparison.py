@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 
 from analysis.display.plots import Line, Panel
-from analysis.display.tables import told_apart
+from analysis.insight.axes import Axis, levels_of
 from analysis.insight.observations import compared_epochs, report_at, shared_epoch
 from analysis.record.trials import Reported, Trial
 from spaces.experiment import Experiment, Metric
+from spaces.parameters import Params
 from spaces.problems import InputError, unknown_name
+from spaces.recorded import holding
 
-MOST_VALUES = 10  # different numbers that are groups of their own; more are cut into quarters
+MOST_VALUES = 10  # different numbers that are groups of their own; more are cut into bins
 MOST_GROUPS = 40
 NEAR = 0.05  # of the best value
 
@@ -47,7 +48,7 @@ def group_trials(
         trials: of a run.
         distributions: of its space, by name.
         fields: the parameters to group by; choices in their order, numbers ascending, more than
-            ten different ones in quarters.
+            ten different ones in the bins of the report.
 
     Raises:
         InputError: when a field is not in the space, or there are no trials, or too many groups.
@@ -58,52 +59,31 @@ def group_trials(
     reported = [trial for trial in trials if trial.reports]
     if not reported:
         raise InputError("no trial of this run has reported an epoch yet")
-    shown = {name: _naming(name, distributions[name], reported) for name in fields}
+    rows = [trial.params for trial in reported]
+    keys = zip(*(_levels(name, distributions[name], rows) for name in fields), strict=True)
     found: dict[tuple[tuple[int, str], ...], list[Trial]] = {}
-    for trial in reported:
-        found.setdefault(tuple(shown[name](trial) for name in fields), []).append(trial)
+    for key, trial in zip(keys, reported, strict=True):
+        found.setdefault(key, []).append(trial)
     if len(found) > MOST_GROUPS:
-        message = f"{' and '.join(fields)} make {len(found)} groups; at most {MOST_GROUPS} are told"
-        raise InputError(f"{message} apart", "--by")
+        message = (
+            f"{' and '.join(fields)} make {len(found)} groups; at most {MOST_GROUPS} are shown"
+        )
+        raise InputError(message, "--by")
     return [
         Group(dict(zip(fields, (text for _, text in key), strict=True)), found[key])
         for key in sorted(found)
     ]
 
 
-def _naming(
-    name: str, distribution: BaseDistribution, trials: Sequence[Trial]
-) -> Callable[[Trial], tuple[int, str]]:
-    """What names the group of a trial: its place among the groups, and a text."""
-    values = [trial.params[name] for trial in trials if name in trial.params]
-    if isinstance(distribution, CategoricalDistribution):
-        order = [value for value in distribution.choices if value in values]
-    else:
-        order = sorted(set(values))  # type: ignore[type-var]
-        if len(order) > MOST_VALUES:
-            return _quarters(name, np.asarray(values, dtype=float))
-    texts = told_apart(order)
-
-    def named(trial: Trial) -> tuple[int, str]:
-        if name not in trial.params:
-            return len(order), ABSENT
-        place = order.index(trial.params[name])
-        return place, texts[place]
-
-    return named
-
-
-def _quarters(name: str, values: np.ndarray[Any, Any]) -> Callable[[Trial], tuple[int, str]]:
-    bounds = np.unique(np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])).tolist()
-    texts = told_apart(bounds)
-
-    def named(trial: Trial) -> tuple[int, str]:
-        if name not in trial.params:
-            return len(bounds), ABSENT
-        place = bisect_left(bounds[1:-1], float(trial.params[name] or 0.0))
-        return place, f"{texts[place]} to {texts[place + 1]}"
-
-    return named
+def _levels(
+    name: str, distribution: BaseDistribution, rows: Sequence[Params]
+) -> list[tuple[int, str]]:
+    """The group of each row: its place among the groups, and a text."""
+    values = [row[name] for row in rows if name in row]
+    axis = Axis(name, holding(distribution, values))
+    levels = levels_of(axis, rows, most_values=MOST_VALUES, most_choices=len(rows) + 1)
+    named = [*enumerate(levels.labels), (len(levels.labels), ABSENT)]
+    return [named[code] for code in levels.codes]
 
 
 def compare_groups(experiment: Experiment, groups: Sequence[Group]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from analysis.insight.axes import Axis, Floats, Levels, axes_of, levels_of
 from analysis.insight.importance import RungImportance
 from analysis.insight.observations import Observed, observed_at, shared_epoch
 from analysis.record.trials import Trials
-from analysis.stats.intervals import student
+from analysis.stats.intervals import mean_interval
 from analysis.stats.score_range import Bounds, bounds_of
 from spaces.experiment import Experiment
 
@@ -31,8 +31,10 @@ class LevelEffect:
         n: configurations with a finite value.
         diverged: configurations without one.
         mean, sd: of the values; None where there are too few.
-        low, high: the 95 % interval of the mean (Student's); None for fewer than two values.
+        low, high: the 95 % interval of the mean (Student's), within what values can be; None for
+            fewer than five values.
         quartiles: 25, 50 and 75 %; None where there is no value.
+        values: each of them, where they are too few for an interval.
     """
 
     label: str
@@ -44,6 +46,7 @@ class LevelEffect:
     low: float | None
     high: float | None
     quartiles: tuple[float, float, float] | None
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -156,15 +159,14 @@ def _level(
     n = len(values)
     mean = float(values.mean()) if n else None
     sd = float(values.std(ddof=1)) if n > 1 else None
-    low = high = None
-    if mean is not None and sd is not None:
-        reach = student(n - 1) * sd / n**0.5
-        low, high = possible.clip(mean - reach), possible.clip(mean + reach)
+    interval = mean_interval(values.tolist(), possible)
+    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    few = tuple(values.tolist()) if interval is None else ()
     quartiles = None
     if n:
         first, middle, third = np.percentile(values, [25, 50, 75]).tolist()
         quartiles = (first, middle, third)
-    return LevelEffect(label, bounds, n, len(held) - n, mean, sd, low, high, quartiles)
+    return LevelEffect(label, bounds, n, len(held) - n, mean, sd, low, high, quartiles, few)
 
 
 def _pair(rows: Levels, columns: Levels, values: Floats) -> Pair:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["level", "interaction", "quiet", "rungs", "failure"]
-ALPHA = 0.01  # how often a kind of finding may come up where nothing matters; 5 % over all kinds
+Kind: TypeAlias = Literal["level", "interaction", "failure"]
+ALPHA = 0.05 / 3  # how often a kind of finding may appear where nothing matters; 5 % in all
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,10 @@ class Finding:
 
     Args:
         kind: ``level``: one level of a parameter does better than others; ``interaction``: which
-            one does, depends on another parameter; ``quiet``: at one level the rest matters
-            little; ``rungs``: what mattered early and late; ``failure``: where trials diverged.
+            one does, depends on another parameter; ``failure``: where trials diverged or failed.
         sentence: in plain words, without a full stop.
         parameters: that it is about.
-        epoch: at which values were compared; for ``rungs`` the later one, for ``failure`` None.
+        epoch: at which values were compared; for ``failure`` None.
         n: configurations that the figures come from (for ``failure`` trials).
         figure: what ``value``, ``low`` and ``high`` are.
         value, low, high: the figure of the sentence and its interval.

@@ -1,4 +1,4 @@
-"""Why trials were lost, in a line, and how many for the same reason."""
+"""Why trials diverged or failed, in a line, and how many for the same reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.record.trials import Trial
 NO_REASON = "no reason was recorded"
 
 
-class LostFor(NamedTuple):
+class FailedFor(NamedTuple):
     """The trials that ended in one state for one reason, in the order of their numbers."""
 
     state: State
@@ -20,25 +20,25 @@ class LostFor(NamedTuple):
     trials: list[Trial]
 
 
-def lost_by_reason(trials: Iterable[Trial]) -> list[LostFor]:
+def failures_by_reason(trials: Iterable[Trial]) -> list[FailedFor]:
     """The trials that diverged or failed, by state and reason; the most frequent first."""
     found: dict[tuple[State, str], list[Trial]] = {}
     for trial in trials:
         if trial.state in ("diverged", "failed"):
-            found.setdefault((trial.state, why_lost(trial)), []).append(trial)
-    lost = [LostFor(state, reason, held) for (state, reason), held in found.items()]
-    return sorted(lost, key=lambda entry: -len(entry.trials))
+            found.setdefault((trial.state, reason_of(trial)), []).append(trial)
+    reasons = [FailedFor(state, reason, held) for (state, reason), held in found.items()]
+    return sorted(reasons, key=lambda entry: -len(entry.trials))
 
 
-def why_lost(trial: Trial) -> str:
-    """Why a trial was lost, in a line. (Runs of earlier versions say it of failed trials only.)"""
+def reason_of(trial: Trial) -> str:
+    """Why a trial diverged or failed. (Earlier versions recorded it of failed trials only.)"""
     if trial.reason:
         return last_line(trial.reason)
     if trial.state != "diverged" or not trial.reports:
         return NO_REASON
     metrics = trial.reports[-1].metrics.items()
-    lost = [name for name, value in metrics if not math.isfinite(value)]
-    return f"{', '.join(lost)} not finite" if lost else "a loss exploded"
+    names = [name for name, value in metrics if not math.isfinite(value)]
+    return f"{', '.join(names)} not finite" if names else "a loss exploded"
 
 
 def last_line(reason: str) -> str:

@@ -1,4 +1,4 @@
-"""Where in the space trials diverged or failed, and why they say they did."""
+"""Where in the space trials diverged or failed."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from analysis.display.numbers import number
 from analysis.insight.axes import Axis, Bools, axes_of, levels_of
 from analysis.insight.evidence import ALPHA, Finding
 from analysis.record.trials import Trial, Trials
+from analysis.stats.intervals import FEWEST_DRAWN, newcombe, wilson
 from spaces.experiment import Experiment
 
-FEWEST_LOST = 3  # fewer are no pattern
-_LEVEL = 0.95
+FEWEST = 3  # fewer are no pattern
+_ALPHA = 0.05  # of the intervals that are drawn
 _CUTS = 39  # of a range, at equal numbers of values
 _FAMILIES = 4  # diverged and failed, each in two steps
 
 
 @dataclass(frozen=True)
-class LostShare:
-    """How many trials at one level were lost, with Wilson's 95 % interval of the share.
+class FailureShare:
+    """How many trials at one level diverged or failed, with Wilson's 95 % interval of the share.
 
     Args:
         label: the choice, or ``0.001 to 0.01``.
         bounds: of a bin, in the parameter's unit; None for a choice.
-        lost: trials that diverged or failed.
+        count: how many of them diverged or failed.
         n: ended trials and those that run, all that are known.
-        share, low, high: None where there is no trial.
+        share: None where there is no trial.
+        low, high: None where there are fewer than five.
     """
 
     label: str
     bounds: tuple[float, float] | None
-    lost: int
+    count: int
     n: int
     share: float | None
     low: float | None
@@ -42,12 +43,12 @@ class LostShare:
 
 
 @dataclass(frozen=True)
-class LostBy:
-    """The lost trials by the levels of one parameter."""
+class FailuresBy:
+    """The trials that diverged or failed by the levels of one parameter."""
 
     parameter: str
     is_log: bool
-    levels: list[LostShare]
+    levels: list[FailureShare]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Failures:
     trials: int
     diverged: int
     failed: int
-    diverged_by: list[LostBy]
-    failed_by: list[LostBy]
+    diverged_by: list[FailuresBy]
+    failed_by: list[FailuresBy]
     findings: list[Finding]
 
 
@@ -99,8 +100,10 @@ def explain_failures(experiment: Experiment, trials: Trials) -> Failures:
     )
 
 
-def _by_parameter(axes: Sequence[Axis], known: Sequence[Trial], is_lost: Bools) -> list[LostBy]:
-    if not is_lost.any():
+def _by_parameter(
+    axes: Sequence[Axis], known: Sequence[Trial], has_failed: Bools
+) -> list[FailuresBy]:
+    if not has_failed.any():
         return []
     rows = [trial.params for trial in known]
     tables = []
@@ -108,32 +111,17 @@ def _by_parameter(axes: Sequence[Axis], known: Sequence[Trial], is_lost: Bools) 
         levels = levels_of(axis, rows)
         shares = []
         for code, label in enumerate(levels.labels):
-            held = is_lost[levels.codes == code]
+            held = has_failed[levels.codes == code]
             bounds = (levels.bounds[code], levels.bounds[code + 1]) if levels.bounds else None
             shares.append(_share(label, bounds, int(held.sum()), len(held)))
-        tables.append(LostBy(axis.name, axis.is_log, shares))
+        tables.append(FailuresBy(axis.name, axis.is_log, shares))
     return tables
 
 
-def _share(label: str, bounds: tuple[float, float] | None, lost: int, n: int) -> LostShare:
-    if n == 0:
-        return LostShare(label, bounds, lost, n, None, None, None)
-    return LostShare(label, bounds, lost, n, lost / n, *wilson(lost, n, 1 - _LEVEL))
-
-
-def wilson(count: int, n: int, alpha: float) -> tuple[float, float]:
-    """Wilson's interval of a share (1927, doi 10.1080/01621459.1927.10502953).
-
-    Args:
-        count: of n.
-        n: at least 1.
-        alpha: how often the interval may miss.
-    """
-    z = float(ndtri(1 - alpha / 2))
-    share, grown = count / n, 1 + z**2 / n
-    middle = (share + z**2 / (2 * n)) / grown
-    reach = z / grown * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+def _share(label: str, bounds: tuple[float, float] | None, count: int, n: int) -> FailureShare:
+    if n < FEWEST_DRAWN:
+        return FailureShare(label, bounds, count, n, count / n if n else None, None, None)
+    return FailureShare(label, bounds, count, n, *wilson(count, n, _ALPHA))
 
 
 @dataclass(frozen=True)
@@ -148,25 +136,25 @@ class _Region:
 
 
 def _findings(
-    axes: Sequence[Axis], known: Sequence[Trial], is_lost: Bools, verb: str
+    axes: Sequence[Axis], known: Sequence[Trial], has_failed: Bools, verb: str
 ) -> list[Finding]:
-    """The region where most is lost, and then the part of it where most is.
+    """The region where most fail, and then the part of it where most do.
 
     The second is looked for inside the first only, so that no parameter is blamed for the company
     it kept.
     """
-    first = _worst([r for axis in axes for r in _regions(axis, known)], is_lost)
+    first = _worst([r for axis in axes for r in _regions(axis, known)], has_failed)
     if first is None:
         return []
-    region, finding = _told(*first, is_lost, verb, "trials")
+    region, finding = _finding(*first, has_failed, verb, "trials")
     inside = [trial for trial, held in zip(known, region.is_inside, strict=True) if held]
-    lost_inside = is_lost[region.is_inside]
+    failed_inside = has_failed[region.is_inside]
     others = [axis for axis in axes if axis.name != region.parameter]
-    second = _worst([r for axis in others for r in _regions(axis, inside)], lost_inside)
+    second = _worst([r for axis in others for r in _regions(axis, inside)], failed_inside)
     if second is None:
         return [finding]
     within = f"trials with {region.where}"
-    return [finding, _told(*second, lost_inside, verb, within)[1]]
+    return [finding, _finding(*second, failed_inside, verb, within)[1]]
 
 
 def _regions(axis: Axis, known: Sequence[Trial]) -> list[_Region]:
@@ -209,57 +197,39 @@ def _round_between(axis: Axis, below: float, above: float) -> str:
     return repr(low)
 
 
-def _worst(regions: Sequence[_Region], is_lost: Bools) -> tuple[_Region, float] | None:
-    """The region whose loss is the least likely by chance; None where chance may explain it."""
+def _worst(regions: Sequence[_Region], has_failed: Bools) -> tuple[_Region, float] | None:
+    """The region whose failures are the least likely by chance; None: chance may explain all."""
     alpha = ALPHA / (2 * _FAMILIES * max(len(regions), 1))
     best, smallest = None, alpha
     for region in regions:
-        inside, outside = _counts(region, is_lost)
-        if inside[0] < FEWEST_LOST or not inside[1] or not outside[1]:
+        inside, outside = _counts(region, has_failed)
+        if inside[0] < FEWEST or not inside[1] or not outside[1]:
             continue
         if inside[0] * outside[1] <= outside[0] * inside[1]:
             continue  # no greater share than elsewhere
-        table = [[lost, n - lost] for lost, n in (inside, outside)]
+        table = [[count, n - count] for count, n in (inside, outside)]
         from scipy.stats import fisher_exact  # takes a second to import, and is rarely needed
 
         chance = float(fisher_exact(table, alternative="greater")[1])
-        if chance < smallest and newcombe(inside, outside, 2 * alpha)[0] > 0:
+        if chance < smallest and newcombe(inside, outside, 2 * alpha).low > 0:
             best, smallest = region, chance
     return None if best is None else (best, 2 * alpha)
 
 
-def _counts(region: _Region, is_lost: Bools) -> tuple[tuple[int, int], tuple[int, int]]:
-    """How many are lost of how many, inside and in the rest of the axis."""
+def _counts(region: _Region, has_failed: Bools) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How many failed of how many, inside and in the rest of the axis."""
     outside = region.applies & ~region.is_inside
     return (
-        (int(is_lost[region.is_inside].sum()), int(region.is_inside.sum())),
-        (int(is_lost[outside].sum()), int(outside.sum())),
+        (int(has_failed[region.is_inside].sum()), int(region.is_inside.sum())),
+        (int(has_failed[outside].sum()), int(outside.sum())),
     )
 
 
-def newcombe(one: tuple[int, int], other: tuple[int, int], alpha: float) -> tuple[float, float]:
-    """Newcombe's interval of a difference of shares (1998, his method 10).
-
-    Args:
-        one, other: a count and of how many.
-        alpha: how often the interval may miss.
-    """
-    share, base = one[0] / one[1], other[0] / other[1]
-    low, high = wilson(*one, alpha)
-    base_low, base_high = wilson(*other, alpha)
-    difference = share - base
-    return (
-        difference - ((share - low) ** 2 + (base_high - base) ** 2) ** 0.5,
-        difference + ((high - share) ** 2 + (base - base_low) ** 2) ** 0.5,
-    )
-
-
-def _told(
-    region: _Region, alpha: float, is_lost: Bools, verb: str, of: str
+def _finding(
+    region: _Region, alpha: float, has_failed: Bools, verb: str, of: str
 ) -> tuple[_Region, Finding]:
-    inside, outside = _counts(region, is_lost)
-    low, high = newcombe(inside, outside, alpha)
-    value = inside[0] / inside[1] - outside[0] / outside[1]
+    inside, outside = _counts(region, has_failed)
+    by = newcombe(inside, outside, alpha)
     joined = "and" if of != "trials" else "with"
     sentence = (
         f"{inside[0]} of {inside[1]} {of} {joined} {region.where} {verb}, "
@@ -268,4 +238,4 @@ def _told(
     figure = f"share that {verb} there minus share elsewhere"
     n = inside[1] + outside[1]
     names = (region.parameter,)
-    return region, Finding("failure", sentence, names, None, n, figure, value, low, high, alpha)
+    return region, Finding("failure", sentence, names, None, n, figure, *by, alpha)

@@ -1,8 +1,8 @@
 """What a run shows, in sentences: only what an interval supports, at one epoch, all else alike.
 
-Where nothing matters, at most 5 in 100 runs get any sentence: each of five kinds of finding (the
-failures are the fifth) has 1 %, divided by the comparisons that it makes. The interval that a
-finding carries is the one that decided it.
+Where nothing matters, at most 5 in 100 runs get any sentence: each of the three kinds of finding
+(level, interaction, failure) has a third of that, divided by the comparisons that it makes. The
+interval of a finding is the one that decided it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from analysis.display.numbers import number
-from analysis.insight.adjusted import Interval, LevelFit, columns_of, fit_levels
+from analysis.insight.adjusted import LevelFit, columns_of, fit_levels
 from analysis.insight.axes import OTHERS, Axis, Ints, Levels, axes_of, levels_of
-from analysis.insight.carried import carried
 from analysis.insight.effects import ALWAYS, most_important, pairs_of
 from analysis.insight.evidence import ALPHA, Finding
 from analysis.insight.importance import RungImportance
 from analysis.insight.observations import Observed, observed_at, shared_epoch
-from analysis.insight.quiet import quiet_levels
 from analysis.insight.screening import screened
 from analysis.record.trials import Trials
+from analysis.stats.intervals import Interval
 from spaces.experiment import Experiment
 
 _FAR_ABOVE = 10  # times the median
@@ -42,7 +41,6 @@ def findings(
     trials: Trials,
     epoch: int | None = None,
     importance: RungImportance | None = None,
-    seed: int = 0,
 ) -> list[Finding]:
     """All that can be said of what mattered; often nothing, with few trials.
 
@@ -55,7 +53,6 @@ def findings(
         epoch: at which values are compared; left out, the one at which all can be
             (``shared_epoch``).
         importance: says which pairs are looked at, as for ``marginal_effects``.
-        seed: of what is drawn.
 
     Raises:
         InputError: when the space is a function of the user's that can't be loaded.
@@ -67,13 +64,8 @@ def findings(
     kept = screened(axes, observed)
     alpha = ALPHA * len(kept) / max(len(axes), 1)  # those that are left out count as compared, too
     ranked = [axis.name for axis in kept] if importance is None else most_important(importance)
-    told = _Told(metric, observed, {axis.name: axis for axis in kept}, alpha)
-    return [
-        *told.levels(),
-        *told.interactions(pairs_of(list(told.axes), ranked)),
-        *quiet_levels(metric, observed, kept, seed, alpha),
-        *(carried(experiment, known, axes, seed) if len(kept) == len(axes) else ()),
-    ]
+    compared = _Comparisons(metric, observed, {axis.name: axis for axis in kept}, alpha)
+    return [*compared.levels(), *compared.interactions(pairs_of(list(compared.axes), ranked))]
 
 
 def _tamed(observed: Observed, metric: str) -> tuple[Observed, str]:
@@ -89,7 +81,7 @@ def _tamed(observed: Observed, metric: str) -> tuple[Observed, str]:
     return dataclasses.replace(observed, values=np.log10(values)), f"log10 of {metric}"
 
 
-class _Told:
+class _Comparisons:
     """The comparisons of one run at one epoch."""
 
     def __init__(
@@ -264,8 +256,8 @@ class _Crossed(NamedTuple):
 
     def compared(self, row: int) -> list[int]:
         """The columns that have enough configurations in a row."""
-        told = set(self.fit.compared())
-        return [c for c in range(len(self.columns.labels)) if self._cell(row, c) in told]
+        known = set(self.fit.compared())
+        return [c for c in range(len(self.columns.labels)) if self._cell(row, c) in known]
 
     def comparisons(self) -> int:
         """How many pairs of columns there are, over all rows."""

@@ -73,7 +73,7 @@ class RungImportance:
 
 
 class ImportanceStudy:
-    """Optuna's evaluators on made studies of the same rows; the values are given with each call.
+    """Optuna's evaluators on studies of the same rows; the values are given with each call.
 
     Both evaluators see ranks, so that one wild loss does not drown the rest. PED-ANOVA gets the
     space as it is, with the parameters that do not always apply (arXiv 2601.20800). For fANOVA
@@ -124,16 +124,16 @@ class ImportanceStudy:
             study.add_trial(create_trial(value=0.0, params=params, distributions=dict(ranges)))
         return study
 
-    def raw(self, evaluator: Evaluator, goodness: Floats) -> Floats:
+    def raw(self, evaluator: Evaluator, scores: Floats) -> Floats:
         """The importances, not scaled, in the order of ``names``; zeros where nothing differs.
 
         Args:
             evaluator: whose.
-            goodness: of each row, more is better; NaN leaves a row out; (rows,).
+            scores: of each row, more is better; NaN leaves a row out; (rows,).
         """
         from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-        counted = goodness[np.isfinite(goodness)]
+        counted = scores[np.isfinite(scores)]
         if len(counted) < 2 or np.ptp(counted) == 0 or not self.names:
             return np.zeros(len(self.names))
         with warnings.catch_warnings():
@@ -141,15 +141,13 @@ class ImportanceStudy:
             if evaluator == "ped-anova":
                 top = max(_TOP, min(0.5, _FEWEST_TOP / len(counted)))
                 ped = PedAnovaImportanceEvaluator(target_quantile=top)
-                found = ped.evaluate(self._plain, target=lambda trial: -goodness[trial.number])
+                found = ped.evaluate(self._plain, target=lambda trial: -scores[trial.number])
             else:
                 fanova = FanovaImportanceEvaluator(
                     n_trees=_TREES, max_depth=_DEPTH, seed=self._seed
                 )
                 try:
-                    found = fanova.evaluate(
-                        self._ranges, target=lambda trial: goodness[trial.number]
-                    )
+                    found = fanova.evaluate(self._ranges, target=lambda trial: scores[trial.number])
                 except RuntimeError:  # no tree found anything to cut
                     found = {}
         return np.array([found.get(name, 0.0) for name in self.names], dtype=np.float64)
@@ -229,7 +227,7 @@ def _why_none(axes: Sequence[Axis], observed: Observed) -> str:
         return f"{found} are too few for an importance; it needs {FEWEST_TRIALS}"
     if np.isnan(observed.values).all():
         return "all trials diverged"
-    if np.ptp(observed.goodness) == 0:
+    if np.ptp(observed.ranks) == 0:
         return "all trials have the same value"
     if all(_is_single(axis, observed) for axis in axes):
         return "no parameter varies"
@@ -256,15 +254,15 @@ def _shares(
     resamples: int,
     generator: np.random.Generator,
 ) -> dict[str, Share]:
-    goodness = observed.goodness
-    raw = study.raw(evaluator, goodness)
+    scores = observed.ranks
+    raw = study.raw(evaluator, scores)
     whole = raw.sum() or 1.0
     halves = np.array(
-        [scaled(study.raw(evaluator, half(goodness, generator))) for _ in range(resamples)]
+        [_scaled(study.raw(evaluator, _half(scores, generator))) for _ in range(resamples)]
     )  # (resamples, parameters)
     shuffles = _SHUFFLES if evaluator == "ped-anova" else 0
     by_chance = [
-        study.raw(evaluator, generator.permutation(goodness)) / whole for _ in range(shuffles)
+        study.raw(evaluator, generator.permutation(scores)) / whole for _ in range(shuffles)
     ]
     shares = {}
     for place, name in enumerate(study.names):
@@ -277,15 +275,15 @@ def _shares(
     return dict(sorted(shares.items(), key=lambda item: -item[1].value))
 
 
-def scaled(raw: Floats) -> Floats:
+def _scaled(raw: Floats) -> Floats:
     """Importances as shares that sum to 1; equal shares where there is nothing to share."""
     whole = raw.sum()
     return raw / whole if whole > 0 else np.full(len(raw), 1.0 / max(len(raw), 1))
 
 
-def half(goodness: Floats, generator: np.random.Generator) -> Floats:
+def _half(scores: Floats, generator: np.random.Generator) -> Floats:
     """The same for a random half of the rows, NaN for the others."""
-    left_out = generator.choice(len(goodness), len(goodness) // 2, replace=False)
-    kept = goodness.copy()
+    left_out = generator.choice(len(scores), len(scores) // 2, replace=False)
+    kept = scores.copy()
     kept[left_out] = np.nan
     return kept

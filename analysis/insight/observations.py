@@ -16,7 +16,7 @@ from spaces.parameters import Params
 
 @dataclass(frozen=True)
 class Observed:
-    """The configurations that were trained up to an epoch, or were lost on the way to it.
+    """The configurations that were trained up to an epoch, or diverged on the way to it.
 
     With ``repeats`` a configuration is one row, its value the mean over its trials, for they say
     nothing more of the space.
@@ -40,11 +40,11 @@ class Observed:
     is_lower_better: bool
 
     @property
-    def goodness(self) -> Floats:
+    def ranks(self) -> Floats:
         """The rank of each row, 1 the worst; ties share one. The diverged are worst together."""
         sign = -1.0 if self.is_lower_better else 1.0
         filled = np.where(np.isnan(self.values), -np.inf, sign * self.values)
-        return ranks(filled)
+        return average_ranks(filled)
 
     def finite(self) -> Observed:
         """The same without the diverged."""
@@ -64,7 +64,7 @@ class Observed:
         )
 
 
-def ranks(values: Floats) -> Floats:
+def average_ranks(values: Floats) -> Floats:
     """The rank of each value, 1 the lowest; ties share the mean of theirs; (n,)."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
@@ -95,11 +95,11 @@ def observed_at(experiment: Experiment, trials: Iterable[Trial], epoch: int) -> 
     params: dict[int, Params] = {}
     diverged = 0
     for trial in trials:
-        is_lost = trial.state == "diverged" and trial.epoch <= epoch
-        value = math.nan if is_lost else value_at(trial, experiment.metric, epoch)
-        if trial.epoch <= before if is_lost else math.isnan(value):
+        has_diverged = trial.state == "diverged" and trial.epoch <= epoch
+        value = math.nan if has_diverged else value_at(trial, experiment.metric, epoch)
+        if trial.epoch <= before if has_diverged else math.isnan(value):
             continue
-        diverged += is_lost
+        diverged += has_diverged
         first = trial.number - trial.number % experiment.repeats
         found.setdefault(first, []).append(value)
         params.setdefault(first, trial.params)

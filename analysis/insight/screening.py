@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import chdtrc
 
 from analysis.insight.axes import Axis, levels_of
 from analysis.insight.observations import Observed
@@ -35,14 +34,10 @@ def screened(axes: Sequence[Axis], observed: Observed) -> list[Axis]:
 
 def _chance(axis: Axis, observed: Observed) -> float:
     """How likely such differences are where the parameter does nothing."""
+    from scipy.stats import kruskal  # takes a second to import, and is rarely needed
+
     codes = levels_of(axis, observed.rows).codes
-    there = codes >= 0
-    counts = np.bincount(codes[there])
-    ranks = observed.goodness[there]
-    groups = np.flatnonzero(counts)
-    spread = float(np.sum((ranks - ranks.mean()) ** 2)) if len(ranks) else 0.0
-    if len(groups) < 2 or spread == 0.0:
+    groups = [observed.ranks[codes == code] for code in np.unique(codes[codes >= 0])]
+    if len(groups) < 2 or np.ptp(observed.ranks[codes >= 0]) == 0:
         return 1.0
-    sums = np.bincount(codes[there], weights=ranks - ranks.mean())[groups]
-    between = float(np.sum(sums**2 / counts[groups]))
-    return float(chdtrc(len(groups) - 1, (len(ranks) - 1) * between / spread))
+    return float(kruskal(*groups).pvalue)

@@ -39,7 +39,7 @@ def split(line: bytes) -> tuple[bytes, str | None]:
     return line[: found.start()] + b"}", found[1].decode()
 
 
-def told(line: int) -> str:
+def broken_text(line: int) -> str:
     """What a link that is broken at this line means."""
     change = "a line was changed, added, moved or removed here after it was written"
     return f"line {line} does not fit the lines before it: {change}"

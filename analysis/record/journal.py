@@ -18,7 +18,7 @@ from typing import IO, TypeVar, cast
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from analysis.record.chain import Chain, split, told
+from analysis.record.chain import Chain, broken_text, split
 from analysis.record.events import EVENT, BaseEvent, Event, Rerun
 from spaces.links import unlinked
 from spaces.problems import InputError, RunError
@@ -209,7 +209,7 @@ def _chain_of(path: Path) -> Chain:
                 broken = broken or (number if link not in (None, chain.link) else 0)
                 chain.link = link or chain.link  # a broken chain is not mended by going on
     if broken:
-        warnings.warn(f"{path}: {told(broken)}", stacklevel=3)
+        warnings.warn(f"{path}: {broken_text(broken)}", stacklevel=3)
     if whole < path.stat().st_size:
         warnings.warn(f"{path}: the last line is torn and cut off", stacklevel=3)
         os.truncate(path, whole)

@@ -29,7 +29,7 @@ from analysis.report.sections.rest import (
     versions_section,
 )
 from analysis.report.sections.stopping import stopping_section
-from analysis.verdict.audit import Hindsight
+from analysis.verdict.audit import AuditResult
 from analysis.verdict.confirmation import Confirmation
 from analysis.views.table import csv_of, trial_table
 from spaces.experiment import Experiment
@@ -92,7 +92,7 @@ def build_report(
     is_live: bool = False,
     confirmation: Confirmation | None = None,
     rerun_epochs: int = 0,
-    audit: Hindsight | None = None,
+    audit: AuditResult | None = None,
 ) -> Report:
     """Make the report of a run.
 

@@ -2,7 +2,7 @@
 // Draws the figures, follows light and dark, and shows the table of all trials a page at a time.
 
 const PAGE_ROWS = 50;
-const BUTTONS = [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]]; // none that sends anything
+const BUTTONS = [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d"]]; // none that sends anything
 const PRINT_WIDTHS = { single: 680, grid: 220 };
 const root = document.documentElement;
 const data = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -97,6 +97,7 @@ class Plots {
     button.addEventListener("click", () => {
       const layout = structuredClone(this.layouts[number]);
       layout[axis].type = layout[axis].type === "log" ? "linear" : "log";
+      delete layout[axis].range; // which is in the units of the other kind
       this.layouts[number] = layout;
       show();
       Plotly.relayout(place, { [`${axis}.type`]: layout[axis].type, [`${axis}.autorange`]: true });

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import json
-import math
 import re
 from collections.abc import Sequence
 from html import escape
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.display.numbers import DIGITS, digits_apart, number
+from analysis.display.plain import json_text
 from analysis.display.tables import show_column
 from analysis.record.events import STATES
 from analysis.report.section import (
@@ -92,13 +91,13 @@ def _newlines(script: str) -> str:
 
 def _json(value: Any) -> str:
     """JSON that can stand in a script element: no text in it can end the element."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    text = json_text(value, indent=None)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _rounded(value: Any, digits: int = _DRAWN_DIGITS) -> Any:
     if isinstance(value, float):
-        return float(number(value, digits)) if math.isfinite(value) else None
+        return float(number(value, digits))
     if isinstance(value, dict):
         return {key: _rounded(held, digits) for key, held in value.items()}
     if isinstance(value, list | tuple):

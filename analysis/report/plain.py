@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.display.plain import json_text
 from analysis.display.tables import markdown_text, show_rows
 from analysis.report.section import (
     ByEpoch,
@@ -66,14 +65,4 @@ def _rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def json_of(title: str, sections: Sequence[Section]) -> bytes:
     """The report as one JSON document, what each section holds by its anchor."""
     held = {section.anchor: section.data for section in sections if section.data is not None}
-    document = _finite({"title": title, **held})
-    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _finite(value: Any) -> Any:
-    """Plain data whose numbers that JSON has no word for are null."""
-    if isinstance(value, dict):
-        return {str(key): _finite(held) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(held) for held in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return f"{json_text({'title': title, **held}, indent=1)}\n".encode()

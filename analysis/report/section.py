@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
+from analysis.insight.axes import Axis, axes_of
 from analysis.insight.effects import Effects, marginal_effects
 from analysis.insight.evidence import Finding
 from analysis.insight.failures import Failures, explain_failures
@@ -17,7 +18,7 @@ from analysis.insight.importance import RungImportance, rung_importance
 from analysis.insight.observations import compared_epochs, shared_epoch
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial, Trials
-from analysis.verdict.audit import Hindsight
+from analysis.verdict.audit import AuditResult
 from analysis.verdict.confirmation import Confirmation
 from spaces.experiment import Experiment, Metric
 from spaces.parameters import Scalar
@@ -145,7 +146,7 @@ class Material:
     is_live: bool = False
     confirmation: Confirmation | None = None
     rerun_epochs: int = 0
-    audit: Hindsight | None = None
+    audit: AuditResult | None = None
     is_first: bool = False
 
     @property
@@ -153,8 +154,13 @@ class Material:
         return self.experiment.metric
 
     @functools.cached_property
+    def axes(self) -> list[Axis]:
+        """The parameters that trials have."""
+        return axes_of(self.experiment, list(self.trials))
+
+    @functools.cached_property
     def importance(self) -> list[RungImportance]:
-        """At each rung; InputError where the space can't be loaded any more."""
+        """At each rung."""
         with np.errstate(all="ignore"):  # a metric may come near the largest float
             return rung_importance(self.experiment, self.trials)
 
@@ -179,7 +185,7 @@ class Material:
 
     @functools.cached_property
     def failures(self) -> Failures:
-        """Where in the space trials were lost."""
+        """Where in the space trials diverged or failed."""
         with np.errstate(all="ignore"):
             return explain_failures(self.experiment, self.trials)
 

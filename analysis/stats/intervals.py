@@ -1,4 +1,6 @@
-"""Means of a few scores, with intervals that hold the true mean about 95 times in 100.
+"""Intervals: of means of a few scores, of differences, of shares. They are drawn from 5 values on.
+
+Those of confirmed scores hold the true mean about 95 times in 100.
 
 Trainings have an unpleasant kind of noise: a seed falls far below the others more often than one
 rises far above them. A few seeds rarely show it, and then their mean is too good and their spread
@@ -15,8 +17,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from scipy.special import stdtrit
 
 from analysis.stats.score_range import FREE, Bounds
@@ -25,6 +28,15 @@ _OUTSIDE_WORSE = 0.005  # how often, under normal noise, the truth is past the e
 _OUTSIDE_BETTER = 0.03
 _OUTSIDE_EACH = 0.015  # of a difference whose two means are equally uncertain
 _STEPS = 1.0 / 6.0  # of the variance of scores, in steps squared
+FEWEST_DRAWN = 5  # values: an interval of fewer is as wide as the axis, and is not drawn
+
+
+class Interval(NamedTuple):
+    """A figure and its interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -128,3 +140,40 @@ def _variance(scores: Sequence[float], bounds: Bounds) -> float:
 def student(degrees: float, level: float = 0.95) -> float:
     """The quantile of Student's t that leaves ``level`` between it and its negative."""
     return float(stdtrit(degrees, 0.5 + level / 2))
+
+
+def mean_interval(values: Sequence[float], bounds: Bounds = FREE) -> Interval | None:
+    """The mean with Student's 95 % interval, within what values can be; None for too few."""
+    n = len(values)
+    if n < FEWEST_DRAWN:
+        return None
+    mean, reach = float(np.mean(values)), student(n - 1) * float(np.std(values, ddof=1)) / n**0.5
+    return Interval(mean, bounds.clip(mean - reach), bounds.clip(mean + reach))
+
+
+def wilson(count: int, n: int, alpha: float) -> Interval:
+    """Wilson's interval of a share (1927, doi 10.1080/01621459.1927.10502953).
+
+    Args:
+        count: of n.
+        n: at least 1.
+        alpha: how often the interval may miss.
+    """
+    from scipy.stats import binomtest  # takes a second to import, and is rarely needed
+
+    found = binomtest(count, n).proportion_ci(1 - alpha, method="wilson")
+    return Interval(count / n, float(found.low), float(found.high))
+
+
+def newcombe(one: tuple[int, int], other: tuple[int, int], alpha: float) -> Interval:
+    """Newcombe's interval of a difference of shares (1998, his method 10).
+
+    Args:
+        one, other: a count and of how many.
+        alpha: how often the interval may miss.
+    """
+    a, b = wilson(*one, alpha), wilson(*other, alpha)
+    value = a.value - b.value
+    below = math.hypot(a.value - a.low, b.high - b.value)
+    above = math.hypot(a.high - a.value, b.value - b.low)
+    return Interval(value, value - below, value + above)

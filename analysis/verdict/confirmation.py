@@ -2,63 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from analysis.display.plain import plain
 from analysis.display.scale import Scale, scale_of
-from analysis.insight.configurations import params_key, searched_values
 from analysis.record.events import Confirmed, Tested
 from analysis.record.folder import RunFolder, open_run
 from analysis.record.reruns import Reruns
 from analysis.record.trials import Trials
-from analysis.stats.intervals import Estimate, difference, estimate, finite
-from analysis.stats.score_range import Bounds, bounds_in, collapsed, sound
-from analysis.verdict.sentence import sentence_of
+from analysis.stats.intervals import Estimate, finite
+from analysis.stats.score_range import bounds_in
+from analysis.verdict.standing import Standing, searched_standing, standing_of
 from spaces.experiment import Experiment, Metric
-from spaces.parameters import Params
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A configuration under fresh seeds, on the validation split or on the test split.
-
-    ``searched``: what the search believed. ``scores``: finite ones; ``lost``: how many seeds
-    diverged or failed. ``collapsed``: those of the scores that are far below the others; the
-    estimate is of the rest. ``optimism``: by how much the search made it look better than it is,
-    where it trained it to the end. ``bounds``: what its scores can be.
-    """
-
-    trial: int
-    params: Params
-    searched: float | None
-    scores: list[float]
-    lost: int
-    collapsed: list[float]
-    estimate: Estimate | None
-    optimism: float | None
-    bounds: Bounds
-
-    def gain_over(self, other: Standing) -> Estimate | None:
-        """By how much it is better than another; None where a score or two say too little."""
-        a, b = (sound(held.scores, held.bounds) for held in (self, other))
-        return difference(a, b, self.bounds, other.bounds)
-
-    def plain(self) -> dict[str, Any]:
-        """The figures as ``--json`` prints them; None for each where there are too few scores."""
-        found = dict.fromkeys(("n", "mean", "se", "low", "high"))
-        return {
-            "trial": self.trial,
-            "params": self.params,
-            "searched": self.searched,
-            **(found | {"n": len(self.scores)} if self.estimate is None else self.estimate.plain()),
-            "optimism": self.optimism,
-            "lost": self.lost,
-            "collapsed": len(self.collapsed),
-            "scores": self.scores,
-        }
 
 
 @dataclass(frozen=True)
@@ -98,14 +56,14 @@ class Confirmation:
         return f"{self.later} later trials of the search are not in this" if self.later else ""
 
     @property
-    def told_gain(self) -> Estimate | None:
+    def decisive_gain(self) -> Estimate | None:
         """The gain that counts: on test, which the search has not seen, else on validation."""
         return self.gain if self.gain_on_test is None else self.gain_on_test
 
     @property
     def is_worse(self) -> bool:
         """Whether the winner measured worse than the baseline."""
-        return self.told_gain is not None and self.told_gain.mean < 0
+        return self.decisive_gain is not None and self.decisive_gain.mean < 0
 
     @property
     def has_score(self) -> bool:
@@ -116,16 +74,55 @@ class Confirmation:
         """What became of a candidate: it won, was out of the race early, or raced to the end."""
         if self.winner is not None and held.trial == self.winner.trial:
             return "chosen"
-        if held.lost:
-            return "lost a seed"
+        if held.failed:
+            return "a seed failed"
         if held.collapsed:
             return "collapsed"
         return "dropped" if len(held.scores) < self.most_seeds else "candidate"
 
     @property
     def sentence(self) -> str:
-        """The finding, as one would say it."""
-        return sentence_of(self)
+        """The verdict, the winner's score and its gain, on test where that was read."""
+        winner, scale = self.winner, self.scale
+        if winner is None:
+            return "Not confirmed: each candidate diverged or failed under some seed"
+        if winner.failed or winner.estimate is None:
+            return f"Not confirmed: {winner.failures}"
+        name = "" if scale.is_share else f"{self.metric.name.removeprefix('val_')} "
+        figures, split, also = winner.estimate, "validation", ""
+        if self.tested is not None and self.tested.estimate is not None:
+            figures, split = self.tested.estimate, "test"
+            also = f"; {scale.score(winner.estimate.mean)} on validation"
+        span = scale.span(figures.low, figures.high)
+        score = f"{name}{scale.score(figures.mean)} on {split} (95 %: {span}, {figures.n} seeds)"
+        return f"{self._verdict}{score}{self._gained}{also}"
+
+    @property
+    def _verdict(self) -> str:
+        gain = self.decisive_gain
+        if failed := _on_both_splits(self.winner, self.tested):
+            return f"Not confirmed, as {failed}; the others: "
+        if self.baseline is None or gain is None or gain.low > 0:
+            return "Confirmed: "
+        if gain.high < 0:
+            return "Worse than the baseline: "
+        return "Not shown to be better than the baseline: "
+
+    @property
+    def _gained(self) -> str:
+        gain, scale = self.decisive_gain, self.scale
+        if self.baseline is None:
+            return ""
+        failed = _on_both_splits(self.baseline, self.baseline_tested)
+        if gain is None:
+            return f"; of the baseline {failed}, so there is no gain to tell"
+        sign, word = (1.0, "better") if gain.mean >= 0 else (-1.0, "worse")
+        low, high = (scale.width(value) for value in sorted((sign * gain.low, sign * gain.high)))
+        by = f"{scale.width(abs(gain.mean))}{scale.unit}"
+        compared = f", {by} {word} than the baseline ({low} to {high})"
+        if self.tested is not None and self.gain_on_test is None:
+            compared += " on validation"
+        return f"{compared}, of which {failed}" if failed else compared
 
     def plain(self) -> dict[str, Any]:
         """What ``shoal confirm --json`` prints, but for the run."""
@@ -142,40 +139,18 @@ class Confirmation:
             "gain_on_test": None if self.gain_on_test is None else self.gain_on_test.plain(),
             "candidates": [standing.plain() for standing in self.candidates],
             "seeds": self.most_seeds,
-            "tests": [_reading(test) for test in self.tests],
+            "tests": [
+                plain(test.model_dump(exclude={"event", "seeds", "samples"})) for test in self.tests
+            ],
         }
 
 
-def _line(event: Confirmed, experiment: Experiment, trials: Trials) -> str:
-    """An earlier confirmation, in short."""
-    asked = f"{len(event.candidates)} candidates, {event.most_seeds} seeds"
-    held = _measured(event, experiment, trials)
-    if held is None or held.estimate is None:
-        return f"{asked}: no winner"
-    scale = scale_of(experiment.metric.name, finite([*event.scores, *event.baseline_scores]))
-    span = scale.span(held.estimate.low, held.estimate.high)
-    return f"{asked}: trial {held.trial}, {scale.score(held.estimate.mean)} (95 %: {span})"
-
-
-def figures_of(held: Standing, scale: Scale) -> list[str]:
-    """Seeds, mean, SE, interval, searched score and optimism of a configuration, as texts."""
-    failed = {"lost": held.lost, "collapsed": len(held.collapsed)}
-    told = ", ".join(f"{count} {what}" for what, count in failed.items() if count)
-    seeds = f"{len(held.scores)}" + (f" ({told})" if told else "")
-    figures = [scale.score(held.scores[0], unit=""), "", ""] if held.scores else ["", "", ""]
-    if held.estimate is not None:
-        low, high = (scale.score(v, unit="") for v in (held.estimate.low, held.estimate.high))
-        mean, se = scale.score(held.estimate.mean, unit=""), scale.width(held.estimate.se)
-        figures = [mean, se, f"{low}–{high}"]
-    searched = "" if held.searched is None else scale.score(held.searched, unit="")
-    optimism = "" if held.optimism is None else scale.width(held.optimism)
-    return [seeds, *figures, searched, optimism]
-
-
-def figure_names(scale: Scale) -> list[str]:
-    """The heads of these columns."""
-    mean = "mean, %" if scale.is_share else "mean"
-    return ["seeds", mean, "SE", "95 % interval", "searched", "optimism"]
+def _on_both_splits(measured: Standing | None, tested: Standing | None) -> str:
+    """What came to nothing on validation, and on test; a seed that does on both is told once."""
+    failed, on_test = ("" if held is None else held.failures for held in (measured, tested))
+    if failed == on_test:
+        return failed
+    return ", ".join(part for part in (failed, on_test and f"{on_test} on test") if part)
 
 
 class ConfirmedRun(NamedTuple):
@@ -212,7 +187,7 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
     return Confirmation(
         metric=experiment.metric,
         candidates=[
-            standing(
+            searched_standing(
                 experiment,
                 trials,
                 number,
@@ -233,42 +208,6 @@ def confirmation_of(experiment: Experiment, trials: Trials, reruns: Reruns) -> C
     )
 
 
-def standing(
-    experiment: Experiment, trials: Trials, number: int, scores: Sequence[float]
-) -> Standing:
-    """The figures of one configuration.
-
-    Args:
-        experiment: the run's.
-        trials: its trials.
-        number: the trial whose configuration it is.
-        scores: under fresh seeds, NaN for one that was lost.
-    """
-    metric = experiment.metric
-    held = searched_values(trials, metric).get(params_key(trials.by_number[number].params))
-    searched = None if held is None else held.value
-    found = _standing(trials, number, scores, bounds_in(metric, finite(scores), trials))
-    if found.estimate is None or searched is None or held is None or not held.is_of_end:
-        return replace(found, searched=searched)
-    better = searched - found.estimate.mean
-    return replace(found, searched=searched, optimism=better if metric.mode == "max" else -better)
-
-
-def _standing(trials: Trials, number: int, scores: Sequence[float], bounds: Bounds) -> Standing:
-    known = finite(scores)
-    return Standing(
-        trial=number,
-        params=trials.by_number[number].params,
-        searched=None,
-        scores=known,
-        lost=len(scores) - len(known),
-        collapsed=collapsed(known, bounds),
-        estimate=estimate(sound(known, bounds), bounds),
-        optimism=None,
-        bounds=bounds,
-    )
-
-
 def _gain(winner: Standing | None, baseline: Standing | None) -> Estimate | None:
     return None if winner is None or baseline is None else winner.gain_over(baseline)
 
@@ -276,13 +215,13 @@ def _gain(winner: Standing | None, baseline: Standing | None) -> Estimate | None
 def _measured(event: Confirmed, experiment: Experiment, trials: Trials) -> Standing | None:
     if event.winner is None:
         return None
-    return standing(experiment, trials, event.winner, event.scores)
+    return searched_standing(experiment, trials, event.winner, event.scores)
 
 
 def _measured_baseline(event: Confirmed, experiment: Experiment, trials: Trials) -> Standing | None:
     if experiment.baseline is None or not event.baseline_scores:
         return None
-    return standing(experiment, trials, 0, event.baseline_scores)
+    return searched_standing(experiment, trials, 0, event.baseline_scores)
 
 
 def _tested(
@@ -294,9 +233,15 @@ def _tested(
         return None
     test = read[measured.trial]
     bounds = bounds_in(experiment.metric, finite(test.scores), trials, test.samples or 0)
-    return _standing(trials, measured.trial, test.scores, bounds)
+    return standing_of(trials, measured.trial, test.scores, bounds)
 
 
-def _reading(test: Tested) -> dict[str, Any]:
-    scores = [score if math.isfinite(score) else None for score in test.scores]
-    return {"trial": test.trial, "metric": test.metric, "scores": scores, "time": test.time}
+def _line(event: Confirmed, experiment: Experiment, trials: Trials) -> str:
+    """An earlier confirmation, in short."""
+    asked = f"{len(event.candidates)} candidates, {event.most_seeds} seeds"
+    held = _measured(event, experiment, trials)
+    if held is None or held.estimate is None:
+        return f"{asked}: no winner"
+    scale = scale_of(experiment.metric.name, finite([*event.scores, *event.baseline_scores]))
+    span = scale.span(held.estimate.low, held.estimate.high)
+    return f"{asked}: trial {held.trial}, {scale.score(held.estimate.mean)} (95 %: {span})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from analysis.display.tables import rows_table, show_params
 from analysis.verdict.audit import RUNG_COLUMNS
-from analysis.verdict.confirmation import figure_names, figures_of
+from analysis.verdict.rendering import Rendering, rendering_of
 from search.cli.console import ERR, Screen, width_of
 from search.cli.options import (
     Address,
@@ -32,10 +31,9 @@ from search.transport.environment import prepare_environment
 from spaces.experiment import Confirm
 
 if TYPE_CHECKING:
-    from analysis.display.scale import Scale
     from analysis.record.folder import RunFolder
-    from analysis.verdict.audit import Hindsight
-    from analysis.verdict.confirmation import Confirmation, Standing
+    from analysis.verdict.audit import AuditResult
+    from analysis.verdict.confirmation import Confirmation
     from search.session import Host
 
 app = typer.Typer(rich_markup_mode=None)
@@ -116,11 +114,11 @@ def audit(
     found = audit_run(folder, sample, host, Terms(code, strict, keep_going))
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
-    _tell(folder, found, as_json, lambda: print_hindsight(found, _out))
+    _tell(folder, found, as_json, lambda: print_audit(found, _out))
 
 
 def _tell(
-    folder: RunFolder, found: Confirmation | Hindsight, as_json: bool, show: Callable[[], None]
+    folder: RunFolder, found: Confirmation | AuditResult, as_json: bool, show: Callable[[], None]
 ) -> None:
     """Write the report again, and print what was found."""
     report = report_again(folder)
@@ -162,50 +160,40 @@ def confirm_and_print(
     if not as_json:
         anyway = " --anyway" if found.is_worse else ""
         export = f"shoal export {folder.path} -o bundle{anyway}"
-        _out.print(f"  {export}: take it home, with its weights", soft_wrap=True)
+        _out.print(f"  {export}: exports the winner, with its weights", soft_wrap=True)
 
 
 def print_confirmation(found: Confirmation, out: Console) -> None:
     """What ``shoal confirm`` prints: the figures of each configuration, then the finding."""
-    scale = found.scale
-    measured = [("winner", found.winner), ("baseline", found.baseline)]
-    held = [(role, standing) for role, standing in measured if standing is not None]
-    raced = [(found.role(standing), standing) for standing in found.candidates]
-    tables = (_standings(scale, (raced, held), hidden) for hidden in range(len(_SPARED) + 1))
-    fitting = (t for t in tables if width_of(t, out) <= out.width)
-    out.print(next(fitting, None) or _standings(scale, (raced, held), len(_SPARED)))
-    for number, params in {s.trial: s.params for _, s in (*raced, *held)}.items():
+    shown = rendering_of(found)
+    tables = [_standings(shown, _SPARED[:hidden]) for hidden in range(len(_SPARED) + 1)]
+    out.print(next((t for t in tables if width_of(t, out) <= out.width), tables[-1]))
+    measured = [held for held in (found.winner, found.baseline) if held is not None]
+    for number, params in {s.trial: s.params for s in (*found.candidates, *measured)}.items():
         out.print(f"trial {number}: {show_params(params)}", soft_wrap=True)
-    out.print("the winner was chosen by the candidates' scores, and measured under other seeds")
-    for test in found.tests:
-        scores = ", ".join(scale.score(s) if math.isfinite(s) else "lost" for s in test.scores)
-        out.print(f"{test.metric} of trial {test.trial}, read once: {scores}", soft_wrap=True)
-    for line in found.earlier:
-        out.print(f"an earlier confirmation: {line}", soft_wrap=True)
-    if found.note:
-        out.print(found.note, soft_wrap=True)
-    out.print(found.sentence, style="bold", soft_wrap=True)
+    out.print(shown.explanation, style="dim")
+    for trial, metric, scores in shown.readings:
+        out.print(f"{metric} of {trial}, read once: {scores}", soft_wrap=True)
+    for sentence in (*shown.gains, *shown.notes):
+        out.print(sentence, soft_wrap=True)
+    out.print(shown.sentence, style="bold", soft_wrap=True)
 
 
-def _standings(
-    scale: Scale, groups: Sequence[Sequence[tuple[str, Standing]]], hidden: int
-) -> Table:
+def _standings(shown: Rendering, hidden: Sequence[str]) -> Table:
     """The figures as a table, without some of those that follow from the others."""
-    names = figure_names(scale)
-    shown = [place for place, name in enumerate(names) if name not in _SPARED[:hidden]]
-    table = rows_table(("", "trial", *(names[place] for place in shown)), [])
+    places = [place for place, name in enumerate(shown.columns) if name not in hidden]
+    table = rows_table([shown.columns[place] for place in places], [])
     table.collapse_padding = True
     for column in table.columns:
         column.no_wrap = True  # a number that goes on in the next line is read as two
-    for rows in groups:
-        for role, standing in rows:
-            figures = figures_of(standing, scale)
-            table.add_row(role, str(standing.trial), *(figures[place] for place in shown))
+    for rows in (shown.candidates, shown.measured):
+        for row in rows:
+            table.add_row(*(row[place] for place in places))
         table.add_section()
     return table
 
 
-def print_hindsight(found: Hindsight, out: Console) -> None:
+def print_audit(found: AuditResult, out: Console) -> None:
     """What ``shoal audit`` prints."""
     out.print(rows_table(RUNG_COLUMNS, found.rows))
     for sentence in found.sentences:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,7 +69,7 @@ def probe(
         columns = min(MOST_COLUMNS, len(drawn) // len(SPREADS))
         _draw(output, lambda: draw_panels(drawn, columns, title, output))
     if as_json:
-        print_json([_finite(dataclasses.asdict(one)) for one in probed])
+        print_json(probed)
     else:
         _print_probes(probed, seeds, _out)
 
@@ -141,7 +139,7 @@ def predict_images(
         _draw(output, lambda: draw_answers(pixels, titles, classes, output))
     if as_json:
         kept = ("image", "label", "probabilities", "note")
-        print_json([_finite({name: getattr(one, name) for name in kept}) for one in predictions])
+        print_json([{name: getattr(one, name) for name in kept} for one in predictions])
     else:
         _print_predictions(predictions, _out)
 
@@ -151,15 +149,6 @@ def _draw(path: Path, draw: Callable[[], None]) -> None:
         draw()
     except OSError as error:
         raise InputError(f"{path} can't be written: {error.strerror}", source="-o") from None
-
-
-def _finite(value: Any) -> Any:
-    """Plain data whose numbers that JSON has no word for are null."""
-    if isinstance(value, dict):
-        return {key: _finite(held) for key, held in value.items()}
-    if isinstance(value, list):
-        return [_finite(held) for held in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_probes(probed: Sequence[Probed], seeds: int, out: Console) -> None:

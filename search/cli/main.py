@@ -196,19 +196,17 @@ def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
     from analysis.display.tables import best_table
     from analysis.record.folder import best_of
     from analysis.verdict.confirmation import open_confirmed
-    from analysis.verdict.fresh_seeds import fresh_seeds_told, under_fresh_seeds
+    from analysis.verdict.rendering import trial_in, trial_text
 
     _, experiment, trials, _, found = open_confirmed(chosen_run(run))
     rows = best_of(trials, experiment.metric, top or 5)
     if as_json:
-        print_json(
-            [{**row, "confirmed": found and under_fresh_seeds(found, row["trial"])} for row in rows]
-        )
+        print_json([{**row, "confirmed": found and trial_in(found, row["trial"])} for row in rows])
         return
-    told = None
+    confirmed = None
     if found is not None:
-        told = {row["trial"]: fresh_seeds_told(found, row["trial"]) for row in rows}
-    _out.print(best_table(rows, experiment.metric, told))
+        confirmed = {row["trial"]: trial_text(found, row["trial"]) for row in rows}
+    _out.print(best_table(rows, experiment.metric, confirmed))
     if found is not None:
         who = "" if found.winner is None else f"trial {found.winner.trial}: "
         _out.print(f"{who}{found.sentence}", soft_wrap=True)

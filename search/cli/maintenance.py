@@ -72,7 +72,7 @@ def repair(run: Run = None) -> None:
 
     The original is kept beside it.
     """
-    from analysis.record.chain import told
+    from analysis.record.chain import broken_text
     from analysis.record.folder import RunFolder
     from analysis.record.repair import repair_run
 
@@ -80,7 +80,7 @@ def repair(run: Run = None) -> None:
     repaired = repair_run(folder)
     if repaired.changed is not None:
         _out.print(f"{folder.path}: all {repaired.kept} lines of the journal can be read, but")
-        _out.print(f"{told(repaired.changed)}; nothing was cut off")
+        _out.print(f"{broken_text(repaired.changed)}; nothing was cut off")
         return
     if repaired.problem is None:
         _out.print(f"{folder.path}: all {repaired.kept} lines of the journal are valid")
@@ -137,5 +137,5 @@ def doctor(
         if not as_json:
             _out.print(f"{finding.verdict:<8} {finding.what}: {finding.message}")
     if as_json:
-        print_json([dataclasses.asdict(finding) for finding in findings])
+        print_json(findings)
     raise typer.Exit(int(any(finding.verdict == "fault" for finding in findings)))

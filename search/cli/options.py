@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analysis.display.plain import json_text
 from search.cli.console import ERR
 from spaces.experiment import Engine
 
@@ -84,8 +84,8 @@ def opened_run(
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document."""
-    print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+    """Print one JSON document; null stands for what is no finite number."""
+    print(json_text(document), flush=True)
 
 
 def print_note(line: str) -> None:

@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 
+from rich import progress
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from analysis.display.numbers import duration
 from analysis.display.tables import show_params, show_value
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial
@@ -48,7 +50,8 @@ class Progress:
         self._is_stopping = False
         self._epochs_before = trainings.trials.epochs
         self._shown_at = time.monotonic()
-        self._speeds: deque[tuple[float, int]] = deque()
+        self._meter = progress.Progress(speed_estimate_period=_SPEED_SECONDS, auto_refresh=False)
+        self._task = self._meter.add_task("", total=None, completed=self._epochs_before)
         self._notes: deque[str] = deque(maxlen=_NOTES)
 
     def __enter__(self) -> Progress:
@@ -80,10 +83,7 @@ class Progress:
         if now - self._shown_at < (LINE_SECONDS if self._live is None else LIVE_SECONDS):
             return
         self._shown_at = now
-        if self._has_begun():
-            self._speeds.append((now, self._trainings.trials.epochs))
-        while self._speeds and self._speeds[0][0] < now - _SPEED_SECONDS:
-            self._speeds.popleft()
+        self._meter.update(self._task, completed=self._trainings.trials.epochs)
         if self._live is not None:
             self._live.refresh()
         else:
@@ -171,30 +171,22 @@ class Progress:
         rungs = self._trainings.policy.rungs.by_epoch.values()
         return "   ".join(f"epoch {r.epoch}: {r.passed}/{r.entered} passed" for r in rungs)
 
-    def _epochs_per_second(self) -> float:
-        if len(self._speeds) < 2:
-            return 0.0
-        (first, before), (last, after) = self._speeds[0], self._speeds[-1]
-        return (after - before) / (last - first)
-
     def _speed(self) -> str:
         if not self._has_begun():
             return "starting workers"
-        speed = self._epochs_per_second()
+        speed = self._meter.tasks[0].speed
         return f"{speed:.1f} epochs/s" if speed else ""
 
     def _time_left(self) -> str:
         """A guess: the remaining trials cost as many epochs as those that ended did."""
         limit = self._most_trials
-        trials, speed = self._trainings.trials, self._epochs_per_second()
+        trials, speed = self._trainings.trials, self._meter.tasks[0].speed
         ended = len(trials) - len(trials.running)
         if limit is None or not ended or not speed or self._trainings.is_finished:
             return ""
         running_epochs = sum(trial.epoch for trial in trials.running.values())
         per_trial = (trials.epochs - running_epochs) / ended
-        seconds = max(0.0, (limit - ended) * per_trial / speed)
-        minutes, seconds = divmod(round(seconds), 60)
-        return f"about {minutes} min {seconds} s left" if minutes else f"about {seconds} s left"
+        return f"about {duration(max(0.0, (limit - ended) * per_trial / speed))} left"
 
 
 def curve(values: Sequence[float]) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from analysis.bundle.bundle import check_target, code_changes
 from analysis.display.numbers import number, numbers
 from analysis.display.tables import best_table, rows_table, show_params, show_value, space_table
-from analysis.insight.failure_reasons import lost_by_reason
+from analysis.insight.failure_reasons import failures_by_reason
 from analysis.record.folder import best_of
 from analysis.record.trials import Trials
 from search.cli.console import ERR
@@ -77,7 +77,7 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
 
 def _lost_lines(trials: Trials) -> list[str]:
     """A line for each reason for which trials were lost, with a count."""
-    lost = lost_by_reason(trials)
+    lost = failures_by_reason(trials)
     lines = [
         f"{len(entry.trials)} of {len(trials)} trials {entry.state}: {printable(entry.reason)}"
         for entry in lost[:_MOST_REASONS]
@@ -92,7 +92,7 @@ def _why_no_value(trials: Trials, metric: Metric) -> str:
     every = next((state for state, count in counts.items() if count == len(trials)), None)
     what = f"every trial {every}" if every in ("failed", "diverged") else "no trial has a value"
     lines = [f"{what}, so there is no {printable(metric.name)} to compare", *_lost_lines(trials)]
-    failed = [entry.trials for entry in lost_by_reason(trials) if entry.state == "failed"]
+    failed = [entry.trials for entry in failures_by_reason(trials) if entry.state == "failed"]
     if failed:
         last = failed[0][-1]
         lines.append(f"trial {last.number}:\n{printable((last.reason or '').strip())}")

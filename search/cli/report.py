@@ -99,7 +99,7 @@ def _build(path: Path) -> Report:
     from analysis.record.lock import is_locked
     from analysis.report.build import build_report
     from analysis.verdict.confirmation import open_confirmed
-    from search.rerun.audit_findings import hindsight_of
+    from search.rerun.audit_findings import audit_result
 
     folder, experiment, trials, reruns, confirmation = open_confirmed(path)
     return build_report(
@@ -109,5 +109,5 @@ def _build(path: Path) -> Report:
         is_live=is_locked(path),
         confirmation=confirmation,
         rerun_epochs=reruns.trials.epochs,
-        audit=hindsight_of(experiment, trials, reruns),
+        audit=audit_result(experiment, trials, reruns),
     )

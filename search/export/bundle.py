@@ -1,8 +1,7 @@
-"""Taking the best home: a bundle from a run."""
+"""Exporting the best configuration of a run as a bundle."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from analysis.bundle.bundle import Bundle, check_target, write_bundle
+from analysis.bundle.bundle import Bundle, check_target
 from analysis.bundle.project_files import Taken
+from analysis.bundle.writing import write_bundle
+from analysis.display.plain import plain
 from analysis.display.tables import markdown_text
 from analysis.record.folder import RunFolder
 from analysis.record.reruns import Reruns
@@ -95,7 +96,7 @@ def export_best(
         params=trial.params,
         baseline=experiment.baseline,
         finding=None if confirmation is None else confirmation.sentence,
-        confirmation=_document(confirmation) if measured else None,
+        confirmation=confirmation if measured else None,
         code=kept.code,
         parts=kept.parts,
         changes=changes_of(trials.changes, worlds, since),
@@ -181,14 +182,6 @@ def _first_kept(
     raise AssertionError
 
 
-def _document(confirmation: Confirmation | None) -> dict[str, Any] | None:
-    """What is found, and between which scores a further training is expected."""
-    if confirmation is None or confirmation.winner is None:
-        return None
-    found = confirmation.winner.estimate
-    return {**confirmation.plain(), "expected": None if found is None else [*found.expected]}
-
-
 def _origin(
     experiment: Experiment,
     trials: Trials,
@@ -251,5 +244,7 @@ def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
 
 def metrics_of(name: str, epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:
     """What a bundle's ``metrics.json`` holds; None for what is not finite."""
-    finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
-    return {"metric": name, "value": finite[name], "epoch": epoch, "metrics": finite}
+    found: dict[str, Any] = plain(
+        {"metric": name, "value": metrics[name], "epoch": epoch, "metrics": dict(metrics)}
+    )
+    return found

@@ -17,8 +17,8 @@ from analysis.bundle.bundle import (
     read_bundle,
     read_expected,
     read_split,
-    write_bundle,
 )
+from analysis.bundle.writing import write_bundle
 from search.export.bundle import metrics_of, tell_left_out
 from search.export.weights import parts_of, tensors_in
 from search.versions import versions

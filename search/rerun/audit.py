@@ -12,10 +12,10 @@ import numpy as np
 from analysis.record.events import Job
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trials
-from analysis.verdict.audit import Hindsight
+from analysis.verdict.audit import AuditResult
 from search.control.controller import Leader
 from search.reopening import USUAL, Terms
-from search.rerun.audit_findings import hindsight_of
+from search.rerun.audit_findings import audit_result
 from search.rerun.reopened import reopened
 from search.session import HERE, Host
 from spaces.experiment import Experiment
@@ -63,8 +63,8 @@ def audit_run(
     sample: int,
     host: Host = HERE,
     terms: Terms = USUAL,
-) -> Hindsight | None:
-    """Take stopped trials of a run on to max_epochs, and look back.
+) -> AuditResult | None:
+    """Train stopped trials of a run on to max_epochs, and judge the stopping.
 
     Args:
         folder: the run.
@@ -87,7 +87,7 @@ def audit_run(
     with reopened(folder, plan, again, host, terms) as work:
         if not work.rerunner.is_finished:
             return None
-    found = hindsight_of(work.experiment, work.rerunner.searched, work.rerunner.reruns)
+    found = audit_result(work.experiment, work.rerunner.searched, work.rerunner.reruns)
     if found is None:
         raise InputError("none of the audited trials came to its end, so they say nothing")
     return found

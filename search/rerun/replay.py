@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
-from analysis.record.chain import broken_link, told
+from analysis.record.chain import broken_link, broken_text
 from analysis.record.events import (
     Confirmed,
     Created,
@@ -63,7 +63,7 @@ def replay_run(folder: RunFolder, experiment: Experiment, proposals: bool = Fals
     """
     broken = broken_link(folder.journal_file)
     if broken is not None:
-        return Replayed(0, told(broken))
+        return Replayed(0, broken_text(broken))
     again = _Replay(experiment, proposals)
     try:
         replay(folder.journal_file, again.take)

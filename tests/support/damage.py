@@ -15,7 +15,8 @@ from typing import Any
 import torch
 import yaml
 
-from analysis.bundle.bundle import Bundle, write_bundle
+from analysis.bundle.bundle import Bundle
+from analysis.bundle.writing import write_bundle
 from analysis.record.events import Started, Tested
 from analysis.record.folder import RunFolder
 from analysis.record.journal import Journal

@@ -28,6 +28,7 @@ MEGABYTES = 1500  # a case that asks for more explodes
 LONGEST_MESSAGE = 4000
 
 Load = Callable[[Path], object]
+from tests.support.proposals import ask
 
 
 def console() -> Console:

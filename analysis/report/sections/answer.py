@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
 from analysis.display.numbers import SHORT, number, numbers
-from analysis.display.scale import Scale
 from analysis.record.surroundings import HOST
 from analysis.record.trials import Trial
 from analysis.report.section import Cell, Code, Material, Part, Section, Table, Text
-from analysis.verdict.confirmation import Confirmation, figure_names, figures_of
+from analysis.verdict.confirmation import Confirmation
+from analysis.verdict.rendering import READING_COLUMNS, rendering_of
 from spaces.experiment import Metric
 from spaces.problems import printable
 
@@ -39,8 +37,8 @@ def _changed(material: Material) -> list[Part]:
     names = dict.fromkeys(difference.what for difference in held)
     if not names:
         return []
-    told = f"Changed while the run went on: {printable(', '.join(names))}. Trainings from before "
-    return [Text(f"{told}and after may differ for that alone; the figures are under Versions.")]
+    what = f"Changed while the run went on: {printable(', '.join(names))}. Trainings from before "
+    return [Text(f"{what}and after may differ for that alone; the figures are under Versions.")]
 
 
 def _how_it_stands(material: Material) -> list[Part]:
@@ -86,40 +84,12 @@ def _command(name: str, material: Material) -> Code:
 
 def _confirmed(found: Confirmation) -> list[Part]:
     """What fresh seeds say: the sentence, the figures of each configuration, the test split."""
-    scale = found.scale
-    measured = [("winner, measured", found.winner), ("baseline, measured", found.baseline)]
-    held = [(role, standing) for role, standing in measured if standing is not None]
-    held += [(found.role(standing), standing) for standing in found.candidates]
-    rows: list[list[Cell]] = [[role, s.trial, *figures_of(s, scale)] for role, s in held]
-    columns = ["", "trial", *figure_names(scale)]
-    parts: list[Part] = [Text(f"{found.sentence}.", "lead"), Table(columns, rows, _MEASURED)]
-    parts += [Text(f"An earlier confirmation: {line}.", "note") for line in found.earlier]
-    if found.note:
-        parts.append(Text(f"{found.note}; shoal confirm asks again.", "note"))
-    for gain, split in ((found.gain, "validation"), (found.gain_on_test, "test")):
-        if gain is not None:
-            low, high = (scale.width(value) for value in (gain.low, gain.high))
-            told = f"{scale.width(gain.mean)}{scale.unit} (95 %: {low} to {high})"
-            parts.append(Text(f"Gain over the baseline on {split}: {told}."))
-    tests: list[list[Cell]] = [
-        [f"trial {test.trial}", test.metric, _scores(test.scores, scale)] for test in found.tests
-    ]
-    if tests:
-        parts.append(Table(["configuration of", "metric", "under each seed"], tests, _TESTED))
-    return parts
-
-
-_MEASURED = (
-    "Candidates were chosen among by their scores; winner and baseline were then measured under "
-    "seeds that took no part in the choice. Optimism: by how much the search made it look better. "
-    "Intervals are over seeds that did not collapse, on this validation split; they reach further "
-    "on the side where seeds fall."
-)
-_TESTED = "Every reading of the test split, once for each configuration."
-
-
-def _scores(scores: Sequence[float], scale: Scale) -> str:
-    return ", ".join(scale.score(s) if math.isfinite(s) else "lost" for s in scores)
+    shown = rendering_of(found)
+    table = Table(shown.columns, [*shown.measured, *shown.candidates], shown.explanation)
+    parts: list[Part] = [Text(f"{shown.sentence}.", "lead"), table]
+    parts += [Text(note, "note") for note in shown.notes]
+    parts += [Text(gain) for gain in shown.gains]
+    return [*parts, *([Table(READING_COLUMNS, shown.readings)] if shown.readings else [])]
 
 
 def _winner(material: Material) -> Trial | None:

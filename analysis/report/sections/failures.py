@@ -1,13 +1,14 @@
-"""The trials that were lost: which, where in the space, and why."""
+"""The trials that diverged or failed: which, where in the space, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.insight.failure_reasons import LostFor, lost_by_reason
-from analysis.insight.failures import FEWEST_LOST, LostBy
+from analysis.insight.failure_reasons import FailedFor, failures_by_reason
+from analysis.insight.failures import FEWEST, FailuresBy
 from analysis.record.trials import Trial
+from analysis.report.drawing import error_bars, level_axis
 from analysis.report.section import (
     Cell,
     Figure,
@@ -20,7 +21,7 @@ from analysis.report.section import (
     label,
     sampled,
 )
-from spaces.problems import InputError, printable, shortened
+from spaces.problems import printable, shortened
 
 MOST_FAILURES = 100
 MOST_REASONS = 30
@@ -40,22 +41,22 @@ def failures_section(material: Material) -> Section:
 
 
 def _by_reason(found: Sequence[Trial]) -> list[Part]:
-    """Each reason for which trials were lost, once."""
-    lost = lost_by_reason(found)
+    """Each reason for which trials diverged or failed, once."""
+    reasons = failures_by_reason(found)
     rows: list[list[Cell]] = [
         [entry.state, shortened(printable(entry.reason), 200), len(entry.trials), _span(entry)]
-        for entry in lost[:MOST_REASONS]
+        for entry in reasons[:MOST_REASONS]
     ]
     parts: list[Part] = []
     if rows:
         parts.append(Table(["state", "reason", "how often", "trials"], rows))
-    if len(lost) > MOST_REASONS:
-        text = f"{MOST_REASONS} of {len(lost):,} reasons are listed, the most frequent ones."
+    if len(reasons) > MOST_REASONS:
+        text = f"{MOST_REASONS} of {len(reasons):,} reasons are listed, the most frequent ones."
         parts.append(Text(f"{text} The table of all trials has the others.", "note"))
     return parts
 
 
-def _span(entry: LostFor) -> str:
+def _span(entry: FailedFor) -> str:
     """The numbers of the trials, or of the first ones."""
     numbers = [str(trial.number) for trial in entry.trials]
     more = "" if len(numbers) <= MOST_NUMBERS else ", …"
@@ -79,52 +80,39 @@ def _restarted(found: Sequence[Trial]) -> list[Part]:
 
 
 def _where(material: Material) -> list[Part]:
-    """Where in the space trials were lost: sentences, and the share at each level."""
-    try:
-        explained = material.failures
-    except InputError:  # told where the importances would stand
-        return []
+    """Where in the space trials diverged or failed: sentences, and the share at each level."""
+    explained = material.failures
     parts: list[Part] = [Text(f"{finding.sentence}.") for finding in explained.findings]
     for verb, tables in (("diverged", explained.diverged_by), ("failed", explained.failed_by)):
-        if sum(level.lost for level in tables[0].levels) >= FEWEST_LOST if tables else False:
+        if sum(level.count for level in tables[0].levels) >= FEWEST if tables else False:
             figures = [_shares(table, verb) for table in tables[:MOST_FIGURES]]
-            caption = f"The share of trials that {verb}, by level, with Wilson's 95 % interval."
+            caption = f"The share of trials that {verb}, by level."
+            caption += " With Wilson's 95 % interval, where there are five trials or more."
             parts.append(Grid(figures, caption))
     return parts
 
 
-def _shares(table: LostBy, verb: str) -> Figure:
-    known = [
-        (place, level, level.share, level.low, level.high)
-        for place, level in enumerate(table.levels)
-        if level.share is not None and level.low is not None and level.high is not None
-    ]
+def _shares(table: FailuresBy, verb: str) -> Figure:
+    known = [(place, lv, lv.share) for place, lv in enumerate(table.levels) if lv.share is not None]
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
         "name": verb,
         "x": [place for place, *_ in known],
-        "y": [share for _, _, share, _, _ in known],
-        "error_y": {
-            "type": "data",
-            "array": [high - share for _, _, share, _, high in known],
-            "arrayminus": [share - low for _, _, share, low, _ in known],
-            "color": f"--{verb}",
-            "thickness": 1.5,
-        },
-        "customdata": [[label(level.label), level.lost, level.n] for _, level, *_ in known],
+        "y": [share for *_, share in known],
+        "error_y": error_bars([(share, lv.low, lv.high) for _, lv, share in known], f"--{verb}"),
+        "customdata": [[label(lv.label), lv.count, lv.n] for _, lv, _ in known],
         "hovertemplate": f"%{{customdata[0]}}: %{{customdata[1]}} of %{{customdata[2]}} {verb}"
         "<extra></extra>",
         "marker": {"color": f"--{verb}", "size": 8},
     }
-    x = {
-        "title": {"text": label(table.parameter)},
-        "tickvals": list(range(len(table.levels))),
-        "ticktext": [label(level.label, 20) for level in table.levels],
-        "range": [-0.6, len(table.levels) - 0.4],
+    layout = {
+        "xaxis": level_axis(table.parameter, [label(level.label, 20) for level in table.levels]),
+        "yaxis": {"title": {"text": f"share {verb}"}, "range": [-0.03, 1.03]},
+        "showlegend": False,
+        "height": 260,
+        "hovermode": "closest",
     }
-    y = {"title": {"text": f"share {verb}"}, "range": [-0.03, 1.03]}
-    layout = {"xaxis": x, "yaxis": y, "showlegend": False, "height": 260, "hovermode": "closest"}
     return Figure([trace], layout)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.record.events import State
 from analysis.record.trials import Reported, Trial
+from analysis.report.drawing import opening
 from analysis.report.section import (
     Figure,
     Material,
@@ -40,21 +41,24 @@ def history_section(material: Material) -> Section:
     kept |= {trial.number for trial in sampled(ended, MOST_POINTS)}
     placed = [(place, t) for place, t in enumerate(ended, start=1) if t.number in kept]
     finite = [value for value in values.values() if value is not None]
+    before = None if material.baseline is None else values.get(0)
+    shown = [] if before is None else [before]
+    axis = opening(finite, metric.mode, _is_log(finite, metric), shown)
     data: list[dict[str, Any]] = []
     for state in ("stopped", "completed", "diverged", "failed"):
         points = [(place, trial) for place, trial in placed if trial.state == state]
         if points:
-            data.append(_points(state, points, values, _bottom(finite)))
+            data.append(_points(state, points, values, axis.bottom))
     if records:
         data.append(_best_line(records, len(ended), metric))
-    if material.baseline is not None and values.get(0) is not None:
-        data.append(_level("baseline", 1, len(ended), values[0]))
+    if before is not None:
+        data.append(_level("baseline", 1, len(ended), before))
     layout = {
         "xaxis": {"title": {"text": "trials, in the order of their ends"}},
-        "yaxis": {"title": {"text": label(metric.name)}, "type": _axis_type(finite, metric)},
+        "yaxis": {"title": {"text": label(metric.name)}, **axis.layout},
         "hovermode": "closest",
     }
-    caption = f"Each trial's {metric.name}, at its {metric.scope} epoch."
+    caption = f"Each trial's {metric.name}, at its {metric.scope} epoch.{axis.note}"
     if len(placed) < len(ended):
         caption += f" {len(placed):,} of {len(ended):,} are drawn: each that was the best so far, "
         caption += "and an even sample of the others."
@@ -118,7 +122,7 @@ def _best_line(records: Sequence[tuple[int, Trial]], last: int, metric: Metric) 
     }
 
 
-def _level(name: str, first: int, last: int, value: float | None) -> dict[str, Any]:
+def _level(name: str, first: int, last: int, value: float) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",
@@ -130,23 +134,13 @@ def _level(name: str, first: int, last: int, value: float | None) -> dict[str, A
     }
 
 
-def _bottom(values: Sequence[float]) -> float:
-    """A little below the lowest value; above 0 where all values are, for a logarithmic axis."""
-    if not values:
-        return 0.0
-    low, high = min(values), max(values)
-    bottom = low - 0.06 * ((high - low) or abs(low) or 1.0)
-    return low / 1.5 if low > 0 >= bottom else bottom
-
-
 def _can_log(values: Sequence[float]) -> bool:
     return bool(values) and min(values) > 0
 
 
-def _axis_type(values: Sequence[float], metric: Metric) -> str:
-    """Logarithmic for losses that differ by more than a factor of 30."""
-    is_log = metric.mode == "min" and _can_log(values) and max(values) > _WIDE_SPAN * min(values)
-    return "log" if is_log else "linear"
+def _is_log(values: Sequence[float], metric: Metric) -> bool:
+    """Whether an axis begins logarithmic: losses that differ by more than a factor of 30."""
+    return metric.mode == "min" and _can_log(values) and max(values) > _WIDE_SPAN * min(values)
 
 
 def curves_section(material: Material) -> Section:
@@ -167,13 +161,14 @@ def curves_section(material: Material) -> Section:
     if best is not None and best is not baseline:
         data += _curves(f"best (trial {best.number})", [best], metric, "--best", "star", width=3.0)
     values = [y for trace in data for y in trace["y"] if y is not None]
+    axis = opening(values, metric.mode, _is_log(values, metric))
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": label(metric.name)}, "type": _axis_type(values, metric)},
+        "yaxis": {"title": {"text": label(metric.name)}, **axis.layout},
         "hovermode": "closest",
         "shapes": [_rung_line(epoch) for epoch in material.experiment.scheduler.rung_epochs],
     }
-    caption = f"{metric.name} of each epoch, with a mark at each trial's last one."
+    caption = f"{metric.name} of each epoch, with a mark at each trial's last one.{axis.note}"
     if material.experiment.scheduler.rung_epochs:
         caption += " Dotted lines: the rungs, where trials are compared."
     if len(drawn) < len(others):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from analysis.display.numbers import fraction
+from analysis.display.plain import plain
 from analysis.insight.importance import Evaluator, RungImportance, Share
 from analysis.insight.observations import shared_epoch
+from analysis.report.drawing import error_bars
 from analysis.report.section import ByEpoch, Figure, Grid, Material, Part, Section, Text, label
-from spaces.problems import InputError
 
 MOST_PARAMETERS = 12  # in one figure
 _COLOURS: Mapping[Evaluator, str] = {"ped-anova": "--best", "fanova": "--baseline"}
@@ -24,14 +24,11 @@ _CAPTION = (
 
 
 def mattered_section(material: Material) -> Section:
-    """Findings and importances; a space that can't be loaded any more is told."""
+    """Findings, and the importance of each parameter."""
     if material.is_first:
-        told = "This is being worked out; the page is then written again, with effects and pairs."
-        return Section("What mattered", "mattered", [Text(told)])
-    try:
-        found, entries = material.findings, material.importance
-    except InputError as error:
-        return Section("What mattered", "mattered", [Text(f"The space can't be read: {error}")])
+        note = "This is being worked out; the page is then written again, with effects and pairs."
+        return Section("What mattered", "mattered", [Text(note)])
+    found, entries = material.findings, material.importance
     parts: list[Part] = [Text(f"{finding.sentence}.") for finding in found]
     if not found:
         parts.append(Text("Nothing that an interval supports, with so many trials."))
@@ -39,13 +36,13 @@ def mattered_section(material: Material) -> Section:
         chance = "Where nothing matters, 5 in 100 runs get any sentence; intervals in brackets."
         parts.append(Text(chance, "note"))
     first = shared_epoch(material.experiment, material.trials)
-    told_at = sorted((e for e in entries if e.shares), key=lambda e: (e.epoch != first, e.epoch))
-    if told_at:
-        parts.append(ByEpoch({e.epoch: Grid([_figure(e)], _CAPTION) for e in told_at}))
+    drawn = sorted((e for e in entries if e.shares), key=lambda e: (e.epoch != first, e.epoch))
+    if drawn:
+        parts.append(ByEpoch({e.epoch: Grid([_figure(e)], _CAPTION) for e in drawn}))
     parts += [Text(f"Epoch {e.epoch}: {e.note}.", "note") for e in entries if e.note]
     data = {
-        "findings": [asdict(finding) for finding in found],
-        "importance": [asdict(entry) for entry in entries],
+        "findings": [plain(finding) for finding in found],
+        "importance": [plain(entry) for entry in entries],
     }
     return Section("What mattered", "mattered", parts, data)
 
@@ -83,14 +80,7 @@ def _traces(evaluator: Evaluator, shares: list[Share], names: list[str]) -> list
             "name": evaluator,
             "x": [share.value for share in shares],
             "y": heights,
-            "error_x": {
-                "type": "data",
-                "array": [share.high - share.value for share in shares],
-                "arrayminus": [share.value - share.low for share in shares],
-                "color": colour,
-                "thickness": 1.5,
-                "width": 0,
-            },
+            "error_x": error_bars([(s.value, s.low, s.high) for s in shares], colour, width=0),
             "customdata": [
                 [label(name), *map(fraction, (share.value, share.low, share.high))]
                 for name, share in zip(names, shares, strict=True)

@@ -1,114 +1,77 @@
 """Parallel coordinates: all parameters and the value side by side, a line a trial.
 
-Optuna's ``plot_parallel_coordinate`` draws completed trials only, of which ASHA leaves few, in
-colours that are made for white paper, and orders the axes by name.
+Plotly's own (``parcoords``) draws with WebGL, for which it evaluates code that it writes: the
+page's policy, which lets no text become code, shows "WebGL is not supported" instead. It also has
+no hover text, so no line could be traced to its trial. Optuna's figure is the same trace, of
+completed trials only, of which ASHA leaves few. So these are plain lines.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from analysis.display.numbers import SHORT, digits_apart
-from analysis.display.tables import show_value, told_apart
+from optuna.distributions import FloatDistribution
+
+from analysis.display.tables import distinct_texts, show_value
+from analysis.insight.axes import Axis
 from analysis.record.trials import Trial
+from analysis.report.drawing import aside
 from analysis.report.section import Figure, Material, Section, Text, label
-from analysis.report.sections.parameters import ParameterAxis, parameter_axes, valued_sample
+from analysis.report.sections.parameters import valued_sample
 from spaces.experiment import Metric
 
 MOST_LINES = 200
 MOST_COORDINATES = 12
-_LEVELS = 5  # of colour, from the poorest to the best
+_SHADES = 5  # of colour, from the poorest to the best
+_NONE = object()
 _ABSENT = -0.2  # where a trial stands that a parameter does not apply to; the others: 0 to 1
-_SPREAD = 0.3  # of the room of a choice that its trials take up
-_GOLDEN = 0.618034
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Where the values of one axis stand, from 0 to 1; ``digits``: how many are shown of one."""
-
-    axis: ParameterAxis
-    low: float
-    high: float
-    digits: int = SHORT
-
-    def height(self, value: float) -> float:
-        low, high = self.low, self.high
-        if self.axis.is_log:
-            value, low, high = math.log(value), math.log(low), math.log(high)
-        return 0.5 if low == high else (value - low) / (high - low)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        """(height, text) of what is written beside the axis."""
-        if self.axis.choices:
-            choices = enumerate(self.axis.choices)
-            return [(self.height(place), label(choice, 14)) for place, choice in choices]
-        if self.low == self.high:
-            return [(0.5, show_value(self.low))]
-        heights = (0.0, 0.5, 1.0)
-        texts = told_apart([float(self._value(height)) for height in heights])
-        return list(zip(heights, texts, strict=True))
-
-    def _value(self, height: float) -> float:
-        if self.axis.is_log:
-            return self.low * math.pow(self.high / self.low, height)
-        return self.low + (self.high - self.low) * height
 
 
 def parallel_section(material: Material) -> Section | None:
     """A line for each trial that has a value; None where fewer than two have one."""
     metric = material.metric
-    valued = [t for t in material.trials.finished if t.value(metric) is not None]
-    axes = parameter_axes(material.experiment, valued)
-    if len(valued) < 2 or not axes:
+    valued = [t for t in material.trials.ranked(metric) if t.state != "running"]
+    if len(valued) < 2 or not material.axes:
         return None
-    drawn = valued_sample(material, valued, MOST_LINES)
-    drawn.sort(key=lambda trial: _goodness(trial, metric))  # the best is drawn last, on top
-    shown = axes[:MOST_COORDINATES]
+    drawn = sorted(valued_sample(material, valued, MOST_LINES), key=valued.index, reverse=True)
+    shown = material.axes[:MOST_COORDINATES]
     caption = (
         f"A line for each trial, the stronger the better its {metric.name} is among those drawn."
     )
     if len(drawn) < len(valued):
         caption += f" {len(drawn)} of {len(valued):,} trials are drawn, an even sample."
-    if len(shown) < len(axes):
-        caption += f" {len(shown)} of {len(axes)} parameters are drawn, the first of the file."
-    notes = []
-    if any(axis.name not in trial.params for axis in shown for trial in drawn):
-        notes.append(Text("“–”: the parameter does not apply to the trial.", "note"))
-    figure = _figure(drawn, shown, metric, caption)
-    return Section("Parallel coordinates", "parallel", [figure, *notes])
-
-
-def _goodness(trial: Trial, metric: Metric) -> float:
-    value = trial.value(metric)
-    assert value is not None
-    return -value if metric.mode == "min" else value
+    if len(shown) < len(material.axes):
+        caption += f" {len(shown)} of {len(material.axes)} parameters are drawn, the first ones."
+    has_absent = any(axis.name not in trial.params for axis in shown for trial in drawn)
+    figure = _figure(drawn, shown, metric, has_absent, caption)
+    note = [Text("“–”: the parameter does not apply to the trial.", "note")] if has_absent else []
+    return Section("Parallel coordinates", "parallel", [figure, *note])
 
 
 def _figure(
-    trials: Sequence[Trial], axes: Sequence[ParameterAxis], metric: Metric, caption: str
+    trials: Sequence[Trial], axes: Sequence[Axis], metric: Metric, has_absent: bool, caption: str
 ) -> Figure:
-    value_axis = ParameterAxis(metric.name)
+    """Trials are drawn in their order, the best last: on top."""
     values = [value for trial in trials if (value := trial.value(metric)) is not None]
-    scales = [_Scale(value_axis, min(values), max(values), digits_apart(values))]
-    scales += [_scale(axis, trials) for axis in axes]
+    columns = [Axis(metric.name, FloatDistribution(min(values), max(values))), *axes]
     data = [
-        _level(level, trials[begin:end], scales, metric)
-        for level in range(_LEVELS)
-        for begin, end in [[len(trials) * n // _LEVELS for n in (level, level + 1)]]
+        _shade(shade, trials[begin:end], columns, metric)
+        for shade in range(_SHADES)
+        for begin, end in [[len(trials) * n // _SHADES for n in (shade, shade + 1)]]
         if begin < end
     ]
-    has_absent = any(axis.name not in trial.params for axis in axes for trial in trials)
+    ticks = [
+        (place, height, text)
+        for place, axis in enumerate(columns)
+        for height, text in [*_ticks(axis), *([(_ABSENT, "–")] if has_absent else [])]
+    ]
     layout = {
         "xaxis": {
-            "tickvals": list(range(len(scales))),
-            "ticktext": [label(scale.axis.name, 16) for scale in scales],
-            "range": [-0.35, len(scales) - 0.8],
-            "showgrid": False,
-            "zeroline": False,
+            "tickvals": list(range(len(columns))),
+            "ticktext": [label(axis.name, 16) for axis in columns],
+            "range": [-0.35, len(columns) - 0.8],
+            "gridcolor": "--axis",
             "fixedrange": True,
         },
         "yaxis": {
@@ -116,12 +79,7 @@ def _figure(
             "visible": False,
             "fixedrange": True,
         },
-        "annotations": [
-            _tick(place, height, text)
-            for place, scale in enumerate(scales)
-            for height, text in [*scale.ticks(), *([(_ABSENT, "–")] if has_absent else [])]
-        ],
-        "shapes": [_axis_line(place) for place in range(len(scales))],
+        "annotations": [_annotation(*tick) for tick in ticks],
         "height": 420,
         "showlegend": False,
         "hovermode": "closest",
@@ -129,56 +87,57 @@ def _figure(
     return Figure(data, layout, caption, is_wide=True)
 
 
-def _scale(axis: ParameterAxis, trials: Sequence[Trial]) -> _Scale:
-    if axis.choices:
-        return _Scale(axis, 0.0, len(axis.choices) - 1.0)
-    values = [axis.place(t.params[axis.name]) for t in trials if axis.name in t.params]
-    return _Scale(axis, min(values, default=0.0), max(values, default=0.0))
+def _ticks(axis: Axis) -> list[tuple[float, str]]:
+    """(height, text) of what is written beside an axis."""
+    if axis.choices is not None:
+        return [(_height(axis, choice), label(choice, 14)) for choice in axis.choices]
+    low, high = axis.bounds
+    if low == high:
+        return [(0.5, show_value(axis.value(low)))]
+    texts = distinct_texts([axis.value(place) for place in (low, (low + high) / 2, high)])
+    return list(zip((0.0, 0.5, 1.0), texts, strict=True))
 
 
-def _level(
-    level: int, trials: Sequence[Trial], scales: Sequence[_Scale], metric: Metric
+def _height(axis: Axis, value: Any) -> float:
+    low, high = axis.bounds
+    return 0.5 if low == high else (axis.place(value) - low) / (high - low)
+
+
+def _shade(
+    shade: int, trials: Sequence[Trial], columns: Sequence[Axis], metric: Metric
 ) -> dict[str, Any]:
-    """One trace for the trials of a level, with a gap between them."""
+    """One trace for the trials of a shade, with a gap between them."""
     xs: list[int | None] = []
     ys: list[float | None] = []
-    told: list[list[Any] | None] = []
+    points: list[list[Any] | None] = []
     for trial in trials:
-        for place, scale in enumerate(scales):
-            name = scale.axis.name
-            held = trial.value(metric) if place == 0 else trial.params.get(name, "–")
+        for place, axis in enumerate(columns):
+            held = trial.params.get(axis.name, _NONE) if place else trial.value(metric)
+            height, text = _ABSENT, "–"
+            if held is not _NONE:
+                height, text = _height(axis, held), show_value(held)
+                if axis.choices is not None:  # side by side
+                    height += 0.3 * aside(trial.number) / len(axis.choices)
             xs.append(place)
-            ys.append(_height(scale, trial, held, is_absent=place > 0 and name not in trial.params))
-            shown = held if isinstance(held, str | None) else show_value(held, scale.digits)
-            told.append([trial.number, label(name), label(shown)])
-        xs.append(None)
-        ys.append(None)
-        told.append(None)
+            ys.append(height)
+            points.append([trial.number, label(axis.name), label(text)])
+        for each in (xs, ys, points):
+            each.append(None)
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": f"level {level + 1} of {_LEVELS}",
+        "name": f"level {shade + 1} of {_SHADES}",
         "x": xs,
         "y": ys,
-        "customdata": told,
+        "customdata": points,
         "hovertemplate": "trial %{customdata[0]}<br>%{customdata[1]}: %{customdata[2]}"
         "<extra></extra>",
-        "line": {"color": f"--level-{level}", "width": 1 + level / 3},
+        "line": {"color": f"--level-{shade}", "width": 1 + shade / 3},
         "opacity": 0.75,
     }
 
 
-def _height(scale: _Scale, trial: Trial, value: Any, is_absent: bool) -> float:
-    if is_absent:
-        return _ABSENT
-    height = scale.height(scale.axis.place(value))
-    if len(scale.axis.choices) < 2:
-        return height
-    aside = (trial.number * _GOLDEN % 1 - 0.5) * _SPREAD / (len(scale.axis.choices) - 1)
-    return height + min(0.08, max(-0.08, aside))
-
-
-def _tick(place: int, height: float, text: str) -> dict[str, Any]:
+def _annotation(place: int, height: float, text: str) -> dict[str, Any]:
     return {
         "x": place,
         "y": height,
@@ -190,16 +149,4 @@ def _tick(place: int, height: float, text: str) -> dict[str, Any]:
         "bgcolor": "--page",
         "opacity": 0.9,
         "borderpad": 0,
-    }
-
-
-def _axis_line(place: int) -> dict[str, Any]:
-    return {
-        "type": "line",
-        "x0": place,
-        "x1": place,
-        "y0": 0,
-        "y1": 1,
-        "line": {"color": "--axis", "width": 1},
-        "layer": "below",
     }

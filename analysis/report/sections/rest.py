@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from analysis.display.numbers import percent
+from analysis.display.numbers import duration, percent
 from analysis.record.events import Changed
 from analysis.report.section import (
     Cell,
@@ -68,8 +68,8 @@ def cost_section(material: Material) -> Section:
     ]
     if material.rerun_epochs:
         rows.append(["epochs more, to confirm and audit", f"{material.rerun_epochs:,}"])
-    if lost := cost["epochs_not_trained_after_failures"]:
-        rows.append(["epochs not trained after a divergence or failure", f"{lost:,}"])
+    if missing := cost["epochs_not_trained_after_failures"]:
+        rows.append(["epochs not trained after a divergence or failure", f"{missing:,}"])
     note = (
         "A trial's time runs from when it was handed out until it ended, starting its process "
         f"included. Saved: the sum of ({material.experiment.scheduler.max_epochs} − its epochs) "
@@ -86,7 +86,7 @@ def _cost(material: Material) -> dict[str, Any]:
         max(0.0, seconds - trial.seconds_before) if trial.seconds is None else trial.seconds
         for trial in trials
     )
-    lost = [trial for trial in ended if trial.state in ("diverged", "failed")]
+    failed = [trial for trial in ended if trial.state in ("diverged", "failed")]
     return {
         "epochs": trials.epochs,
         "seconds": seconds,
@@ -94,7 +94,7 @@ def _cost(material: Material) -> dict[str, Any]:
         "cpu_seconds": trial_seconds * resources.cpus,
         "gpu_seconds": None if resources.gpus == "auto" else trial_seconds * resources.gpus,
         "epochs_saved": sum(most - trial.epoch for trial in ended if trial.state == "stopped"),
-        "epochs_not_trained_after_failures": sum(max(0, most - trial.epoch) for trial in lost),
+        "epochs_not_trained_after_failures": sum(max(0, most - trial.epoch) for trial in failed),
     }
 
 
@@ -102,15 +102,6 @@ def _share(saved: int, trained: int) -> str:
     if not saved:
         return "0"
     return f"{saved:,}: {percent(saved / (saved + trained))} of {saved + trained:,}"
-
-
-def duration(seconds: float) -> str:
-    """A time for people: ``41 s``, ``12 min 5 s``, ``3 h 20 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def experiment_section(material: Material) -> Section:

@@ -19,16 +19,28 @@ TO_THE_END = {"name": "none", "max_epochs": 3}
 
 def test_a_level_has_the_figures_of_its_values() -> None:
     experiment = examples.experiment(space={"activation": ["tanh", "relu"]}, scheduler=TO_THE_END)
-    values = [0.2, 0.4, 0.6, 0.9]
-    rows: list[Params] = [{"activation": "tanh"}] * 3 + [{"activation": "relu"}]
+    values = [0.0, 0.0, 0.3, 0.5, 0.7, 0.8, 0.9]
+    rows: list[Params] = [{"activation": "tanh"}] * 5 + [{"activation": "relu"}] * 2
     queue = iter([value for value in values for _ in range(3)])
     effects = marginal_effects(experiment, run(experiment, rows, lambda *_: next(queue)))
     tanh, relu = effects.parameters[0].levels
-    assert (tanh.n, tanh.mean, tanh.sd) == (3, pytest.approx(0.4), pytest.approx(0.2))
-    reach = 4.302653 * 0.2 / math.sqrt(3)  # Student's 97.5 % point at 2 degrees of freedom
-    assert (tanh.low, tanh.high) == pytest.approx((0.0, 0.4 + reach))  # no accuracy is below 0
-    assert tanh.quartiles == pytest.approx((0.3, 0.4, 0.5))
-    assert (relu.n, relu.mean, relu.sd, relu.low) == (1, pytest.approx(0.9), None, None)
+    assert (tanh.n, tanh.mean, tanh.sd) == (5, pytest.approx(0.3), pytest.approx(0.308221))
+    reach = 2.776445 * 0.308221 / math.sqrt(5)  # Student's 97.5 % point at 4 degrees of freedom
+    assert (tanh.low, tanh.high) == pytest.approx((0.0, 0.3 + reach))  # no accuracy is below 0
+    assert tanh.quartiles == pytest.approx((0.0, 0.3, 0.5))
+    assert tanh.values == ()
+    assert (relu.n, relu.mean) == (2, pytest.approx(0.85))
+
+
+def test_a_level_of_fewer_than_five_has_its_values_and_no_interval() -> None:
+    experiment = examples.experiment(space={"activation": ["tanh", "relu"]}, scheduler=TO_THE_END)
+    rows: list[Params] = [{"activation": "tanh"}] * 4
+    queue = iter([value for value in (0.1, 0.9, 0.2, 0.8) for _ in range(3)])
+    effects = marginal_effects(experiment, run(experiment, rows, lambda *_: next(queue)))
+    tanh, relu = effects.parameters[0].levels
+    assert (tanh.low, tanh.high) == (None, None)
+    assert tanh.values == (0.1, 0.9, 0.2, 0.8)
+    assert (relu.n, relu.values) == (0, ())
 
 
 def test_values_are_all_of_one_epoch() -> None:

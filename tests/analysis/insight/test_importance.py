@@ -150,7 +150,7 @@ def test_diverged_trials_rank_worst_at_the_next_rung_only() -> None:
     at = {epoch: observed_at(experiment, trials, epoch) for epoch in (1, 3, 9)}
     assert lost > 0
     assert {epoch: observed.diverged for epoch, observed in at.items()} == {1: 0, 3: lost, 9: 0}
-    ranks = at[3].goodness
+    ranks = at[3].ranks
     assert (ranks[np.isnan(at[3].values)] < ranks[np.isfinite(at[3].values)].min()).all()
     second = rung_importance(experiment, trials, resamples=2)[1]
     assert f"{lost} diverged trials rank worst" in second.note

@@ -157,7 +157,7 @@ def test_a_confirmation_takes_the_place_of_the_searched_answer(tmp_path: Path) -
         f"{found.sentence}.",
         "Gain over the baseline on validation: 21.00 points (95 %: ",
         "Gain over the baseline on test: 21.50 points (95 %: ",
-        "58.00 %, 59.00 %, lost",
+        "58.00 %, 59.00 %, failed",
         f"confirmed (trial {found.winner.trial})",
     ):
         assert fact in text
@@ -181,7 +181,7 @@ def test_what_mattered_is_drawn_for_each_rung_that_has_enough_trials(tmp_path: P
     assert first["trials"] == 60  # the early-stopped ones, too
     for evaluator in ("ped-anova", "fanova"):
         assert next(iter(first["shares"][evaluator])) == "lr"
-    assert any(finding["parameters"] == ("lr",) for finding in data["findings"])
+    assert any(finding["parameters"] == ["lr"] for finding in data["findings"])
     page = readable(written(coordinator, tmp_path))
     assert data["findings"][0]["sentence"] in page
     effects = {effect["parameter"]: effect for effect in found["effects"].data["parameters"]}
@@ -212,16 +212,6 @@ def test_where_trials_diverged_is_explained(tmp_path: Path) -> None:
     assert diverged > 2
     assert re.search(rf"{diverged} of {diverged} trials with lr .* diverged", text)
     assert "The share of trials that diverged, by level" in text
-
-
-def test_a_space_whose_code_is_gone_is_told_and_the_rest_reported(tmp_path: Path) -> None:
-    coordinator = whole_run(tmp_path)
-    lost = coordinator.experiment.model_copy(update={"space": f"{tmp_path}/gone.py:space"})
-    lost.__dict__.pop("search_space", None)
-    report = build_report(RunFolder(tmp_path), lost, coordinator.trials)
-    text = " ".join(readable(WRITERS["html"](report).decode()).split())
-    assert "The space can't be read:" in text
-    assert "Value by parameter" in text
 
 
 def test_all_five_states_are_counted_zeros_too(tmp_path: Path) -> None:

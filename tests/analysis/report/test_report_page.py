@@ -74,7 +74,10 @@ def test_effects_are_of_the_first_rung_until_another_is_chosen(
     (caption,) = browser.value(captions)
     assert "Values at epoch 3" in caption
     assert "survivors" in caption
-    drawn = "document.querySelectorAll('#effects .view:not([hidden]) .scatterlayer .trace').length"
+    drawn = (
+        "[...document.querySelectorAll('#effects .view:not([hidden]) .plot')]"
+        ".filter(plot => plot.querySelector('.scatterlayer .trace')).length"
+    )
     browser.wait(f"{drawn} === 2")
     widths = browser.value(
         "[...document.querySelectorAll('#effects .view:not([hidden]) .main-svg')]"

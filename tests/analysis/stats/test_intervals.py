@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.stats.intervals import difference, estimate, finite
+from analysis.stats.intervals import difference, estimate, finite, mean_interval
 from analysis.stats.score_range import Bounds, bounds_of, collapsed
 from benchmarks.coverage import COLLAPSING, KINDS, SOUND, coverage, false_collapses
 from spaces.directions import usual_mode
@@ -170,3 +170,17 @@ def test_a_seed_that_is_far_below_the_others_collapsed(
     metric: Metric, scores: list[float], fallen: list[float]
 ) -> None:
     assert collapsed(scores, bounds_of(metric, scores, samples=288, classes=10)) == fallen
+
+
+def test_students_interval_of_a_mean_stays_within_what_values_can_be() -> None:
+    shares = bounds_of(Metric(name="val_accuracy", mode="max"), [0.02, 0.9])
+    scores = [0.02, 0.03, 0.02, 0.9, 0.02]
+    held = mean_interval(scores, shares)
+    assert held is not None
+    low, high = stats.ttest_1samp(scores, 0.0).confidence_interval(0.95)
+    assert low < 0.0 == held.low < held.value == pytest.approx(sum(scores) / 5)
+    assert held.high == pytest.approx(high)
+
+
+def test_fewer_than_five_values_have_no_interval() -> None:
+    assert mean_interval([0.1, 0.9, 0.5, 0.4]) is None

@@ -17,7 +17,8 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from analysis.bundle.bundle import Bundle, write_bundle
+from analysis.bundle.bundle import Bundle
+from analysis.bundle.writing import write_bundle
 from search.export import portable
 from search.export.inference import load_inputs, load_model
 from search.export.portable import OLDEST_ONNXSCRIPT, WholeModel, can_make_onnx, make_programs

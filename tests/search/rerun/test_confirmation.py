@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,9 @@ from analysis.record.events import Confirmed, Created, Finished, Job, Rerun
 from analysis.record.folder import RunFolder, open_run
 from analysis.record.journal import Journal
 from analysis.record.surroundings import Fingerprint
+from analysis.report.build import WRITERS, build_report
 from analysis.verdict.confirmation import Confirmation, open_confirmed
+from analysis.verdict.rendering import rendering_of
 from search.cli.confirm import print_confirmation
 from search.cli.main import main
 from search.control.coordinator import Coordinator
@@ -177,6 +181,31 @@ def test_a_winner_that_measured_worse_is_exported_only_if_asked_for(
     assert not (tmp_path / "bundle").exists()
     main([*command, "--anyway"])  # these made trainings have no weights
     assert "measured worse" not in capsys.readouterr().err
+
+
+@pytest.mark.edits_journals
+def test_terminal_page_and_card_show_the_same_rows_and_sentences(tmp_path: Path) -> None:
+    folder = searched(tmp_path)
+    found = confirmed(folder, GOOD, [*POOR[:2], math.nan], tests=(FAIR, [0.94, math.nan, 0.938]))
+    shown = rendering_of(found)
+    assert [row[0] for row in shown.measured] == ["winner", "baseline"]
+    assert shown.measured[1][2] == "2 (1 failed)"
+    assert shown.readings[1] == ["trial 0", "test_accuracy", "94.00 %, failed, 93.80 %"]
+    assert len(shown.gains) == 2
+    out = Console(file=io.StringIO(), width=300)
+    print_confirmation(found, out)
+    assert isinstance(out.file, io.StringIO)
+    _, experiment, trials = open_run(folder.path)
+    report = build_report(folder, experiment, trials, confirmation=found)
+    metrics = {"metric": "val_accuracy", "value": 0.97, "epoch": 3, "metrics": {}}
+    card = model_card(Bundle({}, metrics, {}, "Found.", confirmation=found), 1)
+    for text in (out.file.getvalue(), WRITERS["md"](report).decode(), card):
+        flat = " ".join(re.sub(r"[|\\\\]", " ", text).split())
+        for row in (*shown.measured, *shown.candidates):
+            assert " ".join(" ".join(row).split()) in flat
+        for sentence in (shown.sentence, shown.explanation, *shown.gains):
+            assert sentence in flat
+        assert all(scores in flat for *_, scores in shown.readings)
 
 
 def test_a_bundle_has_a_column_for_the_baseline_only_where_there_is_one() -> None:
