@@ -159,8 +159,8 @@ def confirm_and_print(
         raise typer.Exit(1)
     if not as_json:
         anyway = " --anyway" if found.is_worse else ""
-        export = f"shoal export {folder.path} -o bundle{anyway}"
-        _out.print(f"  {export}: exports the winner, with its weights", soft_wrap=True)
+        export = f"shoal export {folder.path} -o model{anyway}"
+        _out.print(f"  {export}: export the winner", soft_wrap=True)
 
 
 def print_confirmation(found: Confirmation, out: Console) -> None:
