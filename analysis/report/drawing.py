@@ -22,6 +22,27 @@ def level_axis(name: str, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def markers(
+    name: str,
+    points: Sequence[tuple[Any, Any, Any]],
+    hover: str,
+    marker: dict[str, Any],
+    **more: Any,
+) -> dict[str, Any]:
+    """A trace of points, each (x, y, what its hover text is of)."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [x for x, _, _ in points],
+        "y": [y for _, y, _ in points],
+        "customdata": [data for _, _, data in points],
+        "hovertemplate": f"{hover}<extra></extra>",
+        "marker": marker,
+        **more,
+    }
+
+
 def error_bars(
     bars: Sequence[tuple[float, float | None, float | None]], color: str, **more: Any
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.record.events import State
 from analysis.record.trials import Reported, Trial
-from analysis.report.drawing import opening
+from analysis.report.drawing import markers, opening
 from analysis.report.section import (
     Figure,
     Material,
@@ -87,19 +87,14 @@ def _points(
     values: dict[int, float | None],
     bottom: float,
 ) -> dict[str, Any]:
-    shown = [values[trial.number] for _, trial in points]
-    value_text = "no value" if state in ("diverged", "failed") else "%{y}"
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": state,
-        "x": [place for place, _ in points],
-        "y": [bottom if value is None else value for value in shown],
-        "customdata": [[trial.number, trial.epoch] for _, trial in points],
-        "hovertemplate": f"trial %{{customdata[0]}}: {value_text}<br>{state} after "
-        "%{customdata[1]} epochs<extra></extra>",
-        "marker": {"symbol": SYMBOLS[state], "color": f"--{state}", "size": _size(len(points))},
-    }
+    what = "no value" if state in ("diverged", "failed") else "%{y}"
+    held = [(place, values[trial.number], trial) for place, trial in points]
+    return markers(
+        state,
+        [(x, bottom if y is None else y, [trial.number, trial.epoch]) for x, y, trial in held],
+        f"trial %{{customdata[0]}}: {what}<br>{state} after %{{customdata[1]}} epochs",
+        {"symbol": SYMBOLS[state], "color": f"--{state}", "size": _size(len(points))},
+    )
 
 
 def _size(count: int) -> int:
