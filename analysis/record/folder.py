@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from analysis.record.events import EVENT, Created, Event, Moved, Started
 from analysis.record.journal import each_event, replay
 from analysis.record.trials import Trial, Trials
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
 from spaces.locations import key_problem, without_secrets
+from spaces.metric import Metric
 from spaces.problems import InputError
 from spaces.recorded import RecordedSpace
 from spaces.sections import parse_section

@@ -20,7 +20,8 @@ from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial, Trials
 from analysis.verdict.audit import AuditResult
 from analysis.verdict.confirmation import Confirmation
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
+from spaces.metric import Metric
 from spaces.parameters import Scalar
 from spaces.problems import printable
 

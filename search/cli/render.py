@@ -17,8 +17,9 @@ from analysis.insight.failure_reasons import failures_by_reason
 from analysis.record.folder import best_of
 from analysis.record.trials import Trials
 from search.cli.console import ERR
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
 from spaces.imports import named_file
+from spaces.metric import Metric
 from spaces.problems import printable
 
 _MOST_REASONS = 3

@@ -16,7 +16,7 @@ from analysis.report.section import (
     label,
     sampled,
 )
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 MOST_POINTS = 2000  # of the history
 MOST_CURVES = 200
@@ -135,7 +135,7 @@ def _can_log(values: Sequence[float]) -> bool:
 
 def _is_log(values: Sequence[float], metric: Metric) -> bool:
     """Whether an axis begins logarithmic: losses that differ by more than a factor of 30."""
-    return metric.mode == "min" and _can_log(values) and max(values) > _WIDE_SPAN * min(values)
+    return metric.is_minimized and _can_log(values) and max(values) > _WIDE_SPAN * min(values)
 
 
 def curves_section(material: Material) -> Section:

@@ -8,7 +8,7 @@ from analysis.display.tables import show_column
 from analysis.insight.effects import Effect, Effects, Pair
 from analysis.report.drawing import error_bars, level_axis, markers
 from analysis.report.section import ByEpoch, Figure, Grid, Material, Section, Text, label
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 MOST_EFFECTS = 30
 _SCALE = [[place / 4, f"--level-{place}"] for place in range(5)]
@@ -132,7 +132,7 @@ def _pair(pair: Pair, metric: Metric) -> Figure:
         "text": text,
         "texttemplate": "%{text}",
         "colorscale": _SCALE,
-        "reversescale": metric.mode == "min",
+        "reversescale": metric.is_minimized,
         "showscale": False,
         "xgap": 2,
         "ygap": 2,

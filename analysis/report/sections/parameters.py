@@ -10,7 +10,7 @@ from analysis.record.trials import Trial
 from analysis.report.drawing import aside, level_axis, markers, opening
 from analysis.report.section import Figure, Grid, Material, Section, label, sampled
 from analysis.report.sections.history import SYMBOLS
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 MOST_POINTS = 5000  # in all small figures together
 MOST_IN_ONE = 500

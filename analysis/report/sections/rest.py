@@ -42,7 +42,7 @@ def trials_section(material: Material) -> Section:
         for trial in material.trials
     ]
     data = [trial_data(trial, metric) for trial in material.trials]
-    table = TrialTable(columns, rows, columns.index(metric.name), metric.mode == "max")
+    table = TrialTable(columns, rows, columns.index(metric.name), not metric.is_minimized)
     return Section("All trials", "trials", [table], data)
 
 

@@ -19,7 +19,7 @@ from analysis.report.page import page_of
 from analysis.report.plain import markdown_of
 from analysis.report.section import Section, Table, TrialTable
 from search.cli.main import main
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from tests.support import examples
 
 ROOT = Path(__file__).parents[3]
