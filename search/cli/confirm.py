@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.display.tables import rows_table, show_params
-from analysis.verdict.audit import RUNG_COLUMNS
-from analysis.verdict.rendering import Rendering, rendering_of
 from search.cli.console import ERR, Screen, width_of
 from search.cli.options import (
     Address,
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from analysis.record.folder import RunFolder
     from analysis.verdict.audit import AuditResult
     from analysis.verdict.confirmation import Confirmation
+    from analysis.verdict.rendering import Rendering
     from search.session import Host
 
 app = typer.Typer(rich_markup_mode=None)
@@ -165,6 +164,8 @@ def confirm_and_print(
 
 def print_confirmation(found: Confirmation, out: Console) -> None:
     """What ``shoal confirm`` prints: the figures of each configuration, then the finding."""
+    from analysis.verdict.rendering import rendering_of
+
     shown = rendering_of(found)
     tables = [_standings(shown, _SPARED[:hidden]) for hidden in range(len(_SPARED) + 1)]
     out.print(next((t for t in tables if width_of(t, out) <= out.width), tables[-1]))
@@ -195,6 +196,8 @@ def _standings(shown: Rendering, hidden: Sequence[str]) -> Table:
 
 def print_audit(found: AuditResult, out: Console) -> None:
     """What ``shoal audit`` prints."""
+    from analysis.verdict.audit import RUNG_COLUMNS
+
     out.print(rows_table(RUNG_COLUMNS, found.rows))
     for sentence in found.sentences:
         out.print(sentence, soft_wrap=True)

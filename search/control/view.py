@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from analysis.record.folder import RunFolder
-from search.control.controller import Controller
+if TYPE_CHECKING:
+    from analysis.record.folder import RunFolder
+    from search.control.controller import Controller
 
 Note: TypeAlias = Callable[[str], None]  # is given a line that should be read
 
