@@ -1,1 +1,40 @@
-"""How a search runs: decisions, transports, sessions and the command line."""
+"""How a search runs: decisions, transports, sessions and the command line.
+
+The public names are imported when they are first used: ``from search import start_search``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search.export.bundle import export_best
+    from search.lifecycle import resume_search, start_search
+    from search.rerun.audit import audit_run
+    from search.rerun.confirm import confirm_run
+    from search.session import Host
+
+_PLACES = {
+    "Host": "search.session",
+    "audit_run": "search.rerun.audit",
+    "confirm_run": "search.rerun.confirm",
+    "export_best": "search.export.bundle",
+    "resume_search": "search.lifecycle",
+    "start_search": "search.lifecycle",
+}
+
+__all__ = [
+    "Host",
+    "audit_run",
+    "confirm_run",
+    "export_best",
+    "resume_search",
+    "start_search",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"search has no {name}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_PLACES[name]), name)

@@ -85,7 +85,7 @@ def test_it_can_be_extended(run: Path) -> None:
 
 
 def test_the_same_search_decides_the_same_today(run: Path, tmp_path: Path) -> None:
-    """Another processor may add in another order: then scores are near, and may decide otherwise."""
+    """On another processor sums may round otherwise: then only the first scores are compared."""
     again = RunFolder(tmp_path / "again")
     start_search(experiment_of(RunFolder(run)), again, Host(engine="inline"))
 
