@@ -82,7 +82,8 @@ def _float32(values: Any) -> Array:
 def _read_digits(root: Path, train: bool, download: bool) -> Split:
     """scikit-learn's own file: to import scikit-learn takes longer than to search a little."""
     place = importlib.util.find_spec("sklearn")
-    assert place is not None and place.origin is not None
+    assert place is not None
+    assert place.origin is not None
     file = Path(place.origin).parent / "datasets" / "data" / "digits.csv.gz"
     rows = np.loadtxt(file, delimiter=",", dtype=np.float32)  # (1797, 64 pixels and a class)
     images = rows[:, :-1].reshape(-1, 1, 8, 8) / _float32(16)  # in [0, 1]
