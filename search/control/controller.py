@@ -53,7 +53,7 @@ class Controller(ABC):
         self.is_interrupted = False
         self.first_failures = FirstFailures(keep_going=True)  # a session sets another
         self.projections: Sequence[Projection] = ()  # are given every event from now on
-        self._journal = journal
+        self.journal = journal
         self._unfinished: list[Trial] = []
         journal.check = self.check
 
@@ -107,7 +107,7 @@ class Controller(ABC):
         Raises:
             InputError: when it is damaged.
         """
-        replay(self._journal.path, self._take)
+        replay(self.journal.path, self._take)
 
     def _take(self, event: Event) -> None:
         self.check(event)
@@ -115,7 +115,7 @@ class Controller(ABC):
 
     def write(self, event: Event) -> None:
         """Write an event to the journal, then apply it, then show it to the projections."""
-        written = self._journal.append(event)
+        written = self.journal.append(event)
         self.apply(written)
         for projection in self.projections:
             projection.write(written, self._shown_trials)

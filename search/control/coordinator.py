@@ -176,7 +176,7 @@ class Coordinator(Controller):
 
     def _spent(self) -> list[str]:
         """The limits reached now; the first ever reached is why the search ends."""
-        spent = self.policy.spent(self.trials.seconds(self._journal.now()))
+        spent = self.policy.spent(self.trials.seconds(self.journal.now()))
         if spent and self._end_reason is None:
             self._end_reason = spent[0]
         return spent

@@ -152,7 +152,7 @@ _OTHERS = {
     "search/tools/doctor.py",
     "search/cli/progress.py",
     "search/cli/maintenance.py",
-    "search/transport/link.py",
+    "search/control/dispatcher.py",
     "search/transport/ray_faults.py",
     "analysis/bundle/project_files.py",
     "search/transport/tune.py",
