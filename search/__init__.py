@@ -1,7 +1,4 @@
-"""How a search runs: decisions, transports, sessions and the command line.
-
-The public names are imported when they are first used: ``from search import start_search``.
-"""
+"""How a search runs: decisions, transports, sessions, the command line; public names, lazily."""
 
 from __future__ import annotations
 

@@ -81,6 +81,7 @@ def test_what_is_better_is_asked_of_the_metric_alone() -> None:
     assert files == {
         "spaces/metric.py",
         "spaces/checks.py",
+        "spaces/notes.py",
         "trainables/training.py",
         "trainables/user_code/training.py",
         "analysis/insight/observations.py",

@@ -43,7 +43,7 @@ def history_section(material: Material) -> Section:
     finite = [value for value in values.values() if value is not None]
     before = None if material.baseline is None else values.get(0)
     shown = [] if before is None else [before]
-    axis = opening(finite, metric.mode, _is_log(finite, metric), shown)
+    axis = opening(finite, metric, _is_log(finite, metric), shown)
     data: list[dict[str, Any]] = []
     for state in ("stopped", "completed", "diverged", "failed"):
         points = [(place, trial) for place, trial in placed if trial.state == state]
@@ -156,7 +156,7 @@ def curves_section(material: Material) -> Section:
     if best is not None and best is not baseline:
         data += _curves(f"best (trial {best.number})", [best], metric, "--best", "star", width=3.0)
     values = [y for trace in data for y in trace["y"] if y is not None]
-    axis = opening(values, metric.mode, _is_log(values, metric))
+    axis = opening(values, metric, _is_log(values, metric))
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": label(metric.name)}, **axis.layout},

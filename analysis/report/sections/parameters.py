@@ -62,7 +62,7 @@ def _scatter(axis: Axis, trials: Sequence[Trial], metric: Metric, best: Trial | 
     elif axis.is_log:
         x["type"], x["exponentformat"] = "log", "e"
     values = [y for trace in data for y in trace["y"]]
-    y = {"title": {"text": label(metric.name)}, **opening(values, metric.mode).layout}
+    y = {"title": {"text": label(metric.name)}, **opening(values, metric).layout}
     layout = {"xaxis": x, "yaxis": y, "showlegend": False, "height": 260, "hovermode": "closest"}
     return Figure(data, layout)
 
