@@ -158,7 +158,7 @@ def test_the_bundle_holds_the_confirmed_winner_its_figures_and_its_data(
         "training": 1150,
         "validation": 288,
     }
-    for fact in (split["validation"]["sha256"], "test_accuracy of the baseline", "8 trials"):
+    for fact in (split["validation"]["sha256"], "| baseline |", "8 trials"):
         assert fact in card
     capsys.readouterr()
     assert main(["train", str(bundle), "--json"]) == 0
