@@ -150,7 +150,9 @@ def test_stopped_trials_go_on_from_where_they_were_as_if_never_stopped(
     flags = [flag for setting in settings for flag in ("--set", setting)]
     assert main(["search", "quickstart", "--engine", "inline", "--run", str(run), *flags]) == 0
     to_the_end = [*flags, "--set", "scheduler.name=none"]
-    assert main(["search", "quickstart", "--engine", "inline", "--run", str(whole), *to_the_end]) == 0
+    assert (
+        main(["search", "quickstart", "--engine", "inline", "--run", str(whole), *to_the_end]) == 0
+    )
     capsys.readouterr()
     assert main(["audit", str(run), "--sample", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
