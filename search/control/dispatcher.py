@@ -215,6 +215,7 @@ class Dispatcher:
             RunError: when all that was trained in this session failed.
         """
         try:
+            self._make_logs()
             yield
         finally:
             self._deleting.shutdown()
@@ -225,6 +226,13 @@ class Dispatcher:
             raise self.fault
         if not self.controller.is_interrupted:
             self.controller.first_failures.check(self.controller.noun)
+
+    def _make_logs(self) -> None:
+        """The folder that own code's workers write their logs in, and go on with those there."""
+        if self.experiment.trainable is not None:
+            self.folder.logs.mkdir(parents=True, exist_ok=True)
+        for log in self.folder.logs.glob("*"):
+            unlinked(log, self.folder.path)
 
     def _log(self, number: int, text: str) -> None:
         self.folder.logs.mkdir(parents=True, exist_ok=True)

@@ -112,12 +112,11 @@ def test_checkpoints_in_an_object_store_are_kept_dropped_and_read_back(
     assert checkpoints.load() is None
 
 
-@pytest.mark.usefixtures("local_ray")
 def test_a_bucket_that_is_not_there_is_one_message_before_anything_starts(
     tmp_path: Path, bucket: tuple[str, boto3.client], capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = bucket[0].replace("//bucket", "//nobody")
-    arguments = ["--run", str(tmp_path / "run"), "--set", f"storage={uri}"]
+    arguments = ["--engine", "inline", "--run", str(tmp_path / "run"), "--set", f"storage={uri}"]
     assert main(["search", "quickstart", *arguments]) == 2
     error = capsys.readouterr().err
     assert "error: storage s3://nobody/searches/run can't be written" in error

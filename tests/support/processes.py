@@ -139,9 +139,9 @@ def code_file(folder: Path, code: str, **changes: Any) -> str:
     return str(file)
 
 
-def slow_file(folder: Path, trials: int = 8) -> str:
+def slow_file(folder: Path, trials: int = 8, engine: str = "auto") -> str:
     """Own code with epochs of 0.1 s, whose score depends on its saved state."""
-    return code_file(folder, SLOW_CODE, budget={"trials": trials})
+    return code_file(folder, SLOW_CODE, budget={"trials": trials}, engine=engine)
 
 
 def wait_for_epochs(run: Path, epochs: int, process: subprocess.Popen[str]) -> None:

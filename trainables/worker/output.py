@@ -110,7 +110,10 @@ class _Tee(io.TextIOBase):
     def __init__(self, stream: TextIO, log: TextIO) -> None:
         self._stream = stream
         self._log = log
-        self.encoding = getattr(stream, "encoding", "utf-8")
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", "utf-8")
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):  # the disk is full: a training is worth more
