@@ -40,7 +40,7 @@ class Terms:
     keep_going: bool = False
 
 
-USUAL = Terms()
+DEFAULT_TERMS = Terms()
 
 
 class Reentered(NamedTuple):

@@ -18,7 +18,7 @@ from typing import IO, TypeVar, cast
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from analysis.record.chain import Chain, broken_text, split
+from analysis.record.chain import Chain, broken_text, split, with_link
 from analysis.record.events import EVENT, BaseEvent, Event, Rerun
 from spaces.links import unlinked
 from spaces.problems import InputError, RunError
@@ -100,7 +100,7 @@ class Journal:
         self.check(read)
         try:
             self._check_file()
-            self._write_whole(self._chain.close(body))
+            self._write_whole(body)
         except OSError as error:
             self._error = OSError(error.errno, error.strerror, str(self.path))
             raise self._error from None
@@ -141,12 +141,18 @@ class Journal:
                 return f"; its events were saved as {kept}: move that to {self.path}"
         return ", which ends here"
 
-    def _write_whole(self, line: bytes) -> None:
-        written = self._file.write(line) or 0
+    def _write_whole(self, body: bytes) -> None:
+        """Write a line, or nothing of it; an interruption at any moment leaves all in order."""
+        link = self._chain.after(body)
+        line = with_link(body, link)
+        try:
+            written = self._file.write(line) or 0
+        finally:
+            if os.fstat(self._file.fileno()).st_size == self._size + len(line):
+                self._size, self._chain.link = self._size + len(line), link
         if written < len(line):
             os.ftruncate(self._file.fileno(), self._size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += written
 
     def close(self) -> None:
         """Bring everything to the disk and close the file."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -24,7 +26,7 @@ from search.cli.options import (
     print_json,
 )
 from search.cli.report import report_again
-from search.reopening import USUAL, Terms
+from search.reopening import DEFAULT_TERMS, Terms
 from search.transport.environment import prepare_environment
 from spaces.experiment import Confirm
 
@@ -110,10 +112,16 @@ def audit(
 
     folder = RunFolder(chosen_run(run))
     host = terminal_host(engine, address, verbose)
-    found = audit_run(folder, sample, host, Terms(code, strict, keep_going))
+    with _prints_aside(as_json):
+        found = audit_run(folder, sample, host, Terms(code, strict, keep_going))
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
     _tell(folder, found, as_json, lambda: print_audit(found, _out))
+
+
+def _prints_aside(as_json: bool) -> AbstractContextManager[object]:
+    """Let nothing but the document reach standard output: inline code prints, too."""
+    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def _tell(
@@ -139,7 +147,7 @@ def confirm_and_print(
     settings: Confirm,
     host: Host,
     as_json: bool = False,
-    terms: Terms = USUAL,
+    terms: Terms = DEFAULT_TERMS,
 ) -> None:
     """Confirm a run and print what was found.
 
@@ -148,7 +156,8 @@ def confirm_and_print(
     """
     from search.rerun.confirm import confirm_command, confirm_run
 
-    found = confirm_run(folder, settings, host, terms)
+    with _prints_aside(as_json):
+        found = confirm_run(folder, settings, host, terms)
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
     _tell(folder, found, as_json, lambda: print_confirmation(found, _out))

@@ -34,9 +34,11 @@ class Terminal:
     @contextmanager
     def showing(self, controller: Controller, folder: RunFolder) -> Iterator[None]:
         """Show how trainings stand, as long as they go on."""
-        with Progress(controller, folder) as self._progress:
-            yield
-        self._progress = None
+        try:
+            with Progress(controller, folder) as self._progress:
+                yield
+        finally:
+            self._progress = None
 
     def update(self) -> None:
         """Show how they stand, when it is time to."""

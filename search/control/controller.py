@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from analysis.record.events import (
@@ -129,11 +130,22 @@ class Controller(ABC):
     def close(self, reason: str | None = None) -> None:
         """The session ends, and why; left out: the plan is carried out, or it was interrupted."""
 
+    @contextmanager
+    def projecting(self, projections: Sequence[Projection]) -> Iterator[None]:
+        """Show every event from now on to views; they are closed, should a session not begin."""
+        self.projections = projections
+        try:
+            yield
+        except BaseException:
+            self._close_projections()
+            raise
+
     def _close_projections(self) -> None:
         """Close the views of the run, each of which is whole then."""
-        for projection in self.projections:
-            projection.close()
-        self.projections = ()
+        projections, self.projections = self.projections, ()
+        with ExitStack() as closing:
+            for projection in projections:
+                closing.callback(projection.close)
 
     def has_failed_before(self, number: int) -> bool:
         """Whether a training is one that failed, tried once more."""

@@ -154,8 +154,10 @@ class Coordinator(Controller):
         if reason is None:
             self._spent()
             reason = "interrupted" if self.is_interrupted else self._end_reason or "space"
-        self.write(Ended(reason=reason))
-        self._close_projections()
+        try:
+            self.write(Ended(reason=reason))
+        finally:
+            self._close_projections()
 
     @property
     def is_over(self) -> bool:

@@ -13,7 +13,7 @@ from analysis.record.events import Decision
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial
 from search.control.controller import NOTHING_REPORTED, Controller
-from search.control.hung_trials import Silences
+from search.control.hung_trials import HungTrials
 from search.control.view import View
 from spaces.imports import project_of
 from spaces.links import unlinked
@@ -39,7 +39,7 @@ class Dispatcher:
         self.folder = folder
         self.view = view
         self.fault: Exception | None = None
-        self.silences = Silences()
+        self.silences = HungTrials()
         self._failures: Counter[str] = Counter()  # by what they say
         self._processes: dict[int, str] = {}  # of a trial, as its last report named it
         self._checkpoints = folder.checkpoints(self.experiment.storage)
@@ -201,6 +201,10 @@ class Dispatcher:
         """Delete all but the newest checkpoint of a trial that has ended; nobody waits for it."""
 
         def delete() -> None:
+            if (
+                self.fault is not None or self.controller.is_interrupted
+            ):  # one storage error is enough, and an interruption does not wait
+                return
             with self.keeping_fault():
                 Checkpoints(self._checkpoints, number).keep_last(1)
 

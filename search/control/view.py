@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 Note: TypeAlias = Callable[[str], None]  # is given a line that should be read
 
 
-def unheard(message: str) -> None:
+def ignore_note(message: str) -> None:
     """Nobody reads it."""
 
 
@@ -33,15 +34,12 @@ class View(Protocol):
         """Called several times a second while trainings are shown."""
 
 
-class Silent:
-    """Shows nothing, and keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
+class Logged:
+    """Shows nothing but notes, by Python's logging, as ``shoal``: what a notebook gets."""
 
     def note(self, message: str) -> None:
-        """Keep a line."""
-        self.notes.append(message)
+        """Log it."""
+        logging.getLogger("shoal").warning(message)
 
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Show nothing."""
@@ -53,3 +51,14 @@ class Silent:
 
     def update(self) -> None:
         """Show nothing."""
+
+
+class Silent(Logged):
+    """Shows nothing, and keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Keep a line."""
+        self.notes.append(message)

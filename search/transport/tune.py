@@ -55,6 +55,9 @@ class Tune:
         with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
             yield
 
+    def interrupt(self) -> None:
+        """Nothing: Tune asks the dispatcher several times a second."""
+
     def processes(self) -> Sequence[ProcessAddress]:
         """The head of the cluster, and this machine's own node."""
         return places_of_ray()
