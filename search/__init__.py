@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from search.export.bundle import export_best
+    from search.folders import new_folder
     from search.lifecycle import resume_search, start_search
     from search.rerun.audit import audit_run
     from search.rerun.confirm import confirm_run
     from search.session import Host
+    from spaces.files import load_experiment
 
 _PLACES = {
     "Host": "search.session",
     "audit_run": "search.rerun.audit",
     "confirm_run": "search.rerun.confirm",
     "export_best": "search.export.bundle",
+    "load_experiment": "spaces.files",
+    "new_folder": "search.folders",
     "resume_search": "search.lifecycle",
     "start_search": "search.lifecycle",
 }
@@ -26,9 +30,15 @@ __all__ = [
     "audit_run",
     "confirm_run",
     "export_best",
+    "load_experiment",
+    "new_folder",
     "resume_search",
     "start_search",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> object:

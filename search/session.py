@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import optuna
+
 from analysis.record.folder import RunFolder
 from analysis.record.journal import Journal
 from analysis.record.lock import locked
@@ -151,7 +153,7 @@ def opened(
         RunError: when its disk or its storage failed.
     """
     transport = host.transport_of(experiment)
-    with _faults_in_a_line(folder, again), locked(folder.path, is_new):
+    with _quiet_optuna(), _faults_in_a_line(folder, again), locked(folder.path, is_new):
         if is_new and has_begun(folder.path):  # by a search that was given the same name just now
             raise InputError(f"{folder.path} holds a run by now; name another one with --run")
         try:
@@ -161,6 +163,17 @@ def opened(
             if is_new:
                 remove_beginning(folder)
             raise
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Keep the lines away that Optuna logs of each study."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def try_storage(experiment: Experiment, folder: RunFolder) -> bool:

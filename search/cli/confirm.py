@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -12,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.display.tables import rows_table, show_params
-from search.cli.console import ERR, Screen, width_of
+from search.cli.console import ERR, Screen, prints_aside, width_of
 from search.cli.options import (
     Address,
     Code,
@@ -112,16 +110,11 @@ def audit(
 
     folder = RunFolder(chosen_run(run))
     host = terminal_host(engine, address, verbose)
-    with _prints_aside(as_json):
+    with prints_aside(as_json):
         found = audit_run(folder, sample, host, Terms(code, strict, keep_going))
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
     _tell(folder, found, as_json, lambda: print_audit(found, _out))
-
-
-def _prints_aside(as_json: bool) -> AbstractContextManager[object]:
-    """Let nothing but the document reach standard output: inline code prints, too."""
-    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def _tell(
@@ -156,7 +149,7 @@ def confirm_and_print(
     """
     from search.rerun.confirm import confirm_command, confirm_run
 
-    with _prints_aside(as_json):
+    with prints_aside(as_json):
         found = confirm_run(folder, settings, host, terms)
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)

@@ -12,7 +12,7 @@ import optuna
 import typer
 
 from search.cli import confirm, inspect, maintenance, prepare, report
-from search.cli.console import ERR, Screen, outlive_readers
+from search.cli.console import ERR, Screen, outlive_readers, prints_aside
 from search.cli.encoding import accept_every_sign
 from search.cli.groups import Grouped
 from search.cli.options import (
@@ -286,7 +286,8 @@ def train(
     """Train an exported model again, or the baseline of a file."""
     from search.cli.render import train_and_compare
 
-    found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
+    with prints_aside(as_json):
+        found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
     if as_json:
         print_json(found)
 

@@ -106,7 +106,7 @@ def print_next_steps(path: Path, experiment: Experiment, out: Console, report: P
     steps = (
         *page,
         (f"shoal confirm {path}", "train the best again under fresh seeds"),
-        (f"shoal tensorboard {path}", "compare the best with the baseline"),
+        (f"shoal tensorboard {path}", "look at the best trials"),
         (f"shoal export {path} -o model", "export the best model"),
         *_next_step(experiment, path),
     )

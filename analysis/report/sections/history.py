@@ -156,7 +156,9 @@ def curves_section(material: Material) -> Section:
     if best is not None and best is not baseline:
         data += _curves(f"best (trial {best.number})", [best], metric, "--best", "star", width=3.0)
     values = [y for trace in data for y in trace["y"] if y is not None]
-    axis = opening(values, metric, _is_log(values, metric))
+    needed = [] if baseline is None else [metric.of(report) for report in baseline.reports]
+    shown = [value for value in needed if math.isfinite(value)]
+    axis = opening(values, metric, _is_log(values, metric), shown)
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": label(metric.name)}, **axis.layout},
