@@ -85,7 +85,8 @@ def test_a_trial_in_mid_epoch_is_left_within_ten_seconds_or_at_once_and_keeps_it
     before = read_journal(run / "journal.jsonl")
 
     again = shoal("resume", str(run))
-    for mark in tmp_path.glob("waits-*"):
+    wait_for_epochs(run, 1, again, event="resumed")
+    for mark in tmp_path.glob("waits-*"):  # of the search's own workers
         mark.unlink()
     wait_for_long_epochs(tmp_path, again)
     again.send_signal(number)

@@ -144,13 +144,15 @@ def slow_file(folder: Path, trials: int = 8, engine: str = "auto") -> str:
     return code_file(folder, SLOW_CODE, budget={"trials": trials}, engine=engine)
 
 
-def wait_for_epochs(run: Path, epochs: int, process: subprocess.Popen[str]) -> None:
-    """Wait until the journal has so many reports."""
+def wait_for_epochs(
+    run: Path, epochs: int, process: subprocess.Popen[str], event: str = "report"
+) -> None:
+    """Wait until the journal has so many reports, or other events."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         file = run / "journal.jsonl"
-        if file.exists() and file.read_bytes().count(b'"event":"report"') >= epochs:
+        if file.exists() and file.read_text().count(f'"event":"{event}"') >= epochs:
             return
         time.sleep(0.05)
     process.kill()
-    raise AssertionError(f"no {epochs} epochs: {process.communicate()}")
+    raise AssertionError(f"no {epochs} of {event}: {process.communicate()}")

@@ -36,14 +36,14 @@ def built_in(folder: Path) -> Experiment:
     model = {"family": "mlp", "hidden": [16], "dropout": 0.2}
     baseline = {"lr": 0.01, "activation": "relu"}
     return examples.experiment(
-        model=model, baseline=baseline, budget={"trials": 8}, resources=ONE_WORKER
+        model=model, baseline=baseline, budget={"trials": 5}, resources=ONE_WORKER
     )
 
 
 def own_code(folder: Path) -> Experiment:
     """The user's own code; a resume needs what it saved."""
     (folder / "own.py").write_text(OWN_CODE)
-    return examples.own_code_experiment(folder, budget={"trials": 8}, resources=ONE_WORKER)
+    return examples.own_code_experiment(folder, budget={"trials": 5}, resources=ONE_WORKER)
 
 
 KINDS = pytest.mark.parametrize("experiment_in", [built_in, own_code])
