@@ -100,7 +100,7 @@ class Journal:
         self.check(read)
         try:
             self._check_file()
-            self._write_whole(self._chain.close(body))
+            self._write_whole(body)
         except OSError as error:
             self._error = OSError(error.errno, error.strerror, str(self.path))
             raise self._error from None
@@ -141,12 +141,18 @@ class Journal:
                 return f"; its events were saved as {kept}: move that to {self.path}"
         return ", which ends here"
 
-    def _write_whole(self, line: bytes) -> None:
-        written = self._file.write(line) or 0
-        if written < len(line):
-            os.ftruncate(self._file.fileno(), self._size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += written
+    def _write_whole(self, body: bytes) -> None:
+        """Write a whole line or nothing, also when the disk is full or Ctrl-C comes meanwhile."""
+        size, link = self._size, self._chain.link
+        try:
+            line = self._chain.close(body)
+            self._size += self._file.write(line) or 0
+            if self._size < size + len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except BaseException:
+            self._size, self._chain.link = size, link
+            os.ftruncate(self._file.fileno(), size)
+            raise
 
     def close(self) -> None:
         """Bring everything to the disk and close the file."""
@@ -183,6 +189,7 @@ def save_copy(journal: IO[bytes], path: Path, word: str) -> Path:
         place = path.with_name(f"{path.stem}-{word}-{number}{path.suffix}")
         with suppress(FileExistsError), place.open("xb") as copy:
             shutil.copyfileobj(journal, copy)
+            copy.flush()
             os.fsync(copy.fileno())
             return place
     raise AssertionError("numbers do not end")

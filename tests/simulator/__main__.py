@@ -1,4 +1,4 @@
-"""``python -m tests.simulator 0:100000``: live so many histories, and name each that finds a fault."""
+"""``python -m tests.simulator 100000``: live so many histories, name those that find a fault."""
 
 from __future__ import annotations
 

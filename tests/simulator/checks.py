@@ -80,11 +80,17 @@ def events_in(run: Path) -> list[Event]:
     return read_journal(file) if file.exists() else []
 
 
-def check_journal(run: Path, habits: Mapping[str, Any]) -> None:
-    """Every decision follows from what stood before it, and every score from its trial."""
+def check_journal(run: Path, habits: Mapping[str, Any], proposals: bool) -> None:
+    """Every decision follows from what stood before it, and every score from its trial.
+
+    Args:
+        run: its folder.
+        habits: of the code.
+        proposals: whether the sampler proposes all once more, too, which takes the most time.
+    """
     events = events_in(run)
     experiment = experiment_of(RunFolder(run))
-    replayed = replay_run(RunFolder(run), experiment, proposals=True)
+    replayed = replay_run(RunFolder(run), experiment, proposals)
     assert replayed.difference is None, replayed.difference
     reports = Counter((e.trial, e.epoch) for e in events if isinstance(e, Report))
     assert set(reports.values()) <= {1}, "a report stands there twice"

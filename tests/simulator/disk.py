@@ -5,17 +5,22 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import analysis.record.folder
 import analysis.record.journal
 import analysis.record.lock
+import analysis.record.trials
 import analysis.views.tensorboard
 import search.control.dispatcher
+import search.lifecycle
 import search.provenance
+from spaces.experiment import Experiment
+from spaces.sections import parse_section
 from spaces.space import SearchSpace
 from tests.simulator.world import FOLDER, WRITE, AtOnce, Clock, Threading, World
 
@@ -114,6 +119,24 @@ class Disk:
             self._world.synced[path] = os.fstat(descriptor).st_size
 
 
+def _remembered(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """A parser that remembers what it has parsed: the spec of a run stands in every session."""
+    parsed: dict[str, Any] = {}
+
+    def remember(section: Any, value: Any, under: Any = ()) -> Any:
+        key = f"{section} {value}"
+        if key not in parsed:
+            parsed[key] = parse(section, value, under)
+        return parsed[key]
+
+    return remember
+
+
+def _save(experiment: Experiment, path: Path) -> None:
+    """As ``save_experiment``, but for the YAML, which nothing reads."""
+    path.write_text(str(experiment))
+
+
 @contextmanager
 def simulated(world: World) -> Iterator[None]:
     """Let the driver live in a world."""
@@ -122,6 +145,7 @@ def simulated(world: World) -> Iterator[None]:
     def opened(path: Path, *args: Any, **kwargs: Any) -> Any:
         return disk.open(path, *args, **kwargs)
 
+    parse = _remembered(parse_section)
     with ExitStack() as stack:
         for place, name, stand_in in (
             (Path, "open", opened),
@@ -135,7 +159,14 @@ def simulated(world: World) -> Iterator[None]:
             (analysis.views.tensorboard, "time", clock),
             (search.control.dispatcher, "ThreadPoolExecutor", AtOnce),
             (search.provenance, "versions", dict),  # which takes longer than a session
-            (SearchSpace, "samples", lambda *_, **named: []),  # so does a check of the space by drawing
+            (search.lifecycle, "save_experiment", _save),
+            (analysis.record.trials, "parse_section", parse),
+            (analysis.record.folder, "parse_section", parse),
+            (
+                SearchSpace,
+                "samples",
+                lambda *_, **named: [],
+            ),  # so does a check of the space by drawing
         ):
             stack.enter_context(patch.object(place, name, stand_in))
         yield

@@ -12,6 +12,7 @@ import random
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from search.control.controller import Controller
 
 
-class Killed(BaseException):  # noqa: N818 (no error: the end of a process)
+class Killed(BaseException):
     """The driver is dead. Whatever it does from here on is undone."""
 
 
@@ -127,7 +128,7 @@ class World:
             self.synced = {file: file.stat().st_size for file in files}
 
 
-class _Waiting(BaseException):  # noqa: N818 (no error: a thread waits)
+class _Waiting(BaseException):
     """A thread waits for something that is not there yet."""
 
 
@@ -150,10 +151,8 @@ class SteppedThread:
 
     def join(self) -> None:
         """Run until it waits, or ends."""
-        try:
+        with suppress(_Waiting):
             self._target()
-        except _Waiting:
-            pass
 
 
 class SteppedEvent:
