@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 import traceback
@@ -23,6 +24,7 @@ def main(seeds: str) -> int:
     first, _, last = seeds.rpartition(":")
     start, failed = time.monotonic(), 0
     numbers = range(int(first or 0), int(last))
+    gc.freeze()  # or it looks at every imported module again and again
     with place() as held:
         for count, seed in enumerate(numbers, start=1):
             try:

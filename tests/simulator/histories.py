@@ -7,10 +7,12 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import pytest
 
 from analysis.record.folder import RunFolder
 from analysis.record.lock import is_locked
@@ -84,7 +86,7 @@ def experiment_of_chance(chance: random.Random, code: Path) -> Experiment:
     if chance.random() < 0.3 and sampler in ("random", "grid", "tpe"):
         space["depth"] = {"low": 1, "high": 3, "when": {"kind": "b"}}
     limits = {
-        "trials": chance.randint(1, 7),
+        "trials": chance.randint(1, 6),
         "epochs": chance.randint(1, 20),
         "hours": chance.uniform(0.001, 0.3),
         "target": chance.uniform(-0.5, 0.9),
@@ -135,9 +137,11 @@ class History:
         self._spare = held.folder / "again"
         self._code = held.folder / "own.py"
         self.world = World(random.Random(f"world {seed}"), self._run, held.folder / "dead")
+        self.world.intrude = self._intrude
         self.habits = habits_of(self._chance)
         self._witness = Witness()
         self._keeps_going = self._chance.random() < 0.7
+        self._has_views = self._chance.random() < 0.3  # they take half of the time
 
     def live(self) -> None:
         """Let it happen, and check it.
@@ -152,7 +156,10 @@ class History:
             simulated(self.world),
             patch.object(Dispatcher, "take", lambda *args: take(*args)),
             patch.object(Dispatcher, "assignment", lambda *args: assign(*args)),
+            ExitStack() as stack,
         ):
+            if not self._has_views:
+                stack.enter_context(patch("search.session.open_projections", lambda *_: []))
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", ResourceWarning)  # the dead close nothing
             warnings.filterwarnings("ignore", "(?s).*the last line is torn")
@@ -187,7 +194,7 @@ class History:
 
     def _session(self, experiment: Experiment, more: int) -> str:
         """Start or resume; returns how that ended: done, dead, interrupted, or a message."""
-        host = Host(view=Silent(), guard=self._guard, transport=self._transport())
+        host = self._host()
         try:
             if has_begun(self._run):
                 terms = Terms(keep_going=self._keeps_going)
@@ -206,6 +213,15 @@ class History:
         if self.world.is_dead:
             return "dead"
         return "interrupted" if coordinator.is_interrupted else "done"
+
+    def _host(self) -> Host:
+        return Host(view=Silent(), guard=self._guard, transport=self._transport())
+
+    def _intrude(self) -> None:
+        """Another driver wants to go on with the same run."""
+        if has_begun(self._run):
+            with pytest.raises(InputError, match="is being searched by pid"):
+                resume_search(RunFolder(self._run), host=self._host())
 
     @contextmanager
     def _guard(self, controller: Controller, transport: Transport, again: str) -> Iterator[None]:
@@ -248,7 +264,7 @@ class History:
 
     def _check_end(self) -> None:
         check_all_ended(self._run)
-        if self._chance.random() < 0.2:
+        if self._has_views:
             check_views(self._run, self._spare)
 
 

@@ -27,7 +27,7 @@ class Killed(BaseException):
 DISK_FAULTS = {"full": errno.ENOSPC, "fails": errno.EIO}
 WRITE = ("killed", "killed", "power", "power", "full", "fails", "signal", "Ctrl-C")
 FOLDER = ("killed", "power", "full", "fails", "signal")
-ASK = ("killed", "power", "signal", "Ctrl-C")
+ASK = ("killed", "power", "signal", "Ctrl-C", "intruder")
 
 
 class World:
@@ -50,6 +50,7 @@ class World:
         self.is_dead = False
         self.is_disk_full = False
         self.controller: Controller | None = None
+        self.intrude: Callable[[], None] = lambda: None  # what another driver tries
         self.synced: dict[Path, int] = {}  # by file: bytes that are on the disk for sure
         self.threads: list[SteppedThread] = []
         self.events: list[str] = []  # what happened, for people
@@ -97,6 +98,10 @@ class World:
             raise OSError(DISK_FAULTS[kind], os.strerror(DISK_FAULTS[kind]), place)
         if kind == "Ctrl-C":  # in a notebook, which has no handlers
             raise KeyboardInterrupt
+        if kind == "intruder":
+            rate, self.rate = self.rate, 0.0
+            self.intrude()
+            self.rate = rate
         if kind == "signal" and self.controller is not None:
             self.controller.is_interrupted = True
 
