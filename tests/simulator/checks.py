@@ -19,6 +19,7 @@ from analysis.views.projection import open_projections
 from search.control.dispatcher import Dispatcher
 from search.rerun.replay import replay_run
 from tests.simulator.workers import Curve
+from tests.support.invariants import check_optuna_log
 from trainables.worker.messages import Assignment, Outcome
 
 
@@ -128,6 +129,8 @@ def check_views(run: Path, spare: Path) -> None:
         shutil.copy(run / "journal.jsonl", spare)
         for view in open_projections(RunFolder(spare), experiment_of(RunFolder(run))):
             view.close()
+        if not Trials(events_in(run)).running:
+            check_optuna_log(run)
         assert _optuna_lines(run) == _optuna_lines(spare), "optuna.log differs from a rebuild"
         assert _records(run) == _records(spare), "tensorboard/ differs from a rebuild"
     finally:

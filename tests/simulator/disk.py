@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ class _File(io.FileIO):
         kind = world.luck(WRITE)
         if kind is None:
             return super().write(data)
-        part = world.chance.choice((0, len(data), world.chance.randint(0, len(data))))
+        part = world.part(0, len(data))
         if kind in ("signal", "Ctrl-C"):
             part = world.chance.choice((0, len(data)))
         written = super().write(bytes(data)[:part]) if part else 0
@@ -158,6 +159,8 @@ def simulated(world: World) -> Iterator[None]:
             (analysis.record.lock, "time", clock),
             (analysis.views.tensorboard, "time", clock),
             (search.control.dispatcher, "ThreadPoolExecutor", AtOnce),
+            (os, "getpid", lambda: 1),
+            (platform, "node", lambda: "node"),
             (search.provenance, "versions", dict),  # which takes longer than a session
             (search.lifecycle, "save_experiment", _save),
             (analysis.record.trials, "parse_section", parse),

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from analysis.record.journal import FSYNC_SECONDS
 from search.control.controller import Controller
 
 
@@ -56,11 +57,13 @@ class World:
         self.events: list[str] = []  # what happened, for people
         self.has_lost_power = False  # in this session
         self.has_lost_power_once = False
+        self.has_failed_to_sync = False  # in this session; the driver has given up then
 
     def begin_session(self, rate: float) -> None:
         """A driver is started."""
         self.session += 1
         self.is_dead = self.is_disk_full = self.has_lost_power = False
+        self.has_failed_to_sync = False
         self.rate = rate
         self.controller = None
         self.threads = []
@@ -70,16 +73,28 @@ class World:
 
     def tick(self, seconds: float) -> None:
         """Time goes by, in which the threads of the driver do their work."""
+        journal = self.run / "journal.jsonl"
+        size = journal.stat().st_size if self.threads and seconds > FSYNC_SECONDS else 0
         self.now += seconds
         self.seconds += seconds
         for thread in self.threads:
             thread.wake()
+        if not self.has_failed_to_sync:
+            assert self.synced.get(journal, 0) >= size, "what was written is not synced in time"
 
     def luck(self, kinds: tuple[str, ...]) -> str | None:
         """What happens at this point, mostly nothing."""
         if self.is_dead or not self.rate or self.chance.random() >= self.rate:
             return None
         return self.chance.choice(kinds)
+
+    def part(self, least: int, most: int) -> int:
+        """How much of a file, or of what is written, there is: all, the least, or between.
+
+        The chance does not depend on how much there is, which paths have a share in.
+        """
+        share = self.chance.choice((0.0, 1.0, self.chance.random()))
+        return least + round(share * (most - least))
 
     def point(self, place: str, kinds: tuple[str, ...]) -> None:
         """A point at which something may happen before the driver goes on."""
@@ -94,6 +109,7 @@ class World:
         if kind in ("killed", "power"):
             self._die(has_power=kind == "killed")
         if kind in DISK_FAULTS:
+            self.has_failed_to_sync |= place == "a sync"
             self.is_disk_full = kind == "full"
             raise OSError(DISK_FAULTS[kind], os.strerror(DISK_FAULTS[kind]), place)
         if kind == "Ctrl-C":  # in a notebook, which has no handlers
@@ -121,7 +137,7 @@ class World:
         """Cut what was not synced off a file, at any byte."""
         size = copy.stat().st_size
         least = min(size, self.synced.get(self.run / copy.relative_to(self._spare), 0))
-        os.truncate(copy, self.chance.choice((least, size, self.chance.randint(least, size))))
+        os.truncate(copy, self.part(least, size))
 
     def bury(self) -> None:
         """The dead driver has unwound: put the files back as they were when it died."""
