@@ -34,7 +34,7 @@ def main(seeds: str) -> int:
                 print(f"seed {seed} finds a fault:\n{traceback.format_exc()}", flush=True)
                 if failed == _MOST_SHOWN:
                     break
-            if count % 10000 == 0:
+            if count % 1000 == 0:
                 print(f"{count} histories, {failed} faults", flush=True)
     seconds = time.monotonic() - start
     print(f"{count} histories in {seconds:.0f} s, {failed} with a fault")
