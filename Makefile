@@ -1,10 +1,11 @@
 # make demo: install and search handwritten digits.   make test: everything that CI checks.
+# make simulate SEEDS=100000: live so many histories of a failing world (tests/simulator), or SEEDS=123:124 again.
 # make studies: run every ready-made study and write their scores into docs/studies.md (half an hour).
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo install test test-all lint studies clean
+.PHONY: demo install test test-all simulate lint studies clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal search quickstart
@@ -16,6 +17,10 @@ test: $(VENV)/.developing lint
 
 test-all: $(VENV)/.developing lint
 	SHOAL_REQUIRE_BROWSER=1 $(BIN)/pytest -m "not gpu"
+
+SEEDS ?= 2000
+simulate: $(VENV)/.developing
+	$(BIN)/python -m tests.simulator $(SEEDS)
 
 studies: $(VENV)/.installed
 	$(BIN)/python benchmarks/studies.py

@@ -42,9 +42,15 @@ def _is_free(path: Path) -> bool:
 
 
 def has_begun(path: Path) -> bool:
-    """Whether a folder holds a run; a journal without any event, left by a full disk, is none."""
+    """Whether a folder holds a run.
+
+    A journal without a whole line, left by a full disk or a power failure, is none.
+    """
     journal = RunFolder(path).journal_file
-    return journal.exists() and journal.stat().st_size > 0
+    if not journal.exists():
+        return False
+    with journal.open("rb") as file:
+        return file.readline().endswith(b"\n")
 
 
 def free_folder(root: Path, name: str) -> Path:

@@ -22,17 +22,13 @@ class Chain:
         self.link = ""
 
     def extend(self, body: bytes) -> None:
-        """Take a line in; as ``after``."""
-        self.link = self.after(body)
+        """Take a line in, without its own hash and without its end."""
+        self.link = hashlib.sha256(self.link.encode() + body).hexdigest()[:16]
 
-    def after(self, body: bytes) -> str:
-        """The hash with one more line, given without its own hash and without its end."""
-        return hashlib.sha256(self.link.encode() + body).hexdigest()[:16]
-
-
-def with_link(body: bytes, link: str) -> bytes:
-    """A line as it is written, with its hash."""
-    return body[:-1] + f',"chain":"{link}"}}\n'.encode()
+    def close(self, body: bytes) -> bytes:
+        """Take a line in; returns it as it is written, with its hash."""
+        self.extend(body)
+        return body[:-1] + f',"chain":"{self.link}"}}\n'.encode()
 
 
 def split(line: bytes) -> tuple[bytes, str | None]:

@@ -18,7 +18,7 @@ from typing import IO, TypeVar, cast
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from analysis.record.chain import Chain, broken_text, split, with_link
+from analysis.record.chain import Chain, broken_text, split
 from analysis.record.events import EVENT, BaseEvent, Event, Rerun
 from spaces.links import unlinked
 from spaces.problems import InputError, RunError
@@ -142,17 +142,17 @@ class Journal:
         return ", which ends here"
 
     def _write_whole(self, body: bytes) -> None:
-        """Write a line, or nothing of it; an interruption at any moment leaves all in order."""
-        link = self._chain.after(body)
-        line = with_link(body, link)
+        """Write a whole line or nothing, also when the disk is full or Ctrl-C comes meanwhile."""
+        size, link = self._size, self._chain.link
         try:
-            written = self._file.write(line) or 0
-        finally:
-            if os.fstat(self._file.fileno()).st_size == self._size + len(line):
-                self._size, self._chain.link = self._size + len(line), link
-        if written < len(line):
-            os.ftruncate(self._file.fileno(), self._size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            line = self._chain.close(body)
+            self._size += self._file.write(line) or 0
+            if self._size < size + len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except BaseException:
+            self._size, self._chain.link = size, link
+            os.ftruncate(self._file.fileno(), size)
+            raise
 
     def close(self) -> None:
         """Bring everything to the disk and close the file."""
@@ -189,6 +189,7 @@ def save_copy(journal: IO[bytes], path: Path, word: str) -> Path:
         place = path.with_name(f"{path.stem}-{word}-{number}{path.suffix}")
         with suppress(FileExistsError), place.open("xb") as copy:
             shutil.copyfileobj(journal, copy)
+            copy.flush()
             os.fsync(copy.fileno())
             return place
     raise AssertionError("numbers do not end")

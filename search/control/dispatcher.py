@@ -134,6 +134,8 @@ class Dispatcher:
             self.view.note(printable(f"{self.controller.noun} {number}: {note}"))
         if outcome.fault is not None:
             raise RunError(f"{self.controller.noun} {number}: {outcome.fault}")
+        if self.controller.trials.by_number[number].state != "running":  # it comes too late
+            return "stop"
         if outcome.error is not None:
             self.fail(number, outcome.error)
             return "stop"

@@ -62,8 +62,9 @@ def test_a_start_that_failed_at_once_leaves_a_folder_that_can_be_used(tmp_path: 
         (run / name).write_text("left")
     with pytest.raises(InputError, match="is not an empty folder"):  # they may be the user's
         new_folder(experiment, run)
-    (run / "journal.jsonl").touch()
-    assert new_folder(experiment, run).path == run
+    for first in (b"", b'{"event":"experiment","ti'):  # all that a power failure may leave
+        (run / "journal.jsonl").write_bytes(first)
+        assert new_folder(experiment, run).path == run
     (run / "notes.txt").touch()
     with pytest.raises(InputError, match="is not an empty folder"):
         new_folder(experiment, run)

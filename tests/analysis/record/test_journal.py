@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from analysis.record.chain import broken_link
 from analysis.record.events import Created, Event, Finished, Report
-from analysis.record.journal import Journal, read_journal
+from analysis.record.journal import Journal, read_journal, save_copy
 from analysis.record.lock import RunLock, is_locked
 from spaces.problems import InputError, RunError
 from tests.support.examples import checked_journal, unchain
@@ -251,3 +253,47 @@ def test_a_folder_without_a_journal_is_not_locked_and_stays_empty(tmp_path: Path
     with pytest.raises(InputError, match="is no run folder: it has no journal"):
         RunLock(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+class _Interrupted:
+    """A file to which Ctrl-C comes before, in the midst of, or after a write."""
+
+    def __init__(self, file: IO[bytes], written: int | None) -> None:
+        self._file = file
+        self._written = written
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def write(self, line: bytes) -> int:
+        self._file.write(line[: self._written])
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("written", [0, 20, None])
+def test_a_write_that_ctrl_c_comes_to_leaves_no_trace_and_the_chain_goes_on(
+    written: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = checked_journal(tmp_path / "journal.jsonl")
+    events = [Created(trial=n, params={"x": 0.5}, seed=n) for n in range(3)]
+    journal.append(events[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_file", _Interrupted(journal._file, written))
+        with pytest.raises(KeyboardInterrupt):
+            journal.append(events[1])
+    journal.append(events[2])
+    journal.close()
+    assert [event.seed for event in read_journal(journal.path)] == [0, 2]  # type: ignore[union-attr]
+    assert broken_link(journal.path) is None
+
+
+def test_a_copy_of_a_journal_is_whole_when_it_is_brought_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "journal.jsonl"
+    place.write_bytes(b"an event\n")
+    sizes: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda file: sizes.append(os.fstat(file).st_size))
+    with place.open("rb") as journal:
+        copy = save_copy(journal, place, "kept")
+    assert sizes == [copy.stat().st_size] == [place.stat().st_size]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from analysis.record.folder import RunFolder
+from analysis.record.journal import read_journal
 from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
 from search.export.bundle import export_best
@@ -55,6 +56,20 @@ def test_failures_that_say_the_same_are_noted_once_with_a_count(tmp_path: Path) 
     assert notes[2:] == ["3 trials failed: a: \\x1b[2J"]
     assert dispatcher.controller.trials.counts()["failed"] == 4
     assert (tmp_path / "logs" / "3.txt").read_text() == "Traceback …\na: \x1b[2J\n"
+
+
+@pytest.mark.parametrize("late", [reported(0.5), Outcome(None), failed("Traceback …\na: b")])
+def test_an_answer_that_comes_after_the_end_of_its_trial_changes_nothing(
+    late: Outcome, tmp_path: Path
+) -> None:
+    dispatcher, notes = dispatching(tmp_path, 1)
+    dispatcher.given_up(0, "its node has left")
+    events, before = read_journal(tmp_path / "journal.jsonl"), list(notes)
+    assert dispatcher.take(0, late) == "stop"
+    assert read_journal(tmp_path / "journal.jsonl") == events
+    assert notes == before
+    with dispatcher.working():
+        pass
 
 
 def test_code_that_is_moved_meanwhile_fails_no_trial(tmp_path: Path) -> None:

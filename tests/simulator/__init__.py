@@ -1,0 +1,1 @@
+"""A simulated world that hunts for faults of the driver: one seed is one history."""
