@@ -12,7 +12,7 @@ from search.control.first_failures import FirstFailures
 from search.folders import removed_if_empty
 from search.preparation import prepare
 from search.provenance import compare, record_changes, surroundings_of
-from search.reopening import DEFAULT_TERMS, Terms, reentered
+from search.run_context import DEFAULT_TERMS, Terms, run_context
 from search.session import DEFAULT_HOST, Host, Session, opened, try_storage
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
@@ -95,7 +95,7 @@ def resume_search(
         RunError: when its disk or its storage failed, or what is trained does at once.
     """
     note = host.view.note
-    with reentered(folder, note, terms.code) as (folder, start, experiment, moved):
+    with run_context(folder, note, terms.code) as (folder, start, experiment, moved):
         data = prepare(experiment)
         now = surroundings_of(experiment, data)
         changed = compare(start.surroundings, now, terms.strict, note)

@@ -85,6 +85,7 @@ def test_what_is_better_is_asked_of_the_metric_alone() -> None:
         "trainables/training.py",
         "trainables/user_code/training.py",
         "analysis/insight/observations.py",
+        "analysis/report/sections/history.py",
         "analysis/stats/score_range.py",
         "analysis/stats/intervals.py",
         "analysis/verdict/confirmation.py",

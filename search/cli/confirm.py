@@ -24,7 +24,7 @@ from search.cli.options import (
     print_json,
 )
 from search.cli.report import report_again
-from search.reopening import DEFAULT_TERMS, Terms
+from search.run_context import DEFAULT_TERMS, Terms
 from search.transport.environment import prepare_environment
 from spaces.experiment import Confirm
 

@@ -141,8 +141,8 @@ def resume(
     from analysis.record.folder import RunFolder
     from search.cli.host import terminal_host
     from search.lifecycle import resume_search
-    from search.reopening import Terms
     from search.rerun.confirm import is_left
+    from search.run_context import Terms
 
     terms, host = Terms(code, strict, keep_going), terminal_host(engine, address, verbose)
     folder = RunFolder(chosen_run(run))

@@ -211,7 +211,7 @@ def train_and_compare(
         The document that ``--json`` prints.
     """
     from search.export.retrain import read_config, save_training, score_name, train_here
-    from search.reopening import code_line
+    from search.run_context import code_line
     from spaces.training_config import CodeConfig
 
     config, record = read_config(spec, changes, final)

@@ -14,9 +14,9 @@ from analysis.record.folder import RunFolder
 from analysis.record.trials import Trials
 from analysis.verdict.audit import AuditResult
 from search.control.controller import Leader
-from search.reopening import DEFAULT_TERMS, Terms
 from search.rerun.audit_findings import audit_result
 from search.rerun.reopened import reopened
+from search.run_context import DEFAULT_TERMS, Terms
 from search.session import DEFAULT_HOST, Host
 from spaces.experiment import Experiment
 from spaces.problems import InputError

@@ -10,11 +10,11 @@ from analysis.record.reruns import Reruns
 from analysis.record.trials import Trials
 from analysis.stats.intervals import finite
 from analysis.verdict.confirmation import Confirmation, confirmation_of, open_confirmed
-from search.reopening import DEFAULT_TERMS, Terms
 from search.rerun.candidates import best_configurations, race_of, verdict
 from search.rerun.race import Race
 from search.rerun.reopened import Reopened, reopened
 from search.rerun.test_split import has_test_split, read_test
+from search.run_context import DEFAULT_TERMS, Terms
 from search.session import DEFAULT_HOST, Host
 from spaces.experiment import Confirm, Experiment
 from spaces.problems import InputError

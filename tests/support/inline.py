@@ -9,7 +9,7 @@ from analysis.record.folder import RunFolder
 from search.control.coordinator import Coordinator
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
-from search.reopening import DEFAULT_TERMS, Terms
+from search.run_context import DEFAULT_TERMS, Terms
 from search.session import Host
 from search.transport.inline import Inline
 from spaces.experiment import Experiment
