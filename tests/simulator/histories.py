@@ -248,10 +248,9 @@ class History:
     def _is_right(self, message: str, is_calm: bool) -> bool:
         """Whether a message is one that this world has given reason for."""
         lines = message.splitlines()
-        if "Traceback" in message:
-            failed = "--keep-going records them" in lines[0]
+        if "--keep-going records them" in lines[0]:  # and the reason stands below it
             self._keeps_going = True
-            return failed and len(lines) < 8
+            return len(lines) < 8
         if "the run is finished" in message:
             return len(lines) == 1
         if "which is not among" in message or "reports no" in message or "score" in message:
