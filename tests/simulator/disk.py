@@ -53,7 +53,7 @@ class _File(io.FileIO):
             part = world.chance.choice((0, len(data)))
         written = super().write(bytes(data)[:part]) if part else 0
         if kind == "full" and 0 < written < len(data):
-            world.is_disk_full = True
+            world.is_disk_full = world.has_failed = True
             world.events.append(f"full in the midst of a write to {name}")
             return written
         world.strike(kind, f"a write of {written} of {len(data)} bytes to {name}")
@@ -81,7 +81,7 @@ class Disk:
         newline: str | None = None,
     ) -> Any:
         """As ``Path.open``."""
-        if not set(mode) & set("wax+") or not path.is_relative_to(self._world.run):
+        if not set(mode) & set("wax+") or not str(path).startswith(str(self._world.run)):
             return _OPEN(path, mode, buffering, encoding, errors, newline)
         raw = _File(self._world, path, mode.replace("b", "").replace("t", ""))
         self._paths[raw.fileno()] = path

@@ -77,4 +77,4 @@ def test_a_fault_that_is_planted_is_found(
 ) -> None:
     monkeypatch.setattr(*FAULTS[name])
     with pytest.raises(Exception, match=r"."):
-        _first_found(range(100), held)
+        _first_found(range(300), held)

@@ -44,6 +44,7 @@ class World:
         self.chance = chance
         self.run = run
         self._spare = spare
+        self._journal = run / "journal.jsonl"
         self.now = 1.7e9  # by the clock on the wall, which may be set
         self.seconds = 1000.0  # by the clock that only goes forward
         self.rate = 0.0  # of faults at each point
@@ -57,13 +58,13 @@ class World:
         self.events: list[str] = []  # what happened, for people
         self.has_lost_power = False  # in this session
         self.has_lost_power_once = False
-        self.has_failed_to_sync = False  # in this session; the driver has given up then
+        self.has_failed = False  # the disk, in this session
 
     def begin_session(self, rate: float) -> None:
         """A driver is started."""
         self.session += 1
         self.is_dead = self.is_disk_full = self.has_lost_power = False
-        self.has_failed_to_sync = False
+        self.has_failed = False
         self.rate = rate
         self.controller = None
         self.threads = []
@@ -73,13 +74,13 @@ class World:
 
     def tick(self, seconds: float) -> None:
         """Time goes by, in which the threads of the driver do their work."""
-        journal = self.run / "journal.jsonl"
+        journal = self._journal
         size = journal.stat().st_size if self.threads and seconds > FSYNC_SECONDS else 0
         self.now += seconds
         self.seconds += seconds
         for thread in self.threads:
             thread.wake()
-        if not self.has_failed_to_sync:
+        if not self.has_failed:
             assert self.synced.get(journal, 0) >= size, "what was written is not synced in time"
 
     def luck(self, kinds: tuple[str, ...]) -> str | None:
@@ -109,7 +110,7 @@ class World:
         if kind in ("killed", "power"):
             self._die(has_power=kind == "killed")
         if kind in DISK_FAULTS:
-            self.has_failed_to_sync |= place == "a sync"
+            self.has_failed = True
             self.is_disk_full = kind == "full"
             raise OSError(DISK_FAULTS[kind], os.strerror(DISK_FAULTS[kind]), place)
         if kind == "Ctrl-C":  # in a notebook, which has no handlers
