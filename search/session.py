@@ -81,6 +81,7 @@ class Session:
         host: what the session runs in.
         transport: what trains.
         again: the command that goes on.
+        is_new: whether the run begins with it.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Session:
         host: Host,
         transport: Transport,
         again: str,
+        is_new: bool,
     ) -> None:
         self.folder = folder
         self.experiment = experiment
@@ -98,6 +100,7 @@ class Session:
         self._host = host
         self._transport = transport
         self._again = again
+        self._is_new = is_new
 
     def train(
         self,
@@ -123,9 +126,14 @@ class Session:
         part = part or self.folder
         with self._transport.opened(self.experiment, self._host.view), self.guarded(controller):
             try_storage(self.experiment, part)
-            with controller.projecting(open_projections(self.folder, self.experiment)):
-                begin()
+            if self._is_new:
+                begin()  # before it, the folder of a run holds nothing that would stay
+            else:
+                with controller.projecting(open_projections(self.folder, self.experiment)):
+                    begin()  # after it, a session that can't write its views would change the run
             with _closing(controller):
+                if self._is_new:
+                    controller.projections = open_projections(self.folder, self.experiment)
                 dispatcher = Dispatcher(controller, part, self._host.view)
                 with self._host.view.showing(controller, part), dispatcher.working():
                     self._transport.run(dispatcher, data)
@@ -158,7 +166,7 @@ def opened(
             raise InputError(f"{folder.path} holds a run by now; name another one with --run")
         try:
             with closing(Journal(folder.journal_file)) as journal:
-                yield Session(folder, experiment, journal, host, transport, again)
+                yield Session(folder, experiment, journal, host, transport, again, is_new)
         except BaseException:
             if is_new:
                 remove_beginning(folder)
