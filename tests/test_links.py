@@ -13,8 +13,6 @@ from analysis.views.tensorboard import best_view
 from search.cli.main import main
 from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
-from search.transport.cluster import Slots
-from search.transport.tune import Tune
 from spaces.links import unlinked
 from spaces.problems import InputError
 from tests.support import damage, examples
@@ -163,12 +161,11 @@ def test_no_trial_writes_on_in_a_log_that_is_a_link(tmp_path: Path, mine: Path) 
     coordinator = examples.coordinator(tmp_path)
     trial = coordinator.next_trial()
     assert trial is not None
-    folder, tune = RunFolder(tmp_path), Tune()
-    tune._slots = Slots(1, 0)
+    dispatcher = Dispatcher(coordinator, RunFolder(tmp_path), Silent())
+    with pytest.raises(InputError, match=r"0\.txt is a link to"), dispatcher.working():
+        raise AssertionError("a trial was started")
     with pytest.raises(InputError, match=r"0\.txt is a link to"):
-        tune.run(Dispatcher(coordinator, folder, Silent()), None)
-    with pytest.raises(InputError, match=r"0\.txt is a link to"):
-        Dispatcher(coordinator, folder, Silent()).fail(0, "lost")
+        dispatcher.fail(0, "lost")
     assert held(mine)["a.txt"] == b"mine"
 
 
