@@ -23,7 +23,7 @@ import numpy as np
 
 from analysis.stats.intervals import difference, estimate, student
 from analysis.stats.score_range import Bounds, bounds_of, collapsed, sound
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 DEVIATIONS = (0.002, 0.006, 0.01)
 RATIOS = (1.0, 0.5, 2.0)

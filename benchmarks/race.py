@@ -19,7 +19,7 @@ import numpy as np
 
 from analysis.record.events import Job
 from search.rerun.race import Race
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 METRIC = Metric(name="val_accuracy", mode="max")
 SIDE_BY_SIDE = 3

@@ -1,1 +1,47 @@
-"""How a search runs: decisions, transports, sessions and the command line."""
+"""How a search runs: decisions, transports, sessions, the command line; public names, lazily."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search.export.bundle import export_best
+    from search.folders import new_folder
+    from search.lifecycle import resume_search, start_search
+    from search.rerun.audit import audit_run
+    from search.rerun.confirm import confirm_run
+    from search.session import Host
+    from spaces.files import load_experiment
+
+_PLACES = {
+    "Host": "search.session",
+    "audit_run": "search.rerun.audit",
+    "confirm_run": "search.rerun.confirm",
+    "export_best": "search.export.bundle",
+    "load_experiment": "spaces.files",
+    "new_folder": "search.folders",
+    "resume_search": "search.lifecycle",
+    "start_search": "search.lifecycle",
+}
+
+__all__ = [
+    "Host",
+    "audit_run",
+    "confirm_run",
+    "export_best",
+    "load_experiment",
+    "new_folder",
+    "resume_search",
+    "start_search",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"search has no {name}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_PLACES[name]), name)

@@ -9,11 +9,11 @@ from analysis.record.folder import RunFolder
 from analysis.record.journal import each_event
 from search.control.coordinator import Coordinator
 from search.control.first_failures import FirstFailures
-from search.folders import has_begun, remove_beginning, removed_if_empty
+from search.folders import removed_if_empty
 from search.preparation import prepare
 from search.provenance import compare, record_changes, surroundings_of
-from search.reopening import USUAL, Terms, reentered
-from search.session import HERE, Host, Session, opened, try_storage
+from search.run_context import DEFAULT_TERMS, Terms, run_context
+from search.session import DEFAULT_HOST, Host, Session, opened, try_storage
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
 from spaces.problems import InputError, Problem, without_keys
@@ -22,7 +22,7 @@ from trainables.data.splits import Data
 
 
 def start_search(
-    experiment: Experiment, folder: RunFolder, host: Host = HERE, keep_going: bool = False
+    experiment: Experiment, folder: RunFolder, host: Host = DEFAULT_HOST, keep_going: bool = False
 ) -> Coordinator:
     """Search anew.
 
@@ -46,13 +46,7 @@ def start_search(
             message = "holds checkpoints of another run; name this one otherwise with --run"
             raise InputError([Problem("storage", f"{without_keys(place)} {message}")])
         with opened(folder, experiment, host, _again(folder), is_new=True) as session:
-            if has_begun(folder.path):  # by a search that was given the same name a moment before
-                raise InputError(f"{folder.path} holds a run by now; name another one with --run")
-            try:
-                return _search(session, data, keep_going)
-            except BaseException:
-                remove_beginning(folder)
-                raise
+            return _search(session, data, keep_going)
 
 
 def _search(session: Session, data: Data | None, keep_going: bool) -> Coordinator:
@@ -81,8 +75,8 @@ def resume_search(
     folder: RunFolder,
     trials: int = 0,
     hours: float = 0.0,
-    host: Host = HERE,
-    terms: Terms = USUAL,
+    host: Host = DEFAULT_HOST,
+    terms: Terms = DEFAULT_TERMS,
 ) -> Coordinator:
     """Go on with a run where its journal ends, or extend a finished one.
 
@@ -101,7 +95,7 @@ def resume_search(
         RunError: when its disk or its storage failed, or what is trained does at once.
     """
     note = host.view.note
-    with reentered(folder, note, terms.code) as (folder, start, experiment, moved):
+    with run_context(folder, note, terms.code) as (folder, start, experiment, moved):
         data = prepare(experiment)
         now = surroundings_of(experiment, data)
         changed = compare(start.surroundings, now, terms.strict, note)

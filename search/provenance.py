@@ -12,7 +12,7 @@ from analysis.record.surroundings import Difference, Surroundings, are_serious, 
 from analysis.record.trials import Trial, Trials
 from search.control.controller import Controller
 from search.control.view import Note
-from search.reopening import inside
+from search.run_context import inside
 from search.versions import versions
 from spaces.code_files import code_fingerprint
 from spaces.experiment import Experiment

@@ -7,14 +7,17 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import optuna
+
 from analysis.record.folder import RunFolder
 from analysis.record.journal import Journal
 from analysis.record.lock import locked
 from analysis.views.projection import open_projections
 from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
-from search.control.view import Silent, View
-from search.folders import has_begun
+from search.control.view import Logged, View
+from search.folders import has_begun, remove_beginning
+from search.transport.environment import prepare_environment
 from search.transport.interface import Transport
 from spaces.experiment import Engine, Experiment
 from spaces.problems import InputError, RunError
@@ -41,7 +44,7 @@ class Host:
     engine: Engine | None = None
     address: str | None = None
     verbose: bool = False
-    view: View = field(default_factory=Silent)
+    view: View = field(default_factory=Logged)
     guard: Guard = unguarded
     transport: Transport | None = None
 
@@ -59,12 +62,13 @@ class Host:
             from search.transport.inline import Inline
 
             return Inline()
+        prepare_environment(self.address)  # Ray reads it as it is imported
         from search.transport.tune import Tune
 
         return Tune(self.address, self.verbose)
 
 
-HERE = Host()  # nobody watches
+DEFAULT_HOST = Host()  # nobody watches
 
 
 class Session:
@@ -75,18 +79,28 @@ class Session:
         experiment: what is trained.
         journal: is open.
         host: what the session runs in.
+        transport: what trains.
         again: the command that goes on.
+        is_new: whether the run begins with it.
     """
 
     def __init__(
-        self, folder: RunFolder, experiment: Experiment, journal: Journal, host: Host, again: str
+        self,
+        folder: RunFolder,
+        experiment: Experiment,
+        journal: Journal,
+        host: Host,
+        transport: Transport,
+        again: str,
+        is_new: bool,
     ) -> None:
         self.folder = folder
         self.experiment = experiment
         self.journal = journal
         self._host = host
+        self._transport = transport
         self._again = again
-        self._transport = host.transport_of(experiment)
+        self._is_new = is_new
 
     def train(
         self,
@@ -112,9 +126,14 @@ class Session:
         part = part or self.folder
         with self._transport.opened(self.experiment, self._host.view), self.guarded(controller):
             try_storage(self.experiment, part)
-            begin()
+            if self._is_new:
+                begin()  # before it, the folder of a run holds nothing that would stay
+            else:
+                with controller.projecting(open_projections(self.folder, self.experiment)):
+                    begin()  # after it, a session that can't write its views would change the run
             with _closing(controller):
-                controller.projections = open_projections(self.folder, self.experiment)
+                if self._is_new:
+                    controller.projections = open_projections(self.folder, self.experiment)
                 dispatcher = Dispatcher(controller, part, self._host.view)
                 with self._host.view.showing(controller, part), dispatcher.working():
                     self._transport.run(dispatcher, data)
@@ -141,12 +160,28 @@ def opened(
         InputError: when another process writes it.
         RunError: when its disk or its storage failed.
     """
-    with (
-        _faults_in_a_line(folder, again),
-        locked(folder.path, is_new),
-        closing(Journal(folder.journal_file)) as journal,
-    ):
-        yield Session(folder, experiment, journal, host, again)
+    transport = host.transport_of(experiment)
+    with _quiet_optuna(), _faults_in_a_line(folder, again), locked(folder.path, is_new):
+        if is_new and has_begun(folder.path):  # by a search that was given the same name just now
+            raise InputError(f"{folder.path} holds a run by now; name another one with --run")
+        try:
+            with closing(Journal(folder.journal_file)) as journal:
+                yield Session(folder, experiment, journal, host, transport, again, is_new)
+        except BaseException:
+            if is_new:
+                remove_beginning(folder)
+            raise
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Keep the lines away that Optuna logs of each study."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def try_storage(experiment: Experiment, folder: RunFolder) -> bool:
@@ -164,7 +199,8 @@ def _closing(controller: Controller) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         controller.is_interrupted = True
-        controller.close()
+        with suppress(OSError, RunError):
+            controller.close()
         raise
     except BaseException:
         with suppress(OSError, RunError):  # a full disk, a journal that is gone: it just ends

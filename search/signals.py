@@ -48,6 +48,7 @@ def interruptible(controller: Controller, transport: Transport, again: str) -> I
         first = time.monotonic()
         controller.is_interrupted = True
         deadline.start()
+        transport.interrupt()
         if number == signal.SIGTERM and _were_children_terminated():
             _leave(1, interrupted, 130)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spaces.code import load_function
+from spaces.code import load_function, renew
 from spaces.experiment import Budget, Confirm, Experiment
 from spaces.locations import key_problem
 from spaces.overlaps import drawn_overlaps, overlap_problems
@@ -36,6 +36,9 @@ def parse_experiment(data: Mapping[str, Any]) -> Experiment:
             if sound == data:  # what is not there can't be left out
                 raise InputError(problems) from None
             data = sound
+    for code in (experiment.trainable, experiment.space):
+        if isinstance(code, str):
+            renew(code)
     problems.extend(_cross_problems(experiment, left_out))
     if problems:
         raise InputError(problems)

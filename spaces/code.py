@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from spaces.imports import Reference, absolute_reference, imported_files, parse_
 from spaces.problems import InputError, shown
 from spaces.project import Project, Stage, project_at
 
-__all__ = ["absolute_reference", "code_files", "files_taken", "find", "load_function"]
+__all__ = ["absolute_reference", "code_files", "files_taken", "find", "load_function", "renew"]
 _TAKEN: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}  # at each project's last call
 _LOADED: dict[str, Reference] = {}  # what a process has imported it has, though the file moves
 
@@ -47,6 +48,13 @@ def load_function(reference: str) -> Callable[..., Any]:
         )
     _LOADED[reference] = parsed
     return _on_stage(found, project, parsed.file)
+
+
+def renew(reference: str) -> None:
+    """Import code afresh where its files have changed since this process imported it."""
+    with suppress(InputError, OSError):  # whoever loads it tells
+        parsed = parse_reference(reference)
+        project_at(parsed.root).renew(parsed)
 
 
 def find(reference: str) -> Reference:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from spaces.code import load_function
-from spaces.directions import usual_mode
+from spaces.metric import Metric
 from spaces.parameters import Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
@@ -39,33 +39,6 @@ from spaces.space import SearchSpace
 MOST_THREADS = 1024
 _MOST_PARAMETERS = 200
 _LONGEST_NAME = 100
-
-
-class Metric(Section):
-    """What is compared: a metric of the epoch reports, at its last or at its best epoch.
-
-    Left out, ``name`` is val_accuracy (val_loss for a regression), and ``mode`` what is usual for
-    the name, such as min for a loss; for a name that is not known it must be given. With your own
-    code it is one of the metrics it yields.
-    """
-
-    name: str = ""
-    mode: Literal["min", "max"] | None = None
-    scope: Literal["last", "best"] = "last"
-
-    def complete(self, is_regression: bool) -> Metric:
-        """The same metric with name and mode filled in; no mode where the name tells none."""
-        name = self.name or ("val_loss" if is_regression else "val_accuracy")
-        return Metric(name=name, mode=self.mode or usual_mode(name), scope=self.scope)
-
-    def better(self, a: float, b: float) -> bool:
-        """Whether value ``a`` is strictly better than ``b``."""
-        return a < b if self.mode == "min" else a > b
-
-    @property
-    def better_values(self) -> str:
-        """Which way is better, in words."""
-        return "lower is better" if self.mode == "min" else "higher is better"
 
 
 class Sampler(Section):

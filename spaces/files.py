@@ -37,7 +37,7 @@ def load_experiment(
         InputError: with every mistake in the file or the changes.
     """
     path = Path(spec)
-    if not os.path.exists(path):  # Path.exists fails for a name that is too long
+    if not os.path.exists(path) or path.is_dir():  # Path.exists fails for too long a name
         path = studies().get(str(spec), path)
     is_file_name = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     missing = f"neither a file nor a study; {unknown_name('study', str(spec), studies())}"

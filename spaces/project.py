@@ -11,7 +11,8 @@ looks like one of its own, started as ``python its_file.py``:
 - ``sys.argv``, the current folder and ``__main__`` are its own, too. (A child process would else
   begin by running Ray's or Shoal's main program.)
 
-Its modules are imported once in a process, under the names that they have in the project.
+Its modules are imported once in a process, under the names that they have in the project; afresh
+where an experiment is read again, as in a notebook, and their files have changed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import importlib.util
 import os
 import random
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
@@ -64,6 +66,7 @@ class Project:
         self._own: set[str] = set()  # those that mean the project's modules
         self._shared: set[str] = set()  # those of them that are another's, too
         self._aside: dict[str, ModuleType] = {}  # the project's, while its code does not run
+        self._imported_ns: int | None = None  # since when modules of it are imported
 
     def load(self, reference: Reference) -> ModuleType:
         """Import the module that a reference names, or take it as it was imported before."""
@@ -72,6 +75,7 @@ class Project:
             if name in modules and self._holds(modules[name]):
                 return modules[name]
         self._survey(reference)
+        self._imported_ns = self._imported_ns or time.time_ns()
         folder = str(reference.file.parent)
         if folder not in sys.path:  # a file in a package may import its neighbours by name
             sys.path.append(folder)
@@ -94,6 +98,19 @@ class Project:
         for modules in (self._aside, sys.modules):
             if self._holds(modules.get(_name_of(reference))):
                 del modules[_name_of(reference)]
+
+    def renew(self, reference: Reference) -> None:
+        """Import all that a reference names afresh the next time, if a file of it has changed."""
+        if self._imported_ns is None:
+            return
+        files = {str(file) for file in imported_files(reference)}
+        if not any(os.stat(file).st_ctime_ns > self._imported_ns for file in files):
+            return
+        for modules in (self._aside, sys.modules):
+            for name, module in [*modules.items()]:
+                if getattr(module, "__file__", None) in files:
+                    del modules[name]
+        self._imported_ns = None
 
     @contextmanager
     def running(self, stage: Stage) -> Iterator[None]:

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from spaces.experiment import MOST_THREADS, Experiment, Metric
+from spaces.experiment import MOST_THREADS, Experiment
+from spaces.metric import Metric
 from spaces.parameters import Settings
 from spaces.sections import Section, parse_section
 from spaces.settings import Dataset, Model, Size, Train

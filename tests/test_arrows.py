@@ -74,6 +74,25 @@ def test_what_decides_and_what_reads_a_run_reach_no_ray(package: str) -> None:
     assert {module for module, below in reached.items() if below & with_ray} == set()
 
 
+def test_what_is_better_is_asked_of_the_metric_alone() -> None:
+    """Beside it, training keeps weights by its scope, and the range of scores has its direction."""
+    knows = re.compile(r"\bmetric\.(mode|scope)\b|\bmode == \"m(in|ax)\"")
+    files = {name_of(path) for path in FILES if knows.search(path.read_text("utf-8"))}
+    assert files == {
+        "spaces/metric.py",
+        "spaces/checks.py",
+        "spaces/notes.py",
+        "trainables/training.py",
+        "trainables/user_code/training.py",
+        "analysis/insight/observations.py",
+        "analysis/report/sections/history.py",
+        "analysis/stats/score_range.py",
+        "analysis/stats/intervals.py",
+        "analysis/verdict/confirmation.py",
+        "search/control/sampler.py",
+    }
+
+
 @each_file
 def test_no_file_imports_anothers_private_names(path: Path) -> None:
     names = [part for module, name in imports(path) for part in (*module.split("."), name)]

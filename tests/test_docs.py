@@ -20,16 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from search.cli.groups import GROUPS
 from search.cli.main import app
-from spaces.experiment import (
-    Budget,
-    Confirm,
-    Experiment,
-    Metric,
-    Resources,
-    Sampler,
-    Scheduler,
-)
+from spaces.experiment import Budget, Confirm, Experiment, Resources, Sampler, Scheduler
 from spaces.files import load_experiment
+from spaces.metric import Metric
 from spaces.parameters import Parameter
 from spaces.settings import Block, Convnet, Dataset, Init, Mlp, Schedule, Train
 from spaces.text import parse_yaml

@@ -62,9 +62,9 @@ def fixed(value: float, places: int) -> str:
 def percent(share: float, places: int = 0) -> str:
     """``12%``: a share of 0 to 1; only nothing is 0 %, and only all is 100 %."""
     least = 10.0**-places
-    if 0.0 < share < least / 200:
+    if 0.0 < share <= least / 200:  # a half rounds to even, which is 0
         return f"<{least:g}%"
-    if 1.0 - least / 200 < share < 1.0:
+    if 1.0 - least / 200 <= share < 1.0:
         return f">{100 - least:g}%"
     return f"{share:.{places}%}"
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.display.numbers import SHORT, digits_apart, number, numbers
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from spaces.problems import printable
 
 

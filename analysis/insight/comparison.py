@@ -14,7 +14,8 @@ from analysis.display.plots import Line, Panel
 from analysis.insight.axes import Axis, levels_of
 from analysis.insight.observations import compared_epochs, report_at, shared_epoch
 from analysis.record.trials import Reported, Trial
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
+from spaces.metric import Metric
 from spaces.parameters import Params
 from spaces.problems import InputError, unknown_name
 from spaces.recorded import holding
@@ -122,15 +123,14 @@ def _at_epoch(group: Group, metric: Metric, epoch: int) -> dict[str, Any]:
     known = [report for t in sound if (report := report_at(t, metric, epoch)) is not None]
     return {
         "epoch": epoch,
-        "value": _summary([report.metrics[metric.name] for report in known]),
+        "value": _summary([metric.of(report) for report in known]),
         "training": _summary([_training(report, metric) for report in known]),
         "gap": _summary([_gap(report, metric) for report in known]),
     }
 
 
 def _best_trial(group: Group, metric: Metric) -> dict[str, Any] | None:
-    sign = 1.0 if metric.mode == "min" else -1.0
-    values = [(sign * v, t) for t in group.trials if (v := t.value(metric)) is not None]
+    values = [(metric.cost(v), t) for t in group.trials if (v := t.value(metric)) is not None]
     if not values:
         return None
     _, best = min(values, key=lambda held: (held[0], held[1].number))
@@ -151,11 +151,11 @@ def training_name(metric: Metric) -> str:
 
 def _epochs_to_95(trial: Trial, metric: Metric) -> float:
     scored = trial.scored(metric.model_copy(update={"scope": "best"}))
-    best = math.nan if scored is None else scored.metrics[metric.name]
+    best = metric.of(scored)
     near = (
         report.epoch
         for report in trial.reports
-        if abs(report.metrics[metric.name] - best) <= NEAR * abs(best)
+        if abs(metric.of(report) - best) <= NEAR * abs(best)
     )
     return next(near, math.nan)
 
@@ -166,8 +166,7 @@ def _training(report: Reported, metric: Metric) -> float:
 
 
 def _gap(report: Reported, metric: Metric) -> float:
-    difference = _training(report, metric) - report.metrics[metric.name]
-    return difference if metric.mode == "max" else -difference
+    return metric.gain(_training(report, metric), metric.of(report))
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from analysis.insight.observations import value_at
 from analysis.record.trials import Trial, Trials
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from spaces.parameters import Params
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from analysis.insight.axes import Floats
 from analysis.record.trials import Reported, Trial
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
+from spaces.metric import Metric
 from spaces.parameters import Params
 
 
@@ -110,7 +111,7 @@ def observed_at(experiment: Experiment, trials: Iterable[Trial], epoch: int) -> 
         list(found),
         sum(map(len, found.values())),
         diverged,
-        experiment.metric.mode == "min",
+        experiment.metric.is_minimized,
     )
 
 
@@ -121,8 +122,7 @@ def _mean(values: list[float]) -> float:
 
 def value_at(trial: Trial, metric: Metric, epoch: int) -> float:
     """A trial's value at an epoch, NaN where it has no finite one."""
-    report = report_at(trial, metric, epoch)
-    return math.nan if report is None else report.metrics[metric.name]
+    return metric.of(report_at(trial, metric, epoch))
 
 
 def report_at(trial: Trial, metric: Metric, epoch: int) -> Reported | None:
@@ -130,17 +130,9 @@ def report_at(trial: Trial, metric: Metric, epoch: int) -> Reported | None:
 
     It is that of the epoch, or with ``scope: best`` the best up to it; reports stand in order.
     """
-    if trial.epoch < epoch or not _is_finite(trial.reports[epoch - 1], metric):
+    if trial.epoch < epoch or not math.isfinite(metric.of(trial.reports[epoch - 1])):
         return None
-    if metric.scope == "last":
-        return trial.reports[epoch - 1]
-    known = (report for report in trial.reports[:epoch] if _is_finite(report, metric))
-    choose = min if metric.mode == "min" else max
-    return choose(known, key=lambda report: report.metrics[metric.name])
-
-
-def _is_finite(report: Reported, metric: Metric) -> bool:
-    return math.isfinite(report.metrics.get(metric.name, math.nan))
+    return metric.counting(trial.reports[:epoch])
 
 
 def shared_epoch(experiment: Experiment, trials: Iterable[Trial]) -> int:

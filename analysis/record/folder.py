@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from analysis.record.events import EVENT, Created, Event, Moved, Started
 from analysis.record.journal import each_event, replay
 from analysis.record.trials import Trial, Trials
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
 from spaces.locations import key_problem, without_secrets
+from spaces.metric import Metric
 from spaces.problems import InputError
 from spaces.recorded import RecordedSpace
 from spaces.sections import parse_section
@@ -209,7 +210,8 @@ def newest_run(root: Path) -> Path:
     Raises:
         InputError: when there is none.
     """
-    runs = [file.parent for file in root.glob("*/journal.jsonl")]
+    journals = [(file, file.stat()) for file in root.glob("*/journal.jsonl")]
+    runs = [file.parent for file, held in journals if held.st_size]  # else it is about to begin
     if not runs:
         raise InputError(f"there is no run in {root}; name one, or start one with shoal search")
     return max(runs, key=lambda run: (run / "journal.jsonl").stat().st_mtime)

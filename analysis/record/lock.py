@@ -1,4 +1,7 @@
-"""One search per run folder: its journal is locked by the process that writes it."""
+"""One search per run folder: its journal is locked by the process that writes it.
+
+The filelock package is no way to do so: versions up to 4.0 empty the file that they lock.
+"""
 
 from __future__ import annotations
 

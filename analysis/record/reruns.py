@@ -17,7 +17,7 @@ from analysis.record.events import (
     Tested,
 )
 from analysis.record.trials import Trial, Trials
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from spaces.problems import InputError
 
 

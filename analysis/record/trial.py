@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from analysis.record.events import Decision, State
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from spaces.parameters import Params
 
 
@@ -53,19 +53,9 @@ class Trial:
 
     def scored(self, metric: Metric) -> Reported | None:
         """The report whose value counts: the last, or with ``scope: best`` the best one."""
-        if metric.scope == "last":
-            return self.reports[-1] if self.reports else None
-        best = None
-        for report in self.reports:
-            value = report.metrics[metric.name]
-            if math.isfinite(value) and (
-                best is None or metric.better(value, best.metrics[metric.name])
-            ):
-                best = report
-        return best
+        return metric.counting(self.reports)
 
     def value(self, metric: Metric) -> float | None:
         """The trial's value, None where it has no finite one."""
-        report = self.scored(metric)
-        value = math.nan if report is None else report.metrics[metric.name]
+        value = metric.of(self.scored(metric))
         return value if math.isfinite(value) and self.state not in ("diverged", "failed") else None

@@ -24,7 +24,8 @@ from analysis.record.events import (
     Tested,
 )
 from analysis.record.trial import Reported, Trial
-from spaces.experiment import Budget, Experiment, Metric
+from spaces.experiment import Budget, Experiment
+from spaces.metric import Metric
 from spaces.problems import InputError
 from spaces.sections import parse_section
 
@@ -189,12 +190,12 @@ class Trials:
         """The worst finite value of the metric so far; a very bad one where there is none yet."""
         seen, worst = self._worsts.get(metric, (0, None))
         for report in self._reported[seen:]:
-            value = report.metrics.get(metric.name, math.nan)
+            value = metric.of(report)
             if math.isfinite(value) and (worst is None or metric.better(worst, value)):
                 worst = value
         self._worsts[metric] = len(self._reported), worst
         if worst is None:
-            return _UNSEEN if metric.mode == "min" else -_UNSEEN
+            return _UNSEEN if metric.is_minimized else -_UNSEEN
         return worst
 
     def __len__(self) -> int:
@@ -250,4 +251,4 @@ class Trials:
 def _rank(trial: Trial, metric: Metric) -> tuple[float, int]:
     value = trial.value(metric)
     assert value is not None
-    return (value if metric.mode == "min" else -value, trial.number)
+    return (metric.cost(value), trial.number)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.report.section import label
+from spaces.metric import Metric
 
 _GOLDEN = 0.618034  # multiples of it fill an interval evenly
 
@@ -19,6 +20,27 @@ def level_axis(name: str, labels: Sequence[str]) -> dict[str, Any]:
         "tickvals": list(range(len(labels))),
         "ticktext": list(labels),
         "range": [-0.6, len(labels) - 0.4],
+    }
+
+
+def markers(
+    name: str,
+    points: Sequence[tuple[Any, Any, Any]],
+    hover: str,
+    marker: dict[str, Any],
+    **more: Any,
+) -> dict[str, Any]:
+    """A trace of points, each (x, y, what its hover text is of)."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [x for x, _, _ in points],
+        "y": [y for _, y, _ in points],
+        "customdata": [data for _, _, data in points],
+        "hovertemplate": f"{hover}<extra></extra>",
+        "marker": marker,
+        **more,
     }
 
 
@@ -56,7 +78,7 @@ class Opening(NamedTuple):
 
 
 def opening(
-    values: Sequence[float], mode: str | None, is_log: bool = False, shown: Sequence[float] = ()
+    values: Sequence[float], metric: Metric, is_log: bool = False, shown: Sequence[float] = ()
 ) -> Opening:
     """Open an axis on the values that matter, so that a few very poor ones don't squeeze the good.
 
@@ -64,14 +86,14 @@ def opening(
 
     Args:
         values: finite ones; above 0 where the axis is logarithmic.
-        mode: which of them are better, ``min`` or ``max``.
+        metric: says which of them are better.
         is_log: whether the axis is logarithmic.
         shown: values that must be on it, too.
     """
     layout = {"type": "log" if is_log else "linear"}
     if not values:
         return Opening(layout, 0.0, 0)
-    sign = 1.0 if mode == "max" else -1.0
+    sign = -metric.cost(1.0)  # -1 where smaller is better
     places, needed = (np.log10(each) if is_log else np.array(each) for each in (values, shown))
     good = sign * places
     best = float(good.max())

@@ -20,9 +20,10 @@ from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial, Trials
 from analysis.verdict.audit import AuditResult
 from analysis.verdict.confirmation import Confirmation
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
+from spaces.metric import Metric
 from spaces.parameters import Scalar
-from spaces.problems import printable, shortened
+from spaces.problems import printable
 
 Item = TypeVar("Item")
 Cell: TypeAlias = Scalar
@@ -217,9 +218,3 @@ def label(value: object, longest: int = 60) -> str:
     text = printable(str(value)).replace("\n", " ")
     text = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def last_line(reason: str | None, longest: int = 200) -> str:
-    """The line of a traceback that says what went wrong."""
-    lines = (reason or "").strip().splitlines()
-    return shortened(printable(lines[-1].strip()), longest) if lines else ""

@@ -20,7 +20,6 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from analysis.stats.score_range import FREE, Bounds
 
@@ -139,6 +138,8 @@ def _variance(scores: Sequence[float], bounds: Bounds) -> float:
 @functools.lru_cache(maxsize=1024)
 def student(degrees: float, level: float = 0.95) -> float:
     """The quantile of Student's t that leaves ``level`` between it and its negative."""
+    from scipy.special import stdtrit  # not all that show a run need it
+
     return float(stdtrit(degrees, 0.5 + level / 2))
 
 

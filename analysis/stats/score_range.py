@@ -10,7 +10,7 @@ from typing import Literal
 
 from analysis.record.trials import Trials
 from spaces.directions import is_accuracy, is_error_rate, is_share, usual_mode
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 _FAR = 6  # median absolute deviations from the median
 _VERY_FAR = 30  # where nothing says how bad a score can be
@@ -57,7 +57,7 @@ def bounds_of(
         classes: how many there are, where it is known.
     """
     name = metric.name
-    mode: Literal["min", "max"] = "min" if metric.mode == "min" else "max"
+    mode: Literal["min", "max"] = "min" if metric.is_minimized else "max"
     if is_share(name) and all(0.0 <= score <= 1.0 for score in scores):
         if not is_accuracy(name):
             return Bounds(mode, 0.0, 1.0, unlearned=0.0)

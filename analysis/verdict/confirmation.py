@@ -16,7 +16,8 @@ from analysis.record.trials import Trials
 from analysis.stats.intervals import Estimate, finite
 from analysis.stats.score_range import bounds_in
 from analysis.verdict.standing import Standing, searched_standing, standing_of
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
+from spaces.metric import Metric
 
 
 @dataclass(frozen=True)

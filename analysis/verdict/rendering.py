@@ -49,6 +49,7 @@ def rendering_of(found: Confirmation) -> Rendering:
     """The rows and sentences of a confirmation."""
     scale = found.scale
     mean = "mean, %" if scale.is_share else "mean"
+    roles = {held.trial: f" ({role})" for role, held in _measured(found)}
     gains = (("validation", found.gain), ("test", found.gain_on_test))
     return Rendering(
         sentence=found.sentence,
@@ -57,7 +58,7 @@ def rendering_of(found: Confirmation) -> Rendering:
         candidates=[_row(found.role(held), held, scale) for held in found.candidates],
         readings=[
             [
-                f"trial {test.trial}",
+                f"trial {test.trial}{roles.get(test.trial, '')}",
                 test.metric,
                 ", ".join(scale.score(s) if math.isfinite(s) else "failed" for s in test.scores),
             ]

@@ -80,8 +80,8 @@ def searched_standing(
     found = standing_of(trials, number, scores, bounds_in(metric, finite(scores), trials))
     if found.estimate is None or searched is None or held is None or not held.is_of_end:
         return replace(found, searched=searched)
-    better = searched - found.estimate.mean
-    return replace(found, searched=searched, optimism=better if metric.mode == "max" else -better)
+    optimism = metric.gain(searched, found.estimate.mean)
+    return replace(found, searched=searched, optimism=optimism)
 
 
 def standing_of(trials: Trials, number: int, scores: Sequence[float], bounds: Bounds) -> Standing:

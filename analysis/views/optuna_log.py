@@ -45,8 +45,8 @@ class OptunaLog:
         self._space = experiment.search_space
         self._metric = experiment.metric
         self._storage = JournalStorage(self._file)
-        is_min = self._metric.mode == "min"
-        direction = StudyDirection.MINIMIZE if is_min else StudyDirection.MAXIMIZE
+        minimize = self._metric.is_minimized
+        direction = StudyDirection.MINIMIZE if minimize else StudyDirection.MAXIMIZE
         self._study_id = self._storage.create_new_study([direction], experiment.name)
         self._ids: dict[int, int] = {}
 

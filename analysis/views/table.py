@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from analysis.record.trials import Reported, Trial, Trials
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from spaces.problems import InputError, printable
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

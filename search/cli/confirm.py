@@ -10,9 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.display.tables import rows_table, show_params
-from analysis.verdict.audit import RUNG_COLUMNS
-from analysis.verdict.rendering import Rendering, rendering_of
-from search.cli.console import ERR, Screen, width_of
+from search.cli.console import ERR, Screen, prints_aside, width_of
 from search.cli.options import (
     Address,
     Code,
@@ -26,7 +24,7 @@ from search.cli.options import (
     print_json,
 )
 from search.cli.report import report_again
-from search.reopening import USUAL, Terms
+from search.run_context import DEFAULT_TERMS, Terms
 from search.transport.environment import prepare_environment
 from spaces.experiment import Confirm
 
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from analysis.record.folder import RunFolder
     from analysis.verdict.audit import AuditResult
     from analysis.verdict.confirmation import Confirmation
+    from analysis.verdict.rendering import Rendering
     from search.session import Host
 
 app = typer.Typer(rich_markup_mode=None)
@@ -111,7 +110,8 @@ def audit(
 
     folder = RunFolder(chosen_run(run))
     host = terminal_host(engine, address, verbose)
-    found = audit_run(folder, sample, host, Terms(code, strict, keep_going))
+    with prints_aside(as_json):
+        found = audit_run(folder, sample, host, Terms(code, strict, keep_going))
     if found is None:
         _interrupted(audit_command(folder, sample), as_json)
     _tell(folder, found, as_json, lambda: print_audit(found, _out))
@@ -140,7 +140,7 @@ def confirm_and_print(
     settings: Confirm,
     host: Host,
     as_json: bool = False,
-    terms: Terms = USUAL,
+    terms: Terms = DEFAULT_TERMS,
 ) -> None:
     """Confirm a run and print what was found.
 
@@ -149,7 +149,8 @@ def confirm_and_print(
     """
     from search.rerun.confirm import confirm_command, confirm_run
 
-    found = confirm_run(folder, settings, host, terms)
+    with prints_aside(as_json):
+        found = confirm_run(folder, settings, host, terms)
     if found is None:
         _interrupted(confirm_command(folder, settings), as_json)
     _tell(folder, found, as_json, lambda: print_confirmation(found, _out))
@@ -165,6 +166,8 @@ def confirm_and_print(
 
 def print_confirmation(found: Confirmation, out: Console) -> None:
     """What ``shoal confirm`` prints: the figures of each configuration, then the finding."""
+    from analysis.verdict.rendering import rendering_of
+
     shown = rendering_of(found)
     tables = [_standings(shown, _SPARED[:hidden]) for hidden in range(len(_SPARED) + 1)]
     out.print(next((t for t in tables if width_of(t, out) <= out.width), tables[-1]))
@@ -195,6 +198,8 @@ def _standings(shown: Rendering, hidden: Sequence[str]) -> Table:
 
 def print_audit(found: AuditResult, out: Console) -> None:
     """What ``shoal audit`` prints."""
+    from analysis.verdict.audit import RUNG_COLUMNS
+
     out.print(rows_table(RUNG_COLUMNS, found.rows))
     for sentence in found.sentences:
         out.print(sentence, soft_wrap=True)

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -65,6 +65,11 @@ def doing(what: str) -> Iterator[None]:
         return
     with ERR.status(Text(printable(what), style="dim"), spinner="line"):
         yield
+
+
+def prints_aside(as_json: bool) -> AbstractContextManager[object]:
+    """Let nothing but one JSON document reach standard output: code that runs here prints, too."""
+    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def outlive_readers() -> None:

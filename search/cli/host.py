@@ -15,9 +15,14 @@ from spaces.experiment import Engine
 
 
 class Terminal:
-    """Shows a session on standard error."""
+    """Shows a session on standard error.
 
-    def __init__(self) -> None:
+    Args:
+        engine: instead of the experiment's.
+    """
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine
         self._progress: Progress | None = None
 
     def note(self, message: str) -> None:
@@ -34,9 +39,14 @@ class Terminal:
     @contextmanager
     def showing(self, controller: Controller, folder: RunFolder) -> Iterator[None]:
         """Show how trainings stand, as long as they go on."""
-        with Progress(controller, folder) as self._progress:
-            yield
-        self._progress = None
+        try:
+            experiment = controller.experiment
+            is_inline = (self._engine or experiment.engine) == "inline"
+            is_live = not (is_inline and experiment.trainable is not None)  # it prints here itself
+            with Progress(controller, folder, is_live=is_live) as self._progress:
+                yield
+        finally:
+            self._progress = None
 
     def update(self) -> None:
         """Show how they stand, when it is time to."""
@@ -46,4 +56,4 @@ class Terminal:
 
 def terminal_host(engine: Engine | None, address: str | None, verbose: bool) -> Host:
     """What a command's session runs in."""
-    return Host(engine, address, verbose, Terminal(), interruptible)
+    return Host(engine, address, verbose, Terminal(engine), interruptible)

@@ -14,8 +14,8 @@ from analysis.display.numbers import SHORT, digits_apart, numbers, percent, powe
 from analysis.display.tables import rows_table, show_column, show_params, show_value
 from search.cli.console import Screen, width_of
 from search.cli.options import Json, Run, Set, Spec, opened_run, print_json
-from spaces.experiment import Metric
 from spaces.files import load_experiment
+from spaces.metric import Metric
 from spaces.problems import InputError, printable
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import optuna
 import typer
 
 from search.cli import confirm, inspect, maintenance, prepare, report
-from search.cli.console import ERR, Screen, outlive_readers
+from search.cli.console import ERR, Screen, outlive_readers, prints_aside
 from search.cli.encoding import accept_every_sign
 from search.cli.groups import Grouped
 from search.cli.options import (
@@ -141,8 +141,8 @@ def resume(
     from analysis.record.folder import RunFolder
     from search.cli.host import terminal_host
     from search.lifecycle import resume_search
-    from search.reopening import Terms
     from search.rerun.confirm import is_left
+    from search.run_context import Terms
 
     terms, host = Terms(code, strict, keep_going), terminal_host(engine, address, verbose)
     folder = RunFolder(chosen_run(run))
@@ -286,7 +286,8 @@ def train(
     """Train an exported model again, or the baseline of a file."""
     from search.cli.render import train_and_compare
 
-    found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
+    with prints_aside(as_json):
+        found = train_and_compare(spec, set_ or [], output, None if as_json else _out, final)
     if as_json:
         print_json(found)
 

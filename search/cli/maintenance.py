@@ -49,13 +49,13 @@ def replay(
 ) -> None:
     """Make the decisions of a run again, and compare."""
     from search.provenance import compare_here
-    from search.reopening import reentered
     from search.rerun.replay import replay_run
+    from search.run_context import run_context
 
     folder, experiment, trials = opened_run(run)
     assert trials.start is not None
     changed = compare_here(experiment, trials.start, trials.start.surroundings, strict, ERR.print)
-    with reentered(folder, ERR.print) if proposals else nullcontext() as code:
+    with run_context(folder, ERR.print) if proposals else nullcontext() as code:
         replayed = replay_run(folder if code is None else code.folder, experiment, proposals)
     if as_json:
         print_json({**dataclasses.asdict(replayed), "changed": [d.model_dump() for d in changed]})

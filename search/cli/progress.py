@@ -37,15 +37,21 @@ class Progress:
         trainings: what is shown.
         folder: the run.
         console: where; left out, the terminal's standard error.
+        is_live: whether a terminal shows a live view; it would paint over what code prints there.
     """
 
     def __init__(
-        self, trainings: Controller, folder: RunFolder, console: Console | None = None
+        self,
+        trainings: Controller,
+        folder: RunFolder,
+        console: Console | None = None,
+        is_live: bool = True,
     ) -> None:
         self._trainings = trainings
         self._folder = folder
         self._console = console or Screen(stderr=True)
         self._live: Live | None = None
+        self._may_be_live = is_live
         self._most_trials = trainings.most_trials
         self._is_stopping = False
         self._epochs_before = trainings.trials.epochs
@@ -55,7 +61,7 @@ class Progress:
         self._notes: deque[str] = deque(maxlen=_NOTES)
 
     def __enter__(self) -> Progress:
-        if self._console.is_terminal:
+        if self._console.is_terminal and self._may_be_live:
             self._live = Live(get_renderable=self.render, console=self._console, auto_refresh=False)
             self._live.start(refresh=True)
         else:
@@ -173,7 +179,7 @@ class Progress:
 
     def _speed(self) -> str:
         if not self._has_begun():
-            return "starting workers"
+            return "starting"
         speed = self._meter.tasks[0].speed
         return f"{speed:.1f} epochs/s" if speed else ""
 

@@ -17,8 +17,9 @@ from analysis.insight.failure_reasons import failures_by_reason
 from analysis.record.folder import best_of
 from analysis.record.trials import Trials
 from search.cli.console import ERR
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
 from spaces.imports import named_file
+from spaces.metric import Metric
 from spaces.problems import printable
 
 _MOST_REASONS = 3
@@ -105,7 +106,7 @@ def print_next_steps(path: Path, experiment: Experiment, out: Console, report: P
     steps = (
         *page,
         (f"shoal confirm {path}", "train the best again under fresh seeds"),
-        (f"shoal tensorboard {path}", "compare the best with the baseline"),
+        (f"shoal tensorboard {path}", "look at the best trials"),
         (f"shoal export {path} -o model", "export the best model"),
         *_next_step(experiment, path),
     )
@@ -210,7 +211,7 @@ def train_and_compare(
         The document that ``--json`` prints.
     """
     from search.export.retrain import read_config, save_training, score_name, train_here
-    from search.reopening import code_line
+    from search.run_context import code_line
     from spaces.training_config import CodeConfig
 
     config, record = read_config(spec, changes, final)

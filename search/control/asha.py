@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 
 from analysis.record.events import Decision
-from spaces.experiment import Metric, Scheduler
+from spaces.experiment import Scheduler
+from spaces.metric import Metric
 
 
 @dataclass
 class Rung:
-    """The arrivals at one epoch, each as (badness, trial number): smaller is better.
+    """The arrivals at one epoch, each as (cost, trial number): smaller is better.
 
     ``recent`` holds those that are compared, in the order of their arrival; ``ranked`` the same,
     sorted. ``entered`` and ``passed`` count over all.
@@ -43,7 +43,7 @@ class Rungs:
     def __init__(self, scheduler: Scheduler, metric: Metric) -> None:
         self._factor = scheduler.reduction_factor
         self._window = scheduler.window
-        self._sign = 1.0 if metric.mode == "min" else -1.0
+        self._metric = metric
         self.by_epoch = {epoch: Rung(epoch) for epoch in scheduler.rung_epochs}
 
     def decide(self, trial: int, epoch: int, value: float) -> Decision:
@@ -78,7 +78,7 @@ class Rungs:
         insort(rung.ranked, rung.recent[-1])
 
     def _entry(self, trial: int, value: float) -> tuple[float, int]:
-        return (self._sign * value if math.isfinite(value) else math.inf, trial)
+        return self._metric.cost(value), trial
 
     def _leaving(self, rung: Rung) -> tuple[float, int] | None:
         """The arrival that the next one pushes out of the window."""

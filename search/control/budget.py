@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from analysis.record.trials import Trial, Trials
-from spaces.experiment import Budget, Experiment, Metric
+from spaces.experiment import Budget, Experiment
+from spaces.metric import Metric
 
 SOFT = ("trials", "patience")  # no new trials, the running ones go on to their ends
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from analysis.record.events import (
@@ -53,7 +54,7 @@ class Controller(ABC):
         self.is_interrupted = False
         self.first_failures = FirstFailures(keep_going=True)  # a session sets another
         self.projections: Sequence[Projection] = ()  # are given every event from now on
-        self._journal = journal
+        self.journal = journal
         self._unfinished: list[Trial] = []
         journal.check = self.check
 
@@ -107,7 +108,7 @@ class Controller(ABC):
         Raises:
             InputError: when it is damaged.
         """
-        replay(self._journal.path, self._take)
+        replay(self.journal.path, self._take)
 
     def _take(self, event: Event) -> None:
         self.check(event)
@@ -115,7 +116,7 @@ class Controller(ABC):
 
     def write(self, event: Event) -> None:
         """Write an event to the journal, then apply it, then show it to the projections."""
-        written = self._journal.append(event)
+        written = self.journal.append(event)
         self.apply(written)
         for projection in self.projections:
             projection.write(written, self._shown_trials)
@@ -129,11 +130,22 @@ class Controller(ABC):
     def close(self, reason: str | None = None) -> None:
         """The session ends, and why; left out: the plan is carried out, or it was interrupted."""
 
+    @contextmanager
+    def projecting(self, projections: Sequence[Projection]) -> Iterator[None]:
+        """Show every event from now on to views; they are closed, should a session not begin."""
+        self.projections = projections
+        try:
+            yield
+        except BaseException:
+            self._close_projections()
+            raise
+
     def _close_projections(self) -> None:
         """Close the views of the run, each of which is whole then."""
-        for projection in self.projections:
-            projection.close()
-        self.projections = ()
+        projections, self.projections = self.projections, ()
+        with ExitStack() as closing:
+            for projection in projections:
+                closing.callback(projection.close)
 
     def has_failed_before(self, number: int) -> bool:
         """Whether a training is one that failed, tried once more."""

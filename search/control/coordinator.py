@@ -154,8 +154,10 @@ class Coordinator(Controller):
         if reason is None:
             self._spent()
             reason = "interrupted" if self.is_interrupted else self._end_reason or "space"
-        self.write(Ended(reason=reason))
-        self._close_projections()
+        try:
+            self.write(Ended(reason=reason))
+        finally:
+            self._close_projections()
 
     @property
     def is_over(self) -> bool:
@@ -176,7 +178,7 @@ class Coordinator(Controller):
 
     def _spent(self) -> list[str]:
         """The limits reached now; the first ever reached is why the search ends."""
-        spent = self.policy.spent(self.trials.seconds(self._journal.now()))
+        spent = self.policy.spent(self.trials.seconds(self.journal.now()))
         if spent and self._end_reason is None:
             self._end_reason = spent[0]
         return spent

@@ -13,7 +13,7 @@ from analysis.record.events import Decision
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial
 from search.control.controller import NOTHING_REPORTED, Controller
-from search.control.hung_trials import Silences
+from search.control.hung_trials import HungTrials
 from search.control.view import View
 from spaces.imports import project_of
 from spaces.links import unlinked
@@ -39,7 +39,7 @@ class Dispatcher:
         self.folder = folder
         self.view = view
         self.fault: Exception | None = None
-        self.silences = Silences()
+        self.silences = HungTrials()
         self._failures: Counter[str] = Counter()  # by what they say
         self._processes: dict[int, str] = {}  # of a trial, as its last report named it
         self._checkpoints = folder.checkpoints(self.experiment.storage)
@@ -203,6 +203,10 @@ class Dispatcher:
         """Delete all but the newest checkpoint of a trial that has ended; nobody waits for it."""
 
         def delete() -> None:
+            if (
+                self.fault is not None or self.controller.is_interrupted
+            ):  # one storage error is enough, and an interruption does not wait
+                return
             with self.keeping_fault():
                 Checkpoints(self._checkpoints, number).keep_last(1)
 
@@ -217,6 +221,7 @@ class Dispatcher:
             RunError: when all that was trained in this session failed.
         """
         try:
+            self._make_logs()
             yield
         finally:
             self._deleting.shutdown()
@@ -227,6 +232,13 @@ class Dispatcher:
             raise self.fault
         if not self.controller.is_interrupted:
             self.controller.first_failures.check(self.controller.noun)
+
+    def _make_logs(self) -> None:
+        """The folder that own code's workers write their logs in, and go on with those there."""
+        if self.experiment.trainable is not None:
+            self.folder.logs.mkdir(parents=True, exist_ok=True)
+        for log in self.folder.logs.glob("*"):
+            unlinked(log, self.folder.path)
 
     def _log(self, number: int, text: str) -> None:
         self.folder.logs.mkdir(parents=True, exist_ok=True)

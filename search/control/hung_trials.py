@@ -25,7 +25,7 @@ class _Heard:
     is_told: bool = False
 
 
-class Silences:
+class HungTrials:
     """Listens for reports.
 
     Its clock is that of the looks: time in which the driver did not look is not held against the

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from analysis.record.events import Created, Decision, Event, Finished, Report, Resumed, State
-from analysis.record.trials import Trial, Trials
+from analysis.record.trials import Reported, Trial, Trials
 from search.control.asha import Rungs
 from search.control.budget import spent_limits
 from spaces.experiment import Budget, Experiment
@@ -42,7 +42,7 @@ class Policy:
         if self.is_baseline(report.trial):
             return "continue"
         trial = self.trials.by_number[report.trial]
-        value = self._value_so_far(trial, report.metrics)
+        value = self._value_so_far(trial, report)
         return self.rungs.decide(report.trial, report.epoch, value)
 
     def _ending(self, report: Report) -> State | None:
@@ -114,7 +114,7 @@ class Policy:
         """Let a report arrive at its rung, and note how its trial shall end, if it was stopped."""
         trial, ending = self.trials.by_number[report.trial], self._ending(report)
         has_diverged = ending == "diverged"
-        value = math.nan if has_diverged else self._value_so_far(trial, report.metrics)
+        value = math.nan if has_diverged else self._value_so_far(trial, report)
         self.rungs.arrive(report.trial, report.epoch, value)
         if report.decision == "stop":
             self.ending[report.trial] = ending or "stopped"
@@ -123,9 +123,9 @@ class Policy:
         """The names of the limits that are reached, after so much time of searching."""
         return spent_limits(self.budget, self.experiment.metric, self.trials, seconds)
 
-    def _value_so_far(self, trial: Trial, metrics: Mapping[str, float]) -> float:
+    def _value_so_far(self, trial: Trial, report: Report) -> float:
         metric = self.experiment.metric
-        value = metrics[metric.name]
-        best = trial.scored(metric) if metric.scope == "best" else None
-        before = value if best is None else best.metrics[metric.name]
-        return before if metric.better(before, value) else value
+        if report.epoch not in self.rungs.by_epoch:  # where nobody asks
+            return metric.of(report)
+        reports: list[Reported | Report] = [*trial.reports, report]
+        return metric.of(metric.counting(reports))

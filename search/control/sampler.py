@@ -50,7 +50,7 @@ class Sampler:
         optuna.create_study(
             storage=self._storage,
             study_name=experiment.name,
-            direction="minimize" if self._metric.mode == "min" else "maximize",
+            direction="minimize" if self._metric.is_minimized else "maximize",
         )
         self._study_id = self._storage.get_study_id_from_name(experiment.name)
         self._asked: set[tuple[tuple[str, Any], ...]] = set()
@@ -114,12 +114,9 @@ class Sampler:
 
     def _last_value(self, trial: Trial) -> tuple[int, float] | None:
         """(epoch, value) of the last report whose value is finite."""
-        values = ((report.epoch, report.metrics[self._metric.name]) for report in trial.reports)
-        finite = [(epoch, value) for epoch, value in values if math.isfinite(value)]
-        if not finite or self._metric.scope == "last":
-            return finite[-1] if finite else None
-        best = min if self._metric.mode == "min" else max
-        return finite[-1][0], best(value for _, value in finite)
+        finite = [report for report in trial.reports if math.isfinite(self._metric.of(report))]
+        counting = self._metric.counting(finite)
+        return None if counting is None else (finite[-1].epoch, self._metric.of(counting))
 
     def begin(self, created: Created) -> None:
         """Take in that a trial begins, in the journal's order.

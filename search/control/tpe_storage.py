@@ -10,7 +10,7 @@ from typing import Any
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 _GOOD = 25  # TPE learns from at most so many good trials; all others are what it stays away from
 
@@ -30,7 +30,7 @@ class History(InMemoryStorage):
 
     def __init__(self, metric: Metric, most: int | None = None) -> None:
         super().__init__()
-        self._sign = 1.0 if metric.mode == "min" else -1.0
+        self._metric = metric
         self._most = most
         self._ranked: list[tuple[tuple[int, int, float], int]] = []  # (rank, number), best first
         self._ended: list[int] = []  # their numbers, ascending
@@ -74,9 +74,9 @@ class History(InMemoryStorage):
         """TPE's order: completed trials by value, then pruned ones, later ones first."""
         if trial.state == TrialState.COMPLETE:
             assert trial.value is not None
-            return 0, 0, self._sign * trial.value
+            return 0, 0, self._metric.cost(trial.value)
         step, value = max(trial.intermediate_values.items(), default=(-1, 0.0))
-        return 1, -step, self._sign * value
+        return 1, -step, self._metric.cost(value)
 
     def get_all_trials(
         self,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from analysis.record.folder import RunFolder
-from search.control.controller import Controller
+if TYPE_CHECKING:
+    from analysis.record.folder import RunFolder
+    from search.control.controller import Controller
 
 Note: TypeAlias = Callable[[str], None]  # is given a line that should be read
 
 
-def unheard(message: str) -> None:
+def ignore_note(message: str) -> None:
     """Nobody reads it."""
 
 
@@ -32,15 +34,12 @@ class View(Protocol):
         """Called several times a second while trainings are shown."""
 
 
-class Silent:
-    """Shows nothing, and keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
+class Logged:
+    """Shows nothing but notes, by Python's logging, as ``shoal``: what a notebook gets."""
 
     def note(self, message: str) -> None:
-        """Keep a line."""
-        self.notes.append(message)
+        """Log it."""
+        logging.getLogger("shoal").warning(message)
 
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Show nothing."""
@@ -52,3 +51,14 @@ class Silent:
 
     def update(self) -> None:
         """Show nothing."""
+
+
+class Silent(Logged):
+    """Shows nothing, and keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Keep a line."""
+        self.notes.append(message)

@@ -19,7 +19,7 @@ from analysis.record.reruns import Reruns
 from analysis.record.surroundings import Surroundings
 from analysis.record.trials import Reported, Trial, Trials
 from analysis.verdict.confirmation import Confirmation, open_confirmed
-from search.control.view import Note, unheard
+from search.control.view import Note, ignore_note
 from search.export.portable import make_programs
 from search.export.weights import Kept, weights_of
 from search.provenance import changes_of, compare_here, trained_in
@@ -37,7 +37,7 @@ def export_best(
     strict: bool = False,
     number: int | None = None,
     anyway: bool = False,
-    note: Note = unheard,
+    note: Note = ignore_note,
 ) -> Bundle:
     """Write the confirmed winner of a run as a bundle, or the best trial where none was confirmed.
 

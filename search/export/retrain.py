@@ -24,6 +24,7 @@ from search.export.weights import parts_of, tensors_in
 from search.versions import versions
 from spaces.code import files_taken
 from spaces.files import load_experiment, set_path
+from spaces.metric import Metric
 from spaces.problems import InputError
 from spaces.training_config import AnyConfig, TrainConfig, parse_config, resolve
 from trainables.data.splits import Data, joined, load_data
@@ -197,19 +198,16 @@ def train_here(
     device = torch.device("cuda" if has_gpu else "cpu")
     training = make_training(config, data, device)
     name = score_name(config)
-    keeps_last = name != config.metric.name or config.metric.scope == "last"
-    counting: EpochReport | None = None
+    metric = config.metric if name == config.metric.name else Metric(name=name)
+    reports: list[EpochReport] = []
     for report in training:
         if name not in report.metrics:
             raise InputError(absent_metric(name, report.epoch, report.metrics))
         on_epoch(report)
         if not math.isfinite(report.metrics[name]):
             return Trained(report, training, data)
-        is_better = counting is None or config.metric.better(
-            report.metrics[name], counting.metrics[name]
-        )
-        counting = report if keeps_last or is_better else counting
-    if counting is None:
+        reports.append(report)
+    if (counting := metric.counting(reports)) is None:
         raise InputError("the code ended before its first epoch")
     return Trained(counting, training, data)
 

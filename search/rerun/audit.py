@@ -14,10 +14,10 @@ from analysis.record.folder import RunFolder
 from analysis.record.trials import Trials
 from analysis.verdict.audit import AuditResult
 from search.control.controller import Leader
-from search.reopening import USUAL, Terms
 from search.rerun.audit_findings import audit_result
 from search.rerun.reopened import reopened
-from search.session import HERE, Host
+from search.run_context import DEFAULT_TERMS, Terms
+from search.session import DEFAULT_HOST, Host
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from spaces.seeds import derive_seed
@@ -61,8 +61,8 @@ class Audit:
 def audit_run(
     folder: RunFolder,
     sample: int,
-    host: Host = HERE,
-    terms: Terms = USUAL,
+    host: Host = DEFAULT_HOST,
+    terms: Terms = DEFAULT_TERMS,
 ) -> AuditResult | None:
     """Train stopped trials of a run on to max_epochs, and judge the stopping.
 

@@ -13,7 +13,8 @@ from analysis.record.reruns import Reruns
 from analysis.record.trials import Trial, Trials
 from analysis.stats.intervals import Interval
 from analysis.verdict.audit import AuditResult, RungCorrelation
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
+from spaces.metric import Metric
 
 Curve: TypeAlias = list[float]  # by epoch, the larger the better
 
@@ -71,11 +72,8 @@ def _curve(trial: Trial, metric: Metric, epochs: int = 0) -> Curve:
 
     One that diverged is worst from there on, up to so many ``epochs``.
     """
-    sign = 1.0 if metric.mode == "max" else -1.0
-    values = [sign * report.metrics[metric.name] for report in trial.reports]
-    curve = [value if math.isfinite(value) else -math.inf for value in values]
-    if metric.scope == "best":
-        curve = np.maximum.accumulate(curve).tolist()
+    ends = range(1, len(trial.reports) + 1)
+    curve = [-metric.cost(metric.of(metric.counting(trial.reports[:end]))) for end in ends]
     if trial.state == "diverged":
         curve[-1:] = [-math.inf] * (1 + max(0, epochs - len(curve)))
     return curve
@@ -97,9 +95,9 @@ def _weights(
     audited ones were chosen, as long as it was by these values. Where none was audited at a rung,
     nobody stands for those that were stopped there.
     """
-    sign = 1.0 if metric.mode == "max" else -1.0
     values = {
-        n: -math.inf if (v := t.value(metric)) is None else sign * v for n, t in stopped.items()
+        n: -math.inf if (v := t.value(metric)) is None else -metric.cost(v)
+        for n, t in stopped.items()
     }
     weights = dict.fromkeys(audited, 1.0)
     for number, trial in stopped.items():

@@ -65,10 +65,13 @@ def best_configurations(experiment: Experiment, trials: Trials, top: int) -> lis
     A configuration that several trials had, as with ``repeats``, is worth the mean over them; the
     first of these stands for it.
     """
-    sign = 1.0 if experiment.metric.mode == "min" else -1.0
     baseline = None if experiment.baseline is None else params_key(experiment.baseline)
     found = searched_values(trials, experiment.metric)
-    valued = [(sign * held.value, held.trial) for key, held in found.items() if key != baseline]
+    valued = [
+        (experiment.metric.cost(held.value), held.trial)
+        for key, held in found.items()
+        if key != baseline
+    ]
     return [number for _, number in sorted(valued)[:top]]
 
 

@@ -10,12 +10,12 @@ from analysis.record.reruns import Reruns
 from analysis.record.trials import Trials
 from analysis.stats.intervals import finite
 from analysis.verdict.confirmation import Confirmation, confirmation_of, open_confirmed
-from search.reopening import USUAL, Terms
 from search.rerun.candidates import best_configurations, race_of, verdict
 from search.rerun.race import Race
 from search.rerun.reopened import Reopened, reopened
 from search.rerun.test_split import has_test_split, read_test
-from search.session import HERE, Host
+from search.run_context import DEFAULT_TERMS, Terms
+from search.session import DEFAULT_HOST, Host
 from spaces.experiment import Confirm, Experiment
 from spaces.problems import InputError
 
@@ -23,8 +23,8 @@ from spaces.problems import InputError
 def confirm_run(
     folder: RunFolder,
     settings: Confirm,
-    host: Host = HERE,
-    terms: Terms = USUAL,
+    host: Host = DEFAULT_HOST,
+    terms: Terms = DEFAULT_TERMS,
 ) -> Confirmation | None:
     """Confirm the best configurations of a run, or go on with that where it was interrupted.
 

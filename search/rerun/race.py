@@ -14,7 +14,7 @@ from analysis.stats.intervals import student
 from analysis.stats.score_range import FREE, Bounds, sound
 from search.control.controller import Leader
 from search.rerun.posterior import chances_of_best
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 SURE = 0.98  # between two-sided bounds, 99 % on one side: when a candidate counts as beaten
 UNLIKELY = 0.1  # of the leader's probability to be the best: below that, a candidate is out
@@ -224,7 +224,7 @@ class Race:
         return [*scores, self.searched[trial]] if counts else list(scores)
 
     def _good(self, scores: Sequence[float]) -> float:
-        return fmean(scores) if self.metric.mode == "max" else -fmean(scores)
+        return -self.metric.cost(fmean(scores))
 
 
 def _shared_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:

@@ -12,8 +12,8 @@ from analysis.record.trials import Trials
 from search.control.first_failures import FirstFailures
 from search.preparation import prepare
 from search.provenance import compare, record_changes, surroundings_of
-from search.reopening import Terms, reentered
 from search.rerun.rerunner import AnyPlan, Rerunner
+from search.run_context import Terms, run_context
 from search.session import Host, opened
 from spaces.experiment import Experiment
 from trainables.data.splits import Data
@@ -52,7 +52,7 @@ def reopened(
     """
     note = host.view.note
     with (
-        reentered(folder, note, terms.code) as (folder, start, experiment, moved),
+        run_context(folder, note, terms.code) as (folder, start, experiment, moved),
         opened(folder, experiment, host, again) as session,
     ):
         rerunner = Rerunner(experiment, session.journal, plan_of)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from analysis.record.events import Changed, Created, Event, Job, Rerun, Started, Training
+from analysis.record.folder import params_check
 from analysis.record.journal import Journal
 from analysis.record.reruns import Reruns
 from analysis.record.trials import Trial, Trials
@@ -61,6 +62,7 @@ class Rerunner(Controller, Generic[AnyPlan]):
         super().__init__(experiment, rerun_policy(experiment), journal)
         self.reruns = Reruns(self.policy.trials)
         self.searched = Trials()
+        self._check_params = params_check(experiment)
         self.replay()
         self.plan = plan_of(experiment, self.searched)
 
@@ -128,6 +130,7 @@ class Rerunner(Controller, Generic[AnyPlan]):
     def check(self, event: Event) -> None:
         """See that an event fits those before; nothing is changed."""
         self.searched.check(event)
+        self._check_params(event)
         self.reruns.check(event)
         if isinstance(event, Rerun):
             self.policy.check(event.what)

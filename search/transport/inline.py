@@ -60,6 +60,7 @@ class Inline:
         self._slots = slots
         self._choose = choose
         self._make_trainer = trainer
+        self._is_training = False
 
     @contextmanager
     def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
@@ -80,6 +81,11 @@ class Inline:
             yield
         finally:
             torch.set_num_threads(threads)
+
+    def interrupt(self) -> None:
+        """Leave the epoch that is being trained; its trial goes on from its last checkpoint."""
+        if self._is_training:
+            raise KeyboardInterrupt
 
     def processes(self) -> Sequence[ProcessAddress]:
         """None but this one."""
@@ -113,8 +119,14 @@ class Inline:
         What would end a process of Ray's, such as want of memory, begins the trial anew here, too.
         """
         try:
+            self._is_training = True
             outcome = running[number].step()
+        except KeyboardInterrupt:
+            if not dispatcher.is_stopping:
+                raise
+            return True
         except Exception as error:
+            self._is_training = False
             reason = f"{type(error).__name__}: {error}"
             if dispatcher.controller.attempts_left(number) <= 0:
                 dispatcher.given_up(number, reason)
@@ -125,4 +137,6 @@ class Inline:
                 return False
             running[number].take(given)
             return True
+        finally:
+            self._is_training = False
         return dispatcher.take(number, outcome) == "continue"

@@ -40,5 +40,8 @@ class Transport(Protocol):
             data: what built-in models are trained on; None for the user's own code.
         """
 
+    def interrupt(self) -> None:
+        """A signal asks to stop, and the dispatcher is stopping: called in a signal handler."""
+
     def processes(self) -> Sequence[ProcessAddress]:
         """The processes without which nothing can go on; none where there are no others."""

@@ -32,7 +32,6 @@ from search.transport.ray_internals import (
 from search.transport.ray_processes import places_of_ray
 from search.transport.scratch import Scratch, scratch
 from spaces.experiment import Experiment
-from spaces.links import unlinked
 from trainables.data.splits import Data
 from trainables.worker.tune_worker import TuneWorker
 
@@ -56,6 +55,9 @@ class Tune:
         with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
             yield
 
+    def interrupt(self) -> None:
+        """Nothing: Tune asks the dispatcher several times a second."""
+
     def processes(self) -> Sequence[ProcessAddress]:
         """The head of the cluster, and this machine's own node."""
         return places_of_ray()
@@ -63,11 +65,7 @@ class Tune:
     def run(self, dispatcher: Dispatcher, data: Data | None) -> None:
         """Train until nothing is left to train, or the dispatcher is stopping."""
         assert self._slots is not None, "not opened"
-        experiment, folder, slots = dispatcher.experiment, dispatcher.folder, self._slots
-        if experiment.trainable is not None:
-            folder.logs.mkdir(parents=True, exist_ok=True)
-        for log in folder.logs.glob("*"):  # the workers write on in them
-            unlinked(log, folder.path)
+        experiment, slots = dispatcher.experiment, self._slots
         link = _Link(dispatcher, slots)
         trainable = tune.with_resources(
             tune.with_parameters(TuneWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}

@@ -1,4 +1,4 @@
-"""On real Ray: a run is gone on with from another folder, with a file missing, with other code."""
+"""A run is gone on with from another folder, with a file missing, with other code."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from analysis.record.journal import read_journal
 from search.cli.main import main
 from tests.support.processes import code_file
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.usefixtures("local_ray"),
-    pytest.mark.edits_journals,  # and code that is found in its own folder only
-]
+pytestmark = pytest.mark.edits_journals  # and code that is found in its own folder only
 
 CODE = """
 import os
@@ -34,13 +30,14 @@ def train(config, context):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a finished search of 3 trials, whose code reads ``data/gain.txt``."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "data").mkdir()
     (folder / "data" / "gain.txt").write_text("2.0")
     (folder / "helper.py").write_text("x = 1\n")
-    file = code_file(folder, CODE, budget={"trials": 3}, scheduler={"max_epochs": 2})
+    changes = {"scheduler": {"max_epochs": 2}, "engine": "inline"}
+    file = code_file(folder, CODE, budget={"trials": 3}, **changes)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["search", file, "--run", "run"]) == 0
@@ -59,8 +56,14 @@ def failed(project: Path) -> int:
     return sum(isinstance(what, Finished) and what.state == "failed" for what in whats)
 
 
-def test_own_code_finds_its_files_from_any_folder(project: Path) -> None:
-    assert main(["resume", str(project / "run"), "--trials", "2"]) == 0
+@pytest.mark.parametrize("engine", ["inline", pytest.param("tune", marks=pytest.mark.slow)])
+def test_own_code_finds_its_files_from_any_folder(
+    project: Path, engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "tune":
+        request.getfixturevalue("local_ray")
+    run = str(project / "run")
+    assert main(["resume", run, "--trials", "2", "--engine", engine]) == 0
     assert failed(project) == 0
     assert list(Path.cwd().iterdir()) == []
     lines = RunFolder(project / "run").journal_file.read_text().splitlines()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
-import psutil
 import pytest
 import ray
 import yaml
@@ -17,7 +16,7 @@ from analysis.record.folder import open_run
 from analysis.record.journal import read_journal
 from search.cli.main import main
 from tests.support import examples
-from tests.support.processes import RayCluster, shoal, slow_file, wait_for_epochs
+from tests.support.processes import RayCluster, shoal, slow_file
 from trainables.checkpoints.checkpoints import Checkpoints
 
 DIES_ONCE = """
@@ -112,12 +111,11 @@ def test_checkpoints_in_an_object_store_are_kept_dropped_and_read_back(
     assert checkpoints.load() is None
 
 
-@pytest.mark.usefixtures("local_ray")
 def test_a_bucket_that_is_not_there_is_one_message_before_anything_starts(
     tmp_path: Path, bucket: tuple[str, boto3.client], capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = bucket[0].replace("//bucket", "//nobody")
-    arguments = ["--run", str(tmp_path / "run"), "--set", f"storage={uri}"]
+    arguments = ["--engine", "inline", "--run", str(tmp_path / "run"), "--set", f"storage={uri}"]
     assert main(["search", "quickstart", *arguments]) == 2
     error = capsys.readouterr().err
     assert "error: storage s3://nobody/searches/run can't be written" in error
@@ -154,20 +152,3 @@ def test_the_nodes_of_a_cluster_get_the_code_and_are_looked_at_by_the_doctor(
     (place,) = set((run / "logs" / "0.txt").read_text().split())
     assert "working_dir_files" in place
     assert not place.startswith(str(tmp_path))
-
-
-def test_a_search_listens_on_no_outside_address(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = shoal("search", slow_file(tmp_path), "--run", str(run))
-    wait_for_epochs(run, 2, process)
-    parent = psutil.Process(process.pid)
-    listening = {
-        connection.laddr.ip
-        for member in (parent, *parent.children(recursive=True))
-        for connection in member.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    process.kill()
-    process.communicate()
-    assert listening
-    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

@@ -24,10 +24,10 @@ from analysis.record.surroundings import Fingerprint, Surroundings, differences
 from search.cli.console import ERR
 from search.cli.main import main
 from search.control.coordinator import Coordinator
-from search.control.view import unheard
+from search.control.view import ignore_note
 from search.export.bundle import export_best
 from search.provenance import compare, record_changes, surroundings_of
-from search.reopening import reentered
+from search.run_context import run_context
 from search.versions import versions
 from spaces.experiment import Experiment
 from spaces.problems import InputError
@@ -136,7 +136,7 @@ class Run:
         return load_data(self.experiment.dataset, self.experiment.seed)
 
     def resume(self, reports: dict[int, int], value: float, strict: bool = False) -> None:
-        with reentered(self.run, unheard) as (folder, start, experiment, moved):
+        with run_context(self.run, ignore_note) as (folder, start, experiment, moved):
             now = surroundings_of(experiment, self.load())
             changed = compare(start.surroundings, now, strict, ERR.print)
             with closing(Journal(folder.journal_file)) as journal:

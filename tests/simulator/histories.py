@@ -21,7 +21,7 @@ from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
 from search.folders import has_begun, new_folder
 from search.lifecycle import resume_search, start_search
-from search.reopening import Terms
+from search.run_context import Terms
 from search.session import Host
 from search.transport.inline import Inline
 from search.transport.interface import Transport

@@ -17,6 +17,7 @@ import yaml
 import _shoal
 import spaces.project
 from spaces import InputError, load_experiment
+from spaces.checks import parse_experiment
 from spaces.code import code_files, files_taken, load_function
 from spaces.opened import base_of, is_passed_over, pythons_below
 from spaces.project import Project
@@ -92,6 +93,25 @@ def test_a_file_is_imported_once_in_a_process(tmp_path: Path) -> None:
     first = called(tmp_path, text)
     assert load_function(f"{tmp_path}/mine.py:f")() is first()
     assert (tmp_path / "mine.py.log").read_text() == "x"
+
+
+def test_an_experiment_that_is_read_again_has_its_code_as_it_is_now(tmp_path: Path) -> None:
+    """As in a notebook: also a file that the code imports; and nothing is imported in vain."""
+    train = "import helper\nopen(__file__ + '.log', 'a').write('x')\ndef f(config, context):\n"
+    write(tmp_path, helper="SCORE = 1", mine=f"{train}    yield {{'score': helper.SCORE}}\n")
+    experiment = {
+        "name": "own",
+        "trainable": f"{tmp_path}/mine.py:f",
+        "metric": {"name": "score"},
+        "budget": {"trials": 1},
+    }
+    for score in (1, 22):
+        write(tmp_path, helper=f"SCORE = {score}")
+        for _ in range(2):
+            reference = parse_experiment(experiment).trainable
+            assert reference is not None
+            assert next(load_function(reference)({}, None)) == {"score": score}
+    assert (tmp_path / "mine.py.log").read_text() == "xx"
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,11 @@ def test_plain_training_agrees_with_the_printed_figures(
     losses: list[float] = []
     train_here(config, lambda report: losses.append(report.metrics["train_loss"]))
     assert losses == [pytest.approx(1.96, abs=0.1), pytest.approx(0.90, abs=0.1)]
+
+
+def test_a_study_is_found_where_a_folder_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "quickstart").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_experiment("quickstart").name == "quickstart"

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from analysis.record.chain import split
 from analysis.record.events import Created, Started
+from analysis.record.folder import RunFolder
 from analysis.record.journal import Journal, replay
 from analysis.record.trials import Trials
 from search.control.controller import Controller
 from search.control.coordinator import Coordinator
+from search.control.dispatcher import Dispatcher
+from search.control.view import Silent
 from search.rerun.rerunner import AnyPlan, Rerunner
+from search.transport.inline import Inline
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.seeds import derive_seed
+from trainables.training import EpochReport
+from trainables.worker.messages import Assignment, Outcome
 
 SPACE = {"lr": {"low": 1e-4, "high": 1.0, "log": True}, "activation": ["tanh", "relu"]}
 
@@ -100,21 +109,47 @@ def report(coordinator: Controller, trial: int, epoch: int, value: float | None 
 
 
 def run_all(coordinator: Controller, workers: int = 2, reports: int | None = None) -> None:
-    """Play a transport: train trials side by side, until all is done or so many reports came."""
-    active: list[list[int]] = []
-    while reports is None or reports > 0:
-        while len(active) < workers and (trial := coordinator.next_trial()) is not None:
-            active.append([trial.number, trial.epoch])
-        if not active:
-            return
-        for entry in list(active):
-            entry[1] += 1
-            if report(coordinator, entry[0], entry[1]) == "stop":
-                active.remove(entry)
-            if reports is not None:
-                reports -= 1
-                if reports == 0:
-                    return
+    """Train trials side by side, inline, until all is done or so many reports came."""
+    folder = RunFolder(coordinator.journal.path.parent)
+    dispatcher = Dispatcher(coordinator, folder, Silent())
+    inline = Inline(workers, in_turn(reports), lambda data: CurveTrainer())
+    with suppress(_EnoughError), dispatcher.working():
+        inline.run(dispatcher, None)
+
+
+class _EnoughError(Exception):
+    """So many reports came."""
+
+
+def in_turn(reports: int | None) -> Callable[[Sequence[int]], int]:
+    """An epoch of each running trial, then of each again; ends after so many."""
+    left = itertools.count() if reports is None else iter(range(reports))
+    waiting: list[int] = []
+
+    def choose(running: Sequence[int]) -> int:
+        if next(left, None) is None:
+            raise _EnoughError
+        waiting[:] = [number for number in waiting if number in running] or list(running)
+        return waiting.pop(0)
+
+    return choose
+
+
+class CurveTrainer:
+    """Stands in for a worker: reports the epochs of a made-up learning curve."""
+
+    def take(self, assignment: Assignment) -> None:
+        """Take the next trial."""
+        self._trial, self._epoch = assignment.trial, assignment.reported
+
+    def step(self) -> Outcome:
+        """The next epoch."""
+        self._epoch += 1
+        metrics = {"val_accuracy": accuracy(self._trial, self._epoch), "train_loss": 1.0}
+        return Outcome(EpochReport(self._epoch, metrics))
+
+    def close(self) -> None:
+        """Nothing is left open."""
 
 
 def begun(rerunner: Rerunner[AnyPlan]) -> Rerunner[AnyPlan]:

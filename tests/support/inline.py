@@ -9,7 +9,7 @@ from analysis.record.folder import RunFolder
 from search.control.coordinator import Coordinator
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
-from search.reopening import USUAL, Terms
+from search.run_context import DEFAULT_TERMS, Terms
 from search.session import Host
 from search.transport.inline import Inline
 from spaces.experiment import Experiment
@@ -39,6 +39,8 @@ def interrupted(experiment: Experiment, folder: RunFolder, steps: int) -> None:
         start_search(experiment, folder, host(steps=steps))
 
 
-def resumed(folder: RunFolder, view: Silent | None = None, terms: Terms = USUAL) -> Coordinator:
+def resumed(
+    folder: RunFolder, view: Silent | None = None, terms: Terms = DEFAULT_TERMS
+) -> Coordinator:
     """Go on with a run to its end."""
     return resume_search(folder, host=host(view), terms=terms)

@@ -62,7 +62,8 @@ def _trial(
     metric, last = experiment.metric.name, experiment.scheduler.max_epochs
     for epoch in range(1, last + 1):
         value = curve(params, epoch, generator)
-        decision = rungs.arrive(number, epoch, value)
+        decision = rungs.decide(number, epoch, value)
+        rungs.arrive(number, epoch, value)
         is_over = epoch == last or not math.isfinite(value) or decision == "stop"
         shown = "stop" if is_over else "continue"
         metrics = {metric: value, "train_loss": value}

@@ -139,18 +139,20 @@ def code_file(folder: Path, code: str, **changes: Any) -> str:
     return str(file)
 
 
-def slow_file(folder: Path, trials: int = 8) -> str:
+def slow_file(folder: Path, trials: int = 8, engine: str = "auto") -> str:
     """Own code with epochs of 0.1 s, whose score depends on its saved state."""
-    return code_file(folder, SLOW_CODE, budget={"trials": trials})
+    return code_file(folder, SLOW_CODE, budget={"trials": trials}, engine=engine)
 
 
-def wait_for_epochs(run: Path, epochs: int, process: subprocess.Popen[str]) -> None:
-    """Wait until the journal has so many reports."""
+def wait_for_epochs(
+    run: Path, epochs: int, process: subprocess.Popen[str], event: str = "report"
+) -> None:
+    """Wait until the journal has so many reports, or other events."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         file = run / "journal.jsonl"
-        if file.exists() and file.read_bytes().count(b'"event":"report"') >= epochs:
+        if file.exists() and file.read_text().count(f'"event":"{event}"') >= epochs:
             return
         time.sleep(0.05)
     process.kill()
-    raise AssertionError(f"no {epochs} epochs: {process.communicate()}")
+    raise AssertionError(f"no {epochs} of {event}: {process.communicate()}")

@@ -6,10 +6,11 @@ import copy
 import math
 import random
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -99,6 +100,7 @@ class CodeTraining:
         if folder is not None:
             self._context._folder = folder
         self._generator: Generator[Any, None, Any] | None = None
+        self._drawn: _RandomState | None = None
         self._is_over = False  # the code has returned its only report
         self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
@@ -113,10 +115,26 @@ class CodeTraining:
     def __next__(self) -> EpochReport:
         if self._is_over or self.epoch >= self.config.epochs:
             raise StopIteration
-        metrics = _checked(self._next_yield())
+        with self._global_generators():
+            metrics = _checked(self._next_yield())
         self._context._epoch += 1
         self._keep_best(metrics)
         return EpochReport(self.epoch, metrics, is_last=self._is_over)
+
+    @contextmanager
+    def _global_generators(self) -> Iterator[None]:
+        """The global generators as this training left them; afterwards as they were before.
+
+        So trainings that take turns in one process draw what each would draw alone.
+        """
+        before = _random_state()
+        if self._drawn is not None:
+            _set_random_state(self._drawn)
+        try:
+            yield
+        finally:
+            self._drawn = _random_state()
+            _set_random_state(before)
 
     def _next_yield(self) -> Any:
         """What the code yields next, or the one dict that it returns instead."""
@@ -183,6 +201,24 @@ def state_at(state: dict[str, Any], epoch: int) -> Any:
         if held is not None and held["epoch"] == epoch:
             return with_arrays(held["state"])
     return None
+
+
+class _RandomState(NamedTuple):
+    """How the global generators stand, those of GPUs aside."""
+
+    python: Any
+    numpy: Any
+    torch: torch.Tensor
+
+
+def _random_state() -> _RandomState:
+    return _RandomState(random.getstate(), np.random.get_state(), torch.get_rng_state())
+
+
+def _set_random_state(state: _RandomState) -> None:
+    random.setstate(state.python)
+    np.random.set_state(state.numpy)
+    torch.set_rng_state(state.torch)
 
 
 def _seed_everything(seed: int) -> None:

@@ -105,26 +105,48 @@ class Printing:
 
 
 class _Tee(io.TextIOBase):
-    """Writes a text to a stream, and to a log."""
+    """A standard stream that is written to a log, too, while one is open.
 
-    def __init__(self, stream: TextIO, log: TextIO) -> None:
-        self._stream = stream
-        self._log = log
-        self.encoding = getattr(stream, "encoding", "utf-8")
+    Code may keep it: it goes on to work between two logs, and after the last.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.shown: TextIO = getattr(sys, name)
+        self.log: TextIO | None = None
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self.shown, "encoding", "utf-8")
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):  # the disk is full: a training is worth more
-            self._log.write(text)
-        return self._stream.write(text)
+        if self.log is not None:
+            with contextlib.suppress(OSError):  # the disk is full: a training is worth more
+                self.log.write(text)
+        return self.shown.write(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        self.shown.flush()
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return self.shown.isatty()
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        return self.shown.fileno()
+
+    def close(self) -> None:
+        """Stay open, for the next trial prints, too."""
+
+    def put(self) -> None:
+        """Stand in for the stream of the process."""
+        if getattr(sys, self._name) is not self:
+            self.shown = getattr(sys, self._name)
+            setattr(sys, self._name, self)
+
+    def take_away(self) -> None:
+        """Give the stream of the process back, unless the code has put another one there."""
+        if getattr(sys, self._name) is self:
+            setattr(sys, self._name, self.shown)
 
 
 class Echo:
@@ -132,6 +154,7 @@ class Echo:
 
     def __init__(self) -> None:
         self._log: TextIO | None = None
+        self._streams = _Tee("stdout"), _Tee("stderr")
 
     @property
     def traces_to(self) -> int:
@@ -149,15 +172,15 @@ class Echo:
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
         """While the code runs: its prints go to both places."""
-        if self._log is None:
-            yield
-            return
-        out, err = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = _Tee(out, self._log), _Tee(err, self._log)
+        for stream in self._streams:
+            stream.log = self._log
+            stream.put()
         try:
             yield
         finally:
-            sys.stdout, sys.stderr = out, err
+            for stream in self._streams:
+                stream.log = None
+                stream.take_away()
 
     def take(self) -> str:
         """Nothing: it is in the log."""

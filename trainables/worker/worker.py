@@ -107,7 +107,8 @@ class Worker:
         """Close the user's generator, if there is one."""
         if self._training is not None:
             # a ``finally`` of the user's may hang or raise, too
-            with contextlib.suppress(Exception), self._output.capturing(), self._watched():
+            raised = contextlib.suppress(Exception, SystemExit)
+            with raised, self._output.capturing(), self._watched():
                 self._training.close()
         self._training = None
         self._output.close()

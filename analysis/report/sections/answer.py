@@ -11,7 +11,7 @@ from analysis.record.trials import Trial
 from analysis.report.section import Cell, Code, Material, Part, Section, Table, Text
 from analysis.verdict.confirmation import Confirmation
 from analysis.verdict.rendering import READING_COLUMNS, rendering_of
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from spaces.problems import printable
 
 
@@ -73,7 +73,7 @@ def _searched(material: Material) -> list[Part]:
         "Searched, not yet confirmed: one reading each, the highest of many, which is partly luck. "
         "Fresh seeds give it an interval, and the test split is read then:"
     )
-    if metric.mode == "min":
+    if metric.is_minimized:
         missing = missing.replace("highest", "lowest")
     return [Text(f"{sentence}.", "lead"), Text(missing), _command("confirm", material)]
 

@@ -8,7 +8,7 @@ from typing import Any
 from analysis.insight.failure_reasons import FailedFor, failures_by_reason
 from analysis.insight.failures import FEWEST, FailuresBy
 from analysis.record.trials import Trial
-from analysis.report.drawing import error_bars, level_axis
+from analysis.report.drawing import error_bars, level_axis, markers
 from analysis.report.section import (
     Cell,
     Figure,
@@ -94,18 +94,13 @@ def _where(material: Material) -> list[Part]:
 
 def _shares(table: FailuresBy, verb: str) -> Figure:
     known = [(place, lv, lv.share) for place, lv in enumerate(table.levels) if lv.share is not None]
-    trace: dict[str, Any] = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": verb,
-        "x": [place for place, *_ in known],
-        "y": [share for *_, share in known],
-        "error_y": error_bars([(share, lv.low, lv.high) for _, lv, share in known], f"--{verb}"),
-        "customdata": [[label(lv.label), lv.count, lv.n] for _, lv, _ in known],
-        "hovertemplate": f"%{{customdata[0]}}: %{{customdata[1]}} of %{{customdata[2]}} {verb}"
-        "<extra></extra>",
-        "marker": {"color": f"--{verb}", "size": 8},
-    }
+    trace = markers(
+        verb,
+        [(place, share, [label(lv.label), lv.count, lv.n]) for place, lv, share in known],
+        f"%{{customdata[0]}}: %{{customdata[1]}} of %{{customdata[2]}} {verb}",
+        {"color": f"--{verb}", "size": 8},
+        error_y=error_bars([(share, lv.low, lv.high) for _, lv, share in known], f"--{verb}"),
+    )
     layout = {
         "xaxis": level_axis(table.parameter, [label(level.label, 20) for level in table.levels]),
         "yaxis": {"title": {"text": f"share {verb}"}, "range": [-0.03, 1.03]},

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.record.events import State
 from analysis.record.trials import Reported, Trial
-from analysis.report.drawing import opening
+from analysis.report.drawing import markers, opening
 from analysis.report.section import (
     Figure,
     Material,
@@ -16,7 +16,7 @@ from analysis.report.section import (
     label,
     sampled,
 )
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 MOST_POINTS = 2000  # of the history
 MOST_CURVES = 200
@@ -43,7 +43,7 @@ def history_section(material: Material) -> Section:
     finite = [value for value in values.values() if value is not None]
     before = None if material.baseline is None else values.get(0)
     shown = [] if before is None else [before]
-    axis = opening(finite, metric.mode, _is_log(finite, metric), shown)
+    axis = opening(finite, metric, _is_log(finite, metric), shown)
     data: list[dict[str, Any]] = []
     for state in ("stopped", "completed", "diverged", "failed"):
         points = [(place, trial) for place, trial in placed if trial.state == state]
@@ -87,19 +87,14 @@ def _points(
     values: dict[int, float | None],
     bottom: float,
 ) -> dict[str, Any]:
-    shown = [values[trial.number] for _, trial in points]
-    value_text = "no value" if state in ("diverged", "failed") else "%{y}"
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": state,
-        "x": [place for place, _ in points],
-        "y": [bottom if value is None else value for value in shown],
-        "customdata": [[trial.number, trial.epoch] for _, trial in points],
-        "hovertemplate": f"trial %{{customdata[0]}}: {value_text}<br>{state} after "
-        "%{customdata[1]} epochs<extra></extra>",
-        "marker": {"symbol": SYMBOLS[state], "color": f"--{state}", "size": _size(len(points))},
-    }
+    what = "no value" if state in ("diverged", "failed") else "%{y}"
+    held = [(place, values[trial.number], trial) for place, trial in points]
+    return markers(
+        state,
+        [(x, bottom if y is None else y, [trial.number, trial.epoch]) for x, y, trial in held],
+        f"trial %{{customdata[0]}}: {what}<br>{state} after %{{customdata[1]}} epochs",
+        {"symbol": SYMBOLS[state], "color": f"--{state}", "size": _size(len(points))},
+    )
 
 
 def _size(count: int) -> int:
@@ -140,7 +135,7 @@ def _can_log(values: Sequence[float]) -> bool:
 
 def _is_log(values: Sequence[float], metric: Metric) -> bool:
     """Whether an axis begins logarithmic: losses that differ by more than a factor of 30."""
-    return metric.mode == "min" and _can_log(values) and max(values) > _WIDE_SPAN * min(values)
+    return metric.is_minimized and _can_log(values) and max(values) > _WIDE_SPAN * min(values)
 
 
 def curves_section(material: Material) -> Section:
@@ -161,7 +156,9 @@ def curves_section(material: Material) -> Section:
     if best is not None and best is not baseline:
         data += _curves(f"best (trial {best.number})", [best], metric, "--best", "star", width=3.0)
     values = [y for trace in data for y in trace["y"] if y is not None]
-    axis = opening(values, metric.mode, _is_log(values, metric))
+    needed = [] if baseline is None else [metric.of(report) for report in baseline.reports]
+    shown = [value for value in needed if math.isfinite(value)]
+    axis = opening(values, metric, _is_log(values, metric), shown)
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": label(metric.name)}, **axis.layout},

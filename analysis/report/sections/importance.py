@@ -9,7 +9,7 @@ from analysis.display.numbers import fraction
 from analysis.display.plain import plain
 from analysis.insight.importance import Evaluator, RungImportance, Share
 from analysis.insight.observations import shared_epoch
-from analysis.report.drawing import error_bars
+from analysis.report.drawing import error_bars, markers
 from analysis.report.section import ByEpoch, Figure, Grid, Material, Part, Section, Text, label
 
 MOST_PARAMETERS = 12  # in one figure
@@ -72,40 +72,23 @@ def _traces(evaluator: Evaluator, shares: list[Share], names: list[str]) -> list
     """The shares with their intervals; the marks of chance, where there are any."""
     heights = [place + _LIFT[evaluator] for place in range(len(names))]
     colour = _COLOURS[evaluator]
-    known = [(s.chance, h) for s, h in zip(shares, heights, strict=True) if s.chance is not None]
-    found: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": evaluator,
-            "x": [share.value for share in shares],
-            "y": heights,
-            "error_x": error_bars([(s.value, s.low, s.high) for s in shares], colour, width=0),
-            "customdata": [
-                [label(name), *map(fraction, (share.value, share.low, share.high))]
-                for name, share in zip(names, shares, strict=True)
+    rows = list(zip(names, shares, heights, strict=True))
+    found = [
+        markers(
+            evaluator,
+            [
+                (s.value, h, [label(n), *map(fraction, (s.value, s.low, s.high))])
+                for n, s, h in rows
             ],
-            "hovertemplate": f"%{{customdata[0]}}, {evaluator}: %{{customdata[1]}} "
-            "(%{customdata[2]} to %{customdata[3]})<extra></extra>",
-            "marker": {"color": colour, "size": 8},
-        }
-    ]
-    if known:
-        found.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": "chance",
-                "x": [chance for chance, _ in known],
-                "y": [height for _, height in known],
-                "customdata": [fraction(chance) for chance, _ in known],
-                "hovertemplate": "by chance: %{customdata}<extra></extra>",
-                "marker": {
-                    "symbol": "line-ns-open",
-                    "color": "--quiet",
-                    "size": 12,
-                    "line": {"width": 1.5},
-                },
-            }
+            f"%{{customdata[0]}}, {evaluator}: %{{customdata[1]}} "
+            "(%{customdata[2]} to %{customdata[3]})",
+            {"color": colour, "size": 8},
+            error_x=error_bars([(s.value, s.low, s.high) for s in shares], colour, width=0),
         )
-    return found
+    ]
+    known = [(s.chance, h, fraction(s.chance)) for _, s, h in rows if s.chance is not None]
+    line = {"symbol": "line-ns-open", "color": "--quiet", "size": 12, "line": {"width": 1.5}}
+    return [
+        *found,
+        *([markers("chance", known, "by chance: %{customdata}", line)] if known else []),
+    ]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis.display.numbers import numbers
 from analysis.display.plain import plain
 from analysis.display.tables import show_column
 from analysis.insight.effects import Effect, Effects, Pair
-from analysis.report.drawing import error_bars, level_axis
+from analysis.report.drawing import error_bars, level_axis, markers
 from analysis.report.section import ByEpoch, Figure, Grid, Material, Section, Text, label
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 MOST_EFFECTS = 30
 _SCALE = [[place / 4, f"--level-{place}"] for place in range(5)]
@@ -85,33 +83,31 @@ def _effect(effect: Effect, metric: Metric) -> Figure:
     levels = list(enumerate(effect.levels))
     means = [(place, lv, lv.mean) for place, lv in levels if lv.mean is not None and not lv.values]
     shown = numbers([mean for *_, mean in means])
-    mean_trace: dict[str, Any] = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": label(effect.parameter),
-        "x": [place for place, *_ in means],
-        "y": [mean for *_, mean in means],
-        "error_y": error_bars([(mean, lv.low, lv.high) for _, lv, mean in means], "--completed"),
-        "customdata": [
-            [label(lv.label), text, lv.n, lv.diverged]
-            for (_, lv, _), text in zip(means, shown, strict=True)
-        ],
-        "hovertemplate": "%{customdata[0]}: %{customdata[1]}<br>%{customdata[2]} configurations, "
-        "%{customdata[3]} diverged<extra></extra>",
-        "marker": {"color": "--completed", "size": 8},
-    }
-    single = [(place, lv, value) for place, lv in levels for value in lv.values]
-    single_trace: dict[str, Any] = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "single values",
-        "x": [place for place, *_ in single],
-        "y": [value for *_, value in single],
-        "customdata": [[label(lv.label), lv.diverged] for _, lv, _ in single],
-        "hovertemplate": "%{customdata[0]}: %{y}<br>one configuration, %{customdata[1]} diverged"
-        "<extra></extra>",
-        "marker": {"color": "--completed", "size": 6, "symbol": "circle-open"},
-    }
+    mean_points = [
+        (place, mean, [label(lv.label), text, lv.n, lv.diverged])
+        for (place, lv, mean), text in zip(means, shown, strict=True)
+    ]
+    single = [
+        (place, value, [label(lv.label), lv.diverged])
+        for place, lv in levels
+        for value in lv.values
+    ]
+    traces = [
+        markers(
+            label(effect.parameter),
+            mean_points,
+            "%{customdata[0]}: %{customdata[1]}<br>%{customdata[2]} configurations, "
+            "%{customdata[3]} diverged",
+            {"color": "--completed", "size": 8},
+            error_y=error_bars([(mean, lv.low, lv.high) for _, lv, mean in means], "--completed"),
+        ),
+        markers(
+            "single values",
+            single,
+            "%{customdata[0]}: %{y}<br>one configuration, %{customdata[1]} diverged",
+            {"color": "--completed", "size": 6, "symbol": "circle-open"},
+        ),
+    ]
     ticks = [f"{label(level.label, 20)}<br>n={level.n}" for level in effect.levels]
     layout = {
         "xaxis": level_axis(effect.parameter, ticks),
@@ -120,7 +116,7 @@ def _effect(effect: Effect, metric: Metric) -> Figure:
         "height": 280,
         "hovermode": "closest",
     }
-    return Figure([trace for trace in (mean_trace, single_trace) if trace["x"]], layout)
+    return Figure([trace for trace in traces if trace["x"]], layout)
 
 
 def _pair(pair: Pair, metric: Metric) -> Figure:
@@ -136,7 +132,7 @@ def _pair(pair: Pair, metric: Metric) -> Figure:
         "text": text,
         "texttemplate": "%{text}",
         "colorscale": _SCALE,
-        "reversescale": metric.mode == "min",
+        "reversescale": metric.is_minimized,
         "showscale": False,
         "xgap": 2,
         "ygap": 2,

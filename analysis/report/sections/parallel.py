@@ -19,7 +19,7 @@ from analysis.record.trials import Trial
 from analysis.report.drawing import aside
 from analysis.report.section import Figure, Material, Section, Text, label
 from analysis.report.sections.parameters import valued_sample
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 MOST_LINES = 200
 MOST_COORDINATES = 12

@@ -7,10 +7,10 @@ from typing import Any
 
 from analysis.insight.axes import Axis
 from analysis.record.trials import Trial
-from analysis.report.drawing import aside, level_axis, opening
+from analysis.report.drawing import aside, level_axis, markers, opening
 from analysis.report.section import Figure, Grid, Material, Section, label, sampled
 from analysis.report.sections.history import SYMBOLS
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 MOST_POINTS = 5000  # in all small figures together
 MOST_IN_ONE = 500
@@ -62,7 +62,7 @@ def _scatter(axis: Axis, trials: Sequence[Trial], metric: Metric, best: Trial | 
     elif axis.is_log:
         x["type"], x["exponentformat"] = "log", "e"
     values = [y for trace in data for y in trace["y"]]
-    y = {"title": {"text": label(metric.name)}, **opening(values, metric.mode).layout}
+    y = {"title": {"text": label(metric.name)}, **opening(values, metric).layout}
     layout = {"xaxis": x, "yaxis": y, "showlegend": False, "height": 260, "hovermode": "closest"}
     return Figure(data, layout)
 
@@ -70,17 +70,11 @@ def _scatter(axis: Axis, trials: Sequence[Trial], metric: Metric, best: Trial | 
 def _trace(
     name: str, axis: Axis, trials: Sequence[Trial], metric: Metric, marker: dict[str, Any]
 ) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "x": [_place(axis, trial) for trial in trials],
-        "y": [trial.value(metric) for trial in trials],
-        "customdata": [[trial.number, label(trial.params[axis.name])] for trial in trials],
-        "hovertemplate": f"trial %{{customdata[0]}}, {name}<br>%{{customdata[1]}}: %{{y}}"
-        "<extra></extra>",
-        "marker": marker,
-    }
+    points = [
+        (_place(axis, t), t.value(metric), [t.number, label(t.params[axis.name])]) for t in trials
+    ]
+    hover = f"trial %{{customdata[0]}}, {name}<br>%{{customdata[1]}}: %{{y}}"
+    return markers(name, points, hover, marker)
 
 
 def _place(axis: Axis, trial: Trial) -> Any:

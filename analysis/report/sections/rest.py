@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from analysis.display.numbers import duration, percent
+from analysis.insight.failure_reasons import last_line
 from analysis.record.events import Changed
 from analysis.report.section import (
     Cell,
@@ -17,10 +18,9 @@ from analysis.report.section import (
     Table,
     Text,
     TrialTable,
-    last_line,
 )
 from analysis.report.sections.answer import trial_data
-from spaces.problems import printable
+from spaces.problems import printable, shortened
 from spaces.text import dump_yaml
 
 
@@ -37,12 +37,12 @@ def trials_section(material: Material) -> Section:
             trial.epoch,
             None if trial.seconds is None else round(trial.seconds, 2),
             *(trial.params.get(name) for name in names),
-            last_line(trial.reason) or None,
+            shortened(printable(last_line(trial.reason)), 200) if trial.reason else None,
         ]
         for trial in material.trials
     ]
     data = [trial_data(trial, metric) for trial in material.trials]
-    table = TrialTable(columns, rows, columns.index(metric.name), metric.mode == "max")
+    table = TrialTable(columns, rows, columns.index(metric.name), not metric.is_minimized)
     return Section("All trials", "trials", [table], data)
 
 

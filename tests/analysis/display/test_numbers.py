@@ -19,7 +19,7 @@ from analysis.report.page import page_of
 from analysis.report.plain import markdown_of
 from analysis.report.section import Section, Table, TrialTable
 from search.cli.main import main
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from tests.support import examples
 
 ROOT = Path(__file__).parents[3]
@@ -152,7 +152,7 @@ _OTHERS = {
     "search/tools/doctor.py",
     "search/cli/progress.py",
     "search/cli/maintenance.py",
-    "search/transport/link.py",
+    "search/control/dispatcher.py",
     "search/transport/ray_faults.py",
     "analysis/bundle/project_files.py",
     "search/transport/tune.py",

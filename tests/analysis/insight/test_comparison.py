@@ -18,7 +18,8 @@ from optuna.distributions import (
 from analysis.insight.axes import Axis, levels_of
 from analysis.insight.comparison import MOST_GROUPS, compare_groups, curve_panels, group_trials
 from analysis.record.trials import Reported, Trial
-from spaces.experiment import Experiment, Metric
+from spaces.experiment import Experiment
+from spaces.metric import Metric
 from spaces.problems import InputError
 from tests.support import examples
 

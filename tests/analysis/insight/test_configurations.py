@@ -7,7 +7,7 @@ import pytest
 from analysis.insight.configurations import params_key, searched_values
 from analysis.record.events import Created, Finished, Report, State
 from analysis.record.trials import Trials
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 PARAMS = {"lr": 0.1}
 

@@ -11,7 +11,7 @@ from analysis.stats.intervals import difference, estimate, finite, mean_interval
 from analysis.stats.score_range import Bounds, bounds_of, collapsed
 from benchmarks.coverage import COLLAPSING, KINDS, SOUND, coverage, false_collapses
 from spaces.directions import usual_mode
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 A = [0.912, 0.921, 0.917, 0.909, 0.925]
 B = [0.88, 0.91, 0.86]

@@ -160,12 +160,11 @@ def test_a_probe_of_a_space_without_choices_or_of_own_code_is_told(
     assert "diagnostics: is for built-in models" in message(capsys, "search", str(spec), *changed)
 
 
-@pytest.mark.usefixtures("local_ray")
 def test_diagnostics_of_a_search_are_in_tensorboard_at_every_epoch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    changes = {"diagnostics": True, "budget": {"trials": 2}, "resources": {"gpus": 0}}
+    changes = {"diagnostics": True, "budget": {"trials": 2}, "engine": "inline"}
     spec = file(tmp_path, scheduler={"name": "none", "max_epochs": 3}, **changes)
     assert main(["search", spec, "--run", str(run)]) == 0
     for trial in ("0", "1"):

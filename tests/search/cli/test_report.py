@@ -87,9 +87,8 @@ def test_whoever_interrupts_a_search_waits_for_no_report(tmp_path: Path) -> None
     coordinator.close()
 
 
-@pytest.mark.usefixtures("local_ray")
 def test_a_search_ends_with_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spec = file(tmp_path, budget={"trials": 2}, scheduler={"max_epochs": 1})
+    spec = file(tmp_path, budget={"trials": 2}, scheduler={"max_epochs": 1}, engine="inline")
     assert main(["search", spec, "--run", str(tmp_path / "run")]) == 0
     assert f"{tmp_path}/run/report.html" in capsys.readouterr().out
     page = (tmp_path / "run" / "report.html").read_text()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from analysis.record.events import Decision
 from search.control.asha import Rungs
-from spaces.experiment import Metric, Scheduler
+from spaces.experiment import Scheduler
+from spaces.metric import Metric
 
 MAX = Metric(name="a", mode="max")
 MIN = Metric(name="a", mode="min")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from search.control.hung_trials import Silence, Silences
+from search.control.hung_trials import HungTrials, Silence
 
 
-def looked(silences: Silences, seconds: range) -> list[Silence]:
+def looked(silences: HungTrials, seconds: range) -> list[Silence]:
     """What is found by looking every second."""
     return [silence for now in seconds for silence in silences.look(float(now))]
 
 
 def test_a_trial_is_told_once_after_several_times_its_longest_epoch() -> None:
-    silences = Silences()
+    silences = HungTrials()
     silences.begin(7)
     assert looked(silences, range(21)) == []
     silences.hear(7)  # after 20 s
@@ -21,7 +21,7 @@ def test_a_trial_is_told_once_after_several_times_its_longest_epoch() -> None:
 
 
 def test_short_epochs_are_given_a_minute() -> None:
-    silences = Silences()
+    silences = HungTrials()
     silences.begin(0)
     looked(silences, range(2))
     silences.hear(0)
@@ -29,7 +29,7 @@ def test_short_epochs_are_given_a_minute() -> None:
 
 
 def test_a_first_epoch_is_measured_by_those_of_other_trials() -> None:
-    silences = Silences()
+    silences = HungTrials()
     silences.begin(0)
     assert looked(silences, range(1000)) == []  # nobody knows how long an epoch takes
     silences.forget(0)
@@ -42,7 +42,7 @@ def test_a_first_epoch_is_measured_by_those_of_other_trials() -> None:
 
 
 def test_an_ended_trial_is_not_waited_for() -> None:
-    silences = Silences()
+    silences = HungTrials()
     silences.begin(0)
     looked(silences, range(3))
     silences.hear(0)
@@ -51,7 +51,7 @@ def test_an_ended_trial_is_not_waited_for() -> None:
 
 
 def test_a_driver_that_was_busy_itself_blames_nobody() -> None:
-    silences = Silences()
+    silences = HungTrials()
     silences.begin(0)
     looked(silences, range(3))
     silences.hear(0)

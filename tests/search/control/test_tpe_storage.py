@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from search.control.sampler import Sampler
 from search.control.tpe_storage import History
-from spaces.experiment import Metric
+from spaces.metric import Metric
 from tests.support.proposals import begin, ended, experiment, propose
 
 MOST = 300

@@ -124,7 +124,7 @@ def test_a_bundle_whose_code_has_changed_since_says_so_when_it_is_trained(
     (bundle / "changes.json").write_text(json.dumps({"since_it_was_trained": since}))
     assert main(["train", str(bundle)]) == 0
     lines = [held for held in capsys.readouterr().err.splitlines() if held.startswith("warning")]
-    since_then = "warning: since the bundle's weights were trained: "
+    since_then = "warning: since the weights were trained: "
     assert lines == [f"{since_then}code train.py was SHA-256 ab…, now SHA-256 cd…"]
     (bundle / "changes.json").write_text("[]")
     assert main(["train", str(bundle)]) == 2

@@ -138,7 +138,7 @@ def test_what_an_earlier_audit_took_counts_however_it_was_chosen() -> None:
 
 
 def test_stopped_trials_go_on_from_where_they_were_as_if_never_stopped(
-    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     settings = (
@@ -148,9 +148,11 @@ def test_stopped_trials_go_on_from_where_they_were_as_if_never_stopped(
         "sampler.name=random",
     )
     flags = [flag for setting in settings for flag in ("--set", setting)]
-    assert main(["search", "quickstart", "--run", str(run), *flags]) == 0
+    assert main(["search", "quickstart", "--engine", "inline", "--run", str(run), *flags]) == 0
     to_the_end = [*flags, "--set", "scheduler.name=none"]
-    assert main(["search", "quickstart", "--run", str(whole), *to_the_end]) == 0
+    assert (
+        main(["search", "quickstart", "--engine", "inline", "--run", str(whole), *to_the_end]) == 0
+    )
     capsys.readouterr()
     assert main(["audit", str(run), "--sample", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -171,11 +173,10 @@ def test_stopped_trials_go_on_from_where_they_were_as_if_never_stopped(
     assert "epochs saved" in capsys.readouterr().out or told["epochs"] < told["epochs_to_the_end"]
 
 
-@pytest.mark.slow
 def test_an_interrupted_audit_trains_no_epoch_twice(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    search = shoal("search", slow_file(tmp_path), "--run", str(run))
-    assert search.wait(120) == 0, search.communicate()
+    file = slow_file(tmp_path, engine="inline")
+    assert main(["search", file, "--run", str(run)]) == 0
     shutil.rmtree(run / "checkpoints")  # as after shoal clean: they begin anew
     reports = len(events_of(run, Report))
     interrupted = shoal("audit", str(run), "--sample", "2")
@@ -184,8 +185,7 @@ def test_an_interrupted_audit_trains_no_epoch_twice(tmp_path: Path) -> None:
     out, _ = interrupted.communicate(timeout=60)
     assert interrupted.returncode == 130
     assert f"go on with: shoal audit {run} --sample 2" in out
-    done = shoal("audit", str(run), "--sample", "2")
-    assert done.wait(120) == 0, done.communicate()
+    assert main(["audit", str(run), "--sample", "2"]) == 0
     reruns = Reruns()
     open_run(run, reruns.apply)
     assert [rerun.state for rerun in reruns.trials] == ["completed", "completed"]

@@ -190,7 +190,7 @@ def test_terminal_page_and_card_show_the_same_rows_and_sentences(tmp_path: Path)
     shown = rendering_of(found)
     assert [row[0] for row in shown.measured] == ["winner", "baseline"]
     assert shown.measured[1][2] == "2 (1 failed)"
-    assert shown.readings[1] == ["trial 0", "test_accuracy", "94.00 %, failed, 93.80 %"]
+    assert shown.readings[1] == ["trial 0 (baseline)", "test_accuracy", "94.00 %, failed, 93.80 %"]
     assert len(shown.gains) == 2
     out = Console(file=io.StringIO(), width=300)
     print_confirmation(found, out)

@@ -18,7 +18,7 @@ from analysis.stats.intervals import difference, estimate
 from analysis.stats.score_range import Bounds
 from benchmarks.race import compare
 from search.rerun.race import Race
-from spaces.experiment import Metric
+from spaces.metric import Metric
 
 ACCURACY = Metric(name="val_accuracy", mode="max")
 LOSS = Metric(name="val_loss", mode="min")

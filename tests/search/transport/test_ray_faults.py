@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from search.cli.main import main
-from search.transport.ray_faults import keep_token_in_memory, start_faults
+from search.transport.ray_faults import keep_token_in_memory, start_error, start_faults
 from tests.support.processes import DEADLINE_SECONDS, RayCluster, shoal, slow_file
 
 LONG = "/tmp/" + "x" * 60

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from spaces import InputError
 from spaces.settings import Dataset
@@ -190,3 +191,13 @@ def test_real_mnist_is_found_through_shoal_data(real_data: Path) -> None:
     assert data.class_names == ("3", "5")
     assert set(data.train.targets) == {0, 1}
     assert len(data.train) + len(data.validation) == 500
+
+
+def test_the_digits_are_those_of_scikit_learn() -> None:
+    """They are read from its file; a new version that keeps them elsewhere fails here."""
+    bunch = load_digits()
+    halves = [read(Dataset(name="digits"), part)[0] for part in ("train", "test")]
+    rows = np.arange(len(bunch.target)) % 5 == 4
+    for split, chosen in zip(halves, (~rows, rows), strict=True):
+        assert np.array_equal(split.inputs[:, 0] * 16, bunch.images[chosen].astype(np.float32))
+        assert np.array_equal(split.targets, bunch.target[chosen])

@@ -15,7 +15,7 @@ from search.cli.console import ERR
 from search.cli.main import main
 from search.control.coordinator import Coordinator
 from search.provenance import record_changes, surroundings_of
-from search.reopening import reentered
+from search.run_context import run_context
 from spaces.files import load_experiment
 from spaces.imports import parse_reference
 from spaces.problems import InputError
@@ -70,7 +70,7 @@ def searched(run: Path, code: str, **changes: Any) -> None:
 
 def go_on(run: Path, code: Path | None = None) -> str:
     """Resume without Ray, as far as to a new trial; returns the folder that this works in."""
-    with reentered(RunFolder(run), ERR.print, code) as (folder, start, experiment, moved):
+    with run_context(RunFolder(run), ERR.print, code) as (folder, start, experiment, moved):
         coordinator = Coordinator(experiment, Journal(folder.journal_file))
         coordinator.resume()
         record_changes(coordinator, coordinator.trials.changes, [], start.surroundings, moved)
@@ -230,5 +230,8 @@ def test_a_bundles_code_is_named_before_it_runs(
 
 
 def test_a_journal_may_name_a_folder_that_is_none(project: Path) -> None:
-    with pytest.raises(InputError, match="no run folder"), reentered(RunFolder(project), ERR.print):
+    with (
+        pytest.raises(InputError, match="no run folder"),
+        run_context(RunFolder(project), ERR.print),
+    ):
         pass

@@ -40,10 +40,10 @@ class Terms:
     keep_going: bool = False
 
 
-USUAL = Terms()
+DEFAULT_TERMS = Terms()
 
 
-class Reentered(NamedTuple):
+class RunContext(NamedTuple):
     """A run, its folder as it is named from its directory.
 
     ``experiment``: checked, its code imported. ``moved``: what ``--code`` says anew.
@@ -56,7 +56,7 @@ class Reentered(NamedTuple):
 
 
 @contextlib.contextmanager
-def reentered(folder: RunFolder, note: Note, code: Path | None = None) -> Iterator[Reentered]:
+def run_context(folder: RunFolder, note: Note, code: Path | None = None) -> Iterator[RunContext]:
     """Work in the folder where a run began, with its code imported, which is named first.
 
     Args:
@@ -87,7 +87,7 @@ def reentered(folder: RunFolder, note: Note, code: Path | None = None) -> Iterat
         if files:
             where = "" if here is None else f", in {here}"
             note(code_line(files.values(), where + _strangeness(path, start)))
-        yield Reentered(folder, start, parse_experiment(experiment.plain()), moved)
+        yield RunContext(folder, start, parse_experiment(experiment.plain()), moved)
 
 
 def code_line(files: Iterable[str], more: str = "") -> str:
