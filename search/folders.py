@@ -20,10 +20,9 @@ def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
         InputError: when it holds something already, or can't be made.
     """
     if path is None:
-        return RunFolder(
-            free_folder(Path("runs"), f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}")
-        )
-    if has_begun(path):
+        name = f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        return RunFolder(free_folder(Path("runs"), name))
+    if RunFolder(path).has_begun:
         raise InputError(f"{path} already holds a run; go on with: shoal resume {path}", "--run")
     if path.exists() and not _is_free(path):
         raise InputError(f"{path} is not an empty folder", source="--run")
@@ -39,18 +38,6 @@ def _is_free(path: Path) -> bool:
     left = {"lock", run.journal_file.name, run.experiment_file.name} if has_failed else set()
     others = [place for place in path.iterdir() if place.name not in left]
     return all(place.is_dir() and not any(place.iterdir()) for place in others)
-
-
-def has_begun(path: Path) -> bool:
-    """Whether a folder holds a run.
-
-    A journal without a whole line, left by a full disk or a power failure, is none.
-    """
-    journal = RunFolder(path).journal_file
-    if not journal.exists():
-        return False
-    with journal.open("rb") as file:
-        return file.readline().endswith(b"\n")
 
 
 def free_folder(root: Path, name: str) -> Path:
@@ -90,7 +77,6 @@ def removed_if_empty(folder: Path) -> Iterator[None]:
 
 def remove_beginning(run: RunFolder) -> None:
     """Remove what a start leaves that failed before the first event."""
-    if not has_begun(run.path):
-        for file in (run.experiment_file, run.journal_file, run.path / "lock"):
-            with suppress(OSError):
-                file.unlink()
+    for file in (run.experiment_file, run.journal_file, run.path / "lock"):
+        with suppress(OSError):
+            file.unlink()

@@ -16,7 +16,7 @@ from analysis.views.projection import open_projections
 from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
 from search.control.view import Logged, View
-from search.folders import has_begun, remove_beginning
+from search.folders import remove_beginning
 from search.transport.environment import prepare_environment
 from search.transport.interface import Transport
 from spaces.experiment import Engine, Experiment
@@ -162,15 +162,15 @@ def opened(
     """
     transport = host.transport_of(experiment)
     with _quiet_optuna(), _faults_in_a_line(folder, again), locked(folder.path, is_new):
-        if is_new and has_begun(folder.path):  # by a search that was given the same name just now
+        if is_new and folder.has_begun:  # by a search that was given the same name just now
             raise InputError(f"{folder.path} holds a run by now; name another one with --run")
-        try:
-            with closing(Journal(folder.journal_file)) as journal:
+        with closing(Journal(folder.journal_file)) as journal:
+            try:
                 yield Session(folder, experiment, journal, host, transport, again, is_new)
-        except BaseException:
-            if is_new:
-                remove_beginning(folder)
-            raise
+            except BaseException:
+                if journal.is_empty:
+                    remove_beginning(folder)
+                raise
 
 
 @contextmanager
@@ -218,6 +218,6 @@ def _faults_in_a_line(folder: RunFolder, again: str) -> Iterator[None]:
         what = str(error)
         if isinstance(error, OSError):
             what = f"{error.filename or folder.path} can't be written: {error.strerror or error}"
-        if has_begun(folder.path):
+        if folder.has_begun:
             what += f"\nonce that is mended, go on with: {again}"
         raise RunError(what) from None

@@ -13,7 +13,6 @@ import pytest
 import ray
 
 from analysis.record.folder import RunFolder, experiment_of
-from search.folders import has_begun
 from search.rerun.replay import replay_run
 from search.transport.environment import prepare_environment
 
@@ -59,7 +58,7 @@ def every_run_replays(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     for file in folder.rglob("journal.jsonl"):
         run = RunFolder(file.parent)
-        if not has_begun(run.path):
+        if not run.has_begun:
             continue
         experiment = experiment_of(run)
         replayed = replay_run(run, experiment, proposals=experiment.sampler.name != "gp")

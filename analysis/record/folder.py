@@ -71,6 +71,17 @@ class RunFolder:
         """The same run, with the logs and checkpoints of its reruns."""
         return RunFolder(self.path, "reruns")
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a run here.
+
+        A journal without a whole line, left by a full disk or a power failure, is none.
+        """
+        if not self.journal_file.exists():
+            return False
+        with self.journal_file.open("rb") as file:
+            return file.readline().endswith(b"\n")
+
     def written_places(self) -> list[Path]:
         """The files and folders in which whoever holds the run writes or deletes."""
         files = [self.experiment_file, self.journal_file, self.optuna_log, self.tensorboard]
@@ -210,8 +221,8 @@ def newest_run(root: Path) -> Path:
     Raises:
         InputError: when there is none.
     """
-    journals = [(file, file.stat()) for file in root.glob("*/journal.jsonl")]
-    runs = [file.parent for file, held in journals if held.st_size]  # else it is about to begin
+    folders = (file.parent for file in root.glob("*/journal.jsonl"))
+    runs = [folder for folder in folders if RunFolder(folder).has_begun]
     if not runs:
         raise InputError(f"there is no run in {root}; name one, or start one with shoal search")
     return max(runs, key=lambda run: (run / "journal.jsonl").stat().st_mtime)

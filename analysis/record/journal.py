@@ -75,6 +75,11 @@ class Journal:
         """
         return self._clock + time.monotonic()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event was written yet, by nobody; what became of the file does not count."""
+        return self._size == 0
+
     def append(self, event: EventType) -> EventType:
         """Write an event, stamped with the time.
 

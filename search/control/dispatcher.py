@@ -39,7 +39,7 @@ class Dispatcher:
         self.folder = folder
         self.view = view
         self.fault: Exception | None = None
-        self.silences = HungTrials()
+        self.hung_trials = HungTrials()
         self._failures: Counter[str] = Counter()  # by what they say
         self._processes: dict[int, str] = {}  # of a trial, as its last report named it
         self._checkpoints = folder.checkpoints(self.experiment.storage)
@@ -103,7 +103,7 @@ class Dispatcher:
 
     def heard(self, number: int, process: str) -> None:
         """A trial has ended an epoch in a process: ``pid 1 on host``."""
-        self.silences.hear(number)
+        self.hung_trials.hear(number)
         self._processes[number] = process
 
     def look_for_hung_trials(self, now: float) -> None:
@@ -112,7 +112,7 @@ class Dispatcher:
         Args:
             now: seconds, of a clock that only goes forward.
         """
-        for trial, seconds, usual in self.silences.look(now):
+        for trial, seconds, usual in self.hung_trials.look(now):
             place = f" ({self._processes[trial]})" if trial in self._processes else ""
             self.view.note(
                 f"{self.controller.noun} {trial} has not reported for {seconds:.0f} s, its longest "
@@ -169,7 +169,7 @@ class Dispatcher:
 
     def restarted(self, number: int, reason: str) -> Assignment | None:
         """A trial's process died and is started again; returns what the new one is told."""
-        self.silences.forget(number)
+        self.hung_trials.forget(number)
         assignment = self.assignment(self.controller.trials.by_number[number])
         self.controller.attempt(number, reason)
         self.view.note(f"{self.controller.noun} {number} starts again: {reason}")
@@ -177,7 +177,7 @@ class Dispatcher:
 
     def given_up(self, number: int, reason: str) -> None:
         """A trial's process died once too often."""
-        self.silences.forget(number)
+        self.hung_trials.forget(number)
         self.controller.end(number, "failed", reason)
         self._note_failures({number: reason})
 
@@ -203,9 +203,8 @@ class Dispatcher:
         """Delete all but the newest checkpoint of a trial that has ended; nobody waits for it."""
 
         def delete() -> None:
-            if (
-                self.fault is not None or self.controller.is_interrupted
-            ):  # one storage error is enough, and an interruption does not wait
+            # one storage error is enough, and an interruption does not wait for a far storage
+            if self.fault is not None or self.controller.is_interrupted:
                 return
             with self.keeping_fault():
                 Checkpoints(self._checkpoints, number).keep_last(1)

@@ -127,7 +127,7 @@ class _Link:
             # the process that starts again is told what has been reported by now
             give(trial, self.dispatcher.restarted(number, why_it_died(error)))
         elif self.deaths.get(trial.trial_id) == error:
-            self.dispatcher.silences.forget(number)
+            self.dispatcher.hung_trials.forget(number)
             self.dispatcher.controller.hand_back(number)
         else:
             self.dispatcher.given_up(number, why_it_died(error))
@@ -159,7 +159,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
     ) -> None:
         number = self._link.placed.pop(trial_id, None)
         if number is not None:
-            self._link.dispatcher.silences.forget(number)
+            self._link.dispatcher.hung_trials.forget(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is what a run is brought back from."""
@@ -212,7 +212,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, trial: TuneTrial, **info: Any) -> None:
         number = assignment_of(trial).trial
         limit_restarts(trial, self._link.dispatcher.controller.attempts_left(number))
-        self._link.dispatcher.silences.begin(number)
+        self._link.dispatcher.hung_trials.begin(number)
 
     def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:
         with self._link.dispatcher.keeping_fault():

@@ -222,7 +222,7 @@ def test_a_search_that_could_not_begin_for_a_full_disk_does_not_speak_of_resumin
     on_small_disk(tmp_path, place, f"search {file} --run {place.run}", f"resume {place.run}")
     assert (tmp_path / "first.code").read_text() == "1\n"
     told = (tmp_path / "first.err").read_text()
-    assert told.endswith("\nerror: disk/run can't be written: No space left on device\n")
+    assert told == "error: disk/run can't be written: No space left on device\n"
     assert "resume" not in told
 
 

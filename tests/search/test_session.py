@@ -105,12 +105,29 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, host: Host) -> None:
 
 
 @pytest.mark.edits_journals
+def test_a_new_run_whose_journal_is_removed_keeps_its_other_files(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+
+    def removing(running: Sequence[int]) -> int:
+        run.journal_file.unlink(missing_ok=True)
+        return running[0]
+
+    host = Host(view=Silent(), transport=Inline(choose=removing))
+    with pytest.raises(RunError, match="was removed during the search; its events were saved"):
+        start_search(own(tmp_path, DRAWS), run, host)
+    assert run.experiment_file.exists()
+    (run.path / "journal-kept-1.jsonl").rename(run.journal_file)
+    assert inline.resumed(run).trials.counts()["completed"] == 2
+
+
+@pytest.mark.edits_journals
 def test_a_run_that_is_about_to_begin_is_not_the_newest(tmp_path: Path) -> None:
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
     (tmp_path / "old" / "journal.jsonl").write_text(examples.created_line(0))
-    (tmp_path / "new" / "journal.jsonl").touch()
-    assert newest_run(tmp_path).name == "old"
+    for beginning in ("", examples.created_line(0)[:20]):  # a power failure may tear the first line
+        (tmp_path / "new" / "journal.jsonl").write_text(beginning)
+        assert newest_run(tmp_path).name == "old"
 
 
 def test_a_resume_that_fails_extends_no_budget(tmp_path: Path) -> None:

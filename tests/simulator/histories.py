@@ -19,7 +19,7 @@ from analysis.record.lock import is_locked
 from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
-from search.folders import has_begun, new_folder
+from search.folders import new_folder
 from search.lifecycle import resume_search, start_search
 from search.run_context import Terms
 from search.session import Host
@@ -196,7 +196,7 @@ class History:
         """Start or resume; returns how that ended: done, dead, interrupted, or a message."""
         host = self._host()
         try:
-            if has_begun(self._run):
+            if RunFolder(self._run).has_begun:
                 terms = Terms(keep_going=self._keeps_going)
                 coordinator = resume_search(RunFolder(self._run), more, 0.0, host, terms)
             else:
@@ -219,7 +219,7 @@ class History:
 
     def _intrude(self) -> None:
         """Another driver wants to go on with the same run."""
-        if has_begun(self._run):
+        if RunFolder(self._run).has_begun:
             with pytest.raises(InputError, match="is being searched by pid"):
                 resume_search(RunFolder(self._run), host=self._host())
 
