@@ -138,7 +138,7 @@ class Cluster:
                 dispatcher.controller.hand_back(given.trial)  # its process died between two trials
                 continue
             trainer = self._running[given.trial] = Trainer(self._world, self._habits)
-            dispatcher.silences.begin(given.trial)
+            dispatcher.hung_trials.begin(given.trial)
             trainer.take(given)
 
     def _go_on(self, dispatcher: Dispatcher) -> None:
@@ -175,7 +175,7 @@ class Cluster:
     def _take(self, dispatcher: Dispatcher, number: int, outcome: Outcome) -> None:
         if dispatcher.take(number, outcome) == "stop" and number in self._running:
             del self._running[number]
-            dispatcher.silences.forget(number)
+            dispatcher.hung_trials.forget(number)
 
     def _hang(self, dispatcher: Dispatcher, number: int) -> None:
         """Nothing is heard for minutes, until somebody kills the process."""
