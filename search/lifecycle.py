@@ -7,12 +7,13 @@ from pathlib import Path, PurePosixPath
 from analysis.record.events import CheckpointSaved, Started
 from analysis.record.folder import RunFolder
 from analysis.record.journal import each_event
+from search.continuing import continued
 from search.control.coordinator import Coordinator
 from search.control.first_failures import FirstFailures
 from search.folders import removed_if_empty
 from search.preparation import prepare
-from search.provenance import compare, record_changes, surroundings_of
-from search.run_context import DEFAULT_TERMS, Terms, run_context
+from search.provenance import surroundings_of
+from search.run_context import DEFAULT_TERMS, Terms
 from search.session import DEFAULT_HOST, Host, Session, opened, try_storage
 from spaces.experiment import Experiment
 from spaces.files import save_experiment
@@ -94,23 +95,18 @@ def resume_search(
         InputError: when the run is finished and nothing was added, or its files are damaged.
         RunError: when its disk or its storage failed, or what is trained does at once.
     """
-    note = host.view.note
-    with run_context(folder, note, terms.code) as (folder, start, experiment, moved):
-        data = prepare(experiment)
-        now = surroundings_of(experiment, data)
-        changed = compare(start.surroundings, now, terms.strict, note)
-        with opened(folder, experiment, host, _again(folder)) as session:
-            coordinator = Coordinator(experiment, session.journal)
-            coordinator.first_failures = FirstFailures(terms.keep_going)
-            coordinator.replay()
-            coordinator.resumed_budget(trials, hours)
-            _check_name(experiment, folder, start)
+    with continued(folder, _again(folder), host, terms) as run:
+        coordinator = Coordinator(run.experiment, run.session.journal)
+        coordinator.first_failures = FirstFailures(terms.keep_going)
+        coordinator.replay()
+        coordinator.resumed_budget(trials, hours)
+        _check_name(run.experiment, run.folder, run.start)
 
-            def begin() -> None:
-                coordinator.go_on(trials, hours)
-                record_changes(coordinator, coordinator.trials.changes, changed, now, moved)
+        def begin() -> None:
+            coordinator.go_on(trials, hours)
+            run.record_changes(coordinator)
 
-            session.train(coordinator, data, begin)
+        run.session.train(coordinator, run.data, begin)
     return coordinator
 
 

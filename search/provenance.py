@@ -100,7 +100,6 @@ def note_differences(found: Sequence[Difference], strict: bool, note: Note) -> N
 
 def record_changes(
     controller: Controller,
-    noted: Sequence[Changed],
     found: list[Difference],
     now: Surroundings,
     moved: Moved | None,
@@ -108,14 +107,14 @@ def record_changes(
     """Write what has changed or moved into the journal; nothing that it says already.
 
     Args:
-        controller: its journal is open.
-        noted: the changes that it has.
+        controller: its journal is open, and taken in.
         found: how things differ from when the run began.
         now: how they are.
         moved: where the user's code lies now, if that was said anew.
     """
     if moved is not None:
         controller.write(moved)
+    noted = controller.searched.changes
     before = noted[-1].differences if noted else []
     if found != before:
         controller.write(Changed(differences=found, now=now))

@@ -119,11 +119,11 @@ class Controller(ABC):
         written = self.journal.append(event)
         self.apply(written)
         for projection in self.projections:
-            projection.write(written, self._shown_trials)
+            projection.write(written, self.searched)
 
     @property
-    def _shown_trials(self) -> Trials:
-        """The trials that projections show."""
+    def searched(self) -> Trials:
+        """The trials of the search, which projections show."""
         return self.trials
 
     @abstractmethod

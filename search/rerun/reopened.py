@@ -9,12 +9,11 @@ from typing import Generic
 
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trials
+from search.continuing import continued
 from search.control.first_failures import FirstFailures
-from search.preparation import prepare
-from search.provenance import compare, record_changes, surroundings_of
 from search.rerun.rerunner import AnyPlan, Rerunner
-from search.run_context import Terms, run_context
-from search.session import Host, opened
+from search.run_context import Terms
+from search.session import Host
 from spaces.experiment import Experiment
 from trainables.data.splits import Data
 
@@ -50,19 +49,12 @@ def reopened(
         InputError: when the run is being written by another process, or damaged.
         RunError: when its disk or its storage failed, or all that is trained fails.
     """
-    note = host.view.note
-    with (
-        run_context(folder, note, terms.code) as (folder, start, experiment, moved),
-        opened(folder, experiment, host, again) as session,
-    ):
-        rerunner = Rerunner(experiment, session.journal, plan_of)
+    with continued(folder, again, host, terms) as run:
+        rerunner = Rerunner(run.experiment, run.session.journal, plan_of)
         rerunner.first_failures = FirstFailures(terms.keep_going)
-        data = prepare(experiment)
-        now = surroundings_of(experiment, data)
-        changed = compare(start.surroundings, now, terms.strict, note)
         rerunner.begin()
-        record_changes(rerunner, rerunner.searched.changes, changed, now, moved)
+        run.record_changes(rerunner)
         if not rerunner.is_finished:
-            session.train(rerunner, data, part=folder.of_reruns)
-        with session.guarded(rerunner):
-            yield Reopened(folder, experiment, data, rerunner)
+            run.session.train(rerunner, run.data, part=run.folder.of_reruns)
+        with run.session.guarded(rerunner):
+            yield Reopened(run.folder, run.experiment, run.data, rerunner)

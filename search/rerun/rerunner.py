@@ -61,7 +61,7 @@ class Rerunner(Controller, Generic[AnyPlan]):
     ) -> None:
         super().__init__(experiment, rerun_policy(experiment), journal)
         self.reruns = Reruns(self.policy.trials)
-        self.searched = Trials()
+        self._searched = Trials()
         self._check_params = params_check(experiment)
         self.replay()
         self.plan = plan_of(experiment, self.searched)
@@ -148,8 +148,9 @@ class Rerunner(Controller, Generic[AnyPlan]):
         return _rerun(self.reruns.jobs[event.trial], event)
 
     @property
-    def _shown_trials(self) -> Trials:
-        return self.searched
+    def searched(self) -> Trials:
+        """The trials of the search."""
+        return self._searched
 
     def close(self, reason: str | None = None) -> None:
         """The session ends; a search that has ended stays so."""

@@ -142,7 +142,7 @@ class Run:
             with closing(Journal(folder.journal_file)) as journal:
                 coordinator = Coordinator(experiment, journal)
                 coordinator.resume()
-                record_changes(coordinator, coordinator.trials.changes, changed, now, moved)
+                record_changes(coordinator, changed, now, moved)
                 self.train(coordinator, reports, value)
                 coordinator.close("interrupted")
 

@@ -73,7 +73,7 @@ def go_on(run: Path, code: Path | None = None) -> str:
     with run_context(RunFolder(run), ERR.print, code) as (folder, start, experiment, moved):
         coordinator = Coordinator(experiment, Journal(folder.journal_file))
         coordinator.resume()
-        record_changes(coordinator, coordinator.trials.changes, [], start.surroundings, moved)
+        record_changes(coordinator, [], start.surroundings, moved)
         assert coordinator.next_trial() is not None
         assert coordinator.next_trial() is not None  # this one is drawn by the user's function
         coordinator.close("interrupted")
