@@ -88,8 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    ERR.print(f"warning: {message}")
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning of ours; what libraries say of their own future concerns nobody here."""
+    if not issubclass(category, DeprecationWarning | FutureWarning):
+        ERR.print(f"warning: {message}")
 
 
 @app.command()

@@ -107,7 +107,12 @@ def _on_ray(
 
 def _packages() -> Iterator[Finding]:
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
-    for text in importlib.metadata.requires("shoal") or []:
+    try:
+        needs = importlib.metadata.requires("shoal") or []
+    except importlib.metadata.PackageNotFoundError:  # its folder is on Python's path, say
+        yield Finding("warning", "shoal", "is not installed: what it needs was not checked")
+        needs = []
+    for text in needs:
         need = Requirement(text)
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,7 @@ def test_a_curve_goes_from_the_lowest_to_the_highest_and_has_gaps() -> None:
 
 SEARCH = """
 import sys
+import warnings
 from pathlib import Path
 from analysis.record.folder import RunFolder
 from search.cli.progress import Progress
@@ -304,6 +306,20 @@ def test_a_search_goes_on_when_nobody_reads_it_any_more(tmp_path: Path, reader: 
     assert trials.ended is not None
     assert trials.ended.reason == "trials"
     assert len(trials.finished) == 12
+
+
+def test_libraries_warnings_to_programmers_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn() -> None:
+        for kind in (FutureWarning, DeprecationWarning, UserWarning):
+            warnings.warn(f"a {kind.__name__}", kind, stacklevel=1)
+
+    monkeypatch.setattr("search.cli.main.app", lambda args: warn())
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert main(["studies"]) == 0
+    assert capsys.readouterr().err == "warning: a UserWarning\n"
 
 
 def test_a_short_command_whose_reader_goes_away_ends_quietly(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from analysis.record.events import EVENT, Created, Ended, Event, Finished, Repor
 from analysis.record.journal import read_journal
 from analysis.record.lock import RunLock
 from search.cli.main import main
+from search.tools import doctor
 from search.tools.doctor import examine, look_around
 from tests.support import examples
 from trainables.checkpoints.checkpoints import Checkpoints
@@ -293,6 +295,16 @@ def test_doctor_goes_on_after_mistakes_in_the_file(
     out = capsys.readouterr().out
     assert "fault    experiment: bad.yaml: " in out
     assert "fault    ray: " in out
+
+
+def test_doctor_goes_on_where_shoal_is_on_the_path_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", nothing)
+    python, shoal = doctor._packages()
+    assert python.verdict == "ok"
+    assert (shoal.verdict, shoal.what) == ("warning", "shoal")
 
 
 @pytest.mark.parametrize("address", ["", "localhost", "localhost:abc", ":6379", "a:0"])
