@@ -12,11 +12,15 @@ demo: $(VENV)/.installed
 
 install: $(VENV)/.installed
 
+# Two processes of tests. JOBS=0: in one, for a debugger.
+JOBS ?= 2
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+
 test: $(VENV)/.developing lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-all: $(VENV)/.developing lint
-	SHOAL_REQUIRE_BROWSER=1 $(BIN)/pytest -m "not gpu"
+	SHOAL_REQUIRE_BROWSER=1 $(PYTEST) -m "not gpu"
 
 SEEDS ?= 2000
 simulate: $(VENV)/.developing

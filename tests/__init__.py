@@ -1,3 +1,11 @@
+"""Tests, which mirror the packages. Each process of theirs has one thread, before torch is loaded.
+
+Two processes of pytest share the cores; threads of both that wait for each other slow them by half.
+"""
+
+import os
+
 import pytest
 
 pytest.register_assert_rewrite("tests.support")
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -31,11 +31,15 @@ RAYS_OWN = {"faults", "test_docs.py", "test_installed.py"}  # whose processes st
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes of pytest, one starts Ray; the other tests of a file stay together."""
+    """Of several processes of pytest, one starts Ray, at once; a file's other tests stay together.
+
+    With ``--no-loadscope-reorder`` the groups begin in this order: what takes longest is first.
+    """
     for item in items:
         place = item.path.relative_to(item.config.rootpath)
         has_ray = "local_ray" in getattr(item, "fixturenames", ()) or RAYS_OWN & {*place.parts}
         item.add_marker(pytest.mark.xdist_group("ray" if has_ray else place.as_posix()))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("ray",))
 
 
 @pytest.fixture(autouse=True, scope="session")

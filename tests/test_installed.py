@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import NamedTuple
 
+import psutil
 import pytest
 import ray
 import yaml
@@ -16,7 +19,7 @@ import yaml
 from analysis.record.journal import read_journal
 from analysis.record.trials import Trials
 from search.cli.main import main
-from tests.support.processes import DEADLINE_SECONDS, RayCluster
+from tests.support.processes import DEADLINE_SECONDS, RayCluster, wait_for_epochs
 from tests.support.source import ROOT
 
 CODE = """
@@ -132,11 +135,64 @@ def run(shoal: Path, project: Path, *arguments: str, path: str = "") -> str:
     return ended.stdout
 
 
+class Search(NamedTuple):
+    """A search that ended: its folder, what it printed, and the addresses where it listened."""
+
+    folder: Path
+    out: str
+    error: str
+    addresses: set[str]
+
+
 @pytest.fixture(scope="module")
-def searched(shoal: Path, project: Path) -> Path:
-    """A search with own code, in the folder of its project."""
-    run(shoal, project, "search", "own.yaml", "--run", "run", "--set", "resources.cpus=1")
-    return project / "run"
+def search(shoal: Path, project: Path) -> Search:
+    """A search with own code, in the folder of its project, on a Ray of its own."""
+    command = [shoal, "search", "own.yaml", "--run", "run"]
+    started = subprocess.Popen(
+        command,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": ""},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_epochs(project / "run", 1, started)
+    addresses = addresses_of(started.pid)
+    out, error = started.communicate(timeout=DEADLINE_SECONDS)
+    assert started.returncode == 0, out + error
+    return Search(project / "run", out, error, addresses)
+
+
+@pytest.fixture(scope="module")
+def searched(search: Search) -> Path:
+    """The folder of that search."""
+    return search.folder
+
+
+def addresses_of(pid: int) -> set[str]:
+    """On which addresses a process and its children listen."""
+    parent = psutil.Process(pid)
+    return {
+        connection.laddr.ip
+        for member in (parent, *parent.children(recursive=True))
+        for connection in member.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def test_a_search_listens_on_no_outside_address(search: Search) -> None:
+    assert search.addresses
+    assert search.addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_a_search_that_is_piped_prints_plain_lines_without_ray_s(search: Search) -> None:
+    assert "\x1b" not in search.out + search.error
+    starting, folder, *lines = search.error.splitlines()
+    assert (starting, folder) == ("starting Ray …", "run")
+    shown = [line for line in lines if re.match(r"0: none yet|\d of 2: ", line)]
+    assert shown
+    assert lines == [*shown, "ending Ray's processes …", "writing run/report.html …"]
 
 
 def test_the_command_starts_whatever_stands_on_the_path(shoal: Path, project: Path) -> None:

@@ -206,20 +206,16 @@ def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_second_driver_is_refused_and_a_search_whose_journal_is_gone_ends_in_good_order(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     first = shoal("search", long_file(tmp_path, engine="inline"), "--run", str(run))
     wait_for_epochs(run, 2, first)
-    second = shoal("resume", str(run))
-    _, error = second.communicate(timeout=60)
-    assert second.returncode == 2
-    assert f"is being searched by pid {first.pid} on {os.uname()[1]}" in error
+    assert main(["resume", str(run)]) == 2
+    assert f"is being searched by pid {first.pid} on {os.uname()[1]}" in capsys.readouterr().err
     (run / "lock").unlink()  # opens no door
-    third = shoal("resume", str(run))
-    _, error = third.communicate(timeout=60)
-    assert third.returncode == 2
-    assert "is being searched by another process" in error
+    assert main(["resume", str(run)]) == 2
+    assert "is being searched by another process" in capsys.readouterr().err
     RunFolder(run).journal_file.unlink()
     (tmp_path / "go").touch()
     _, error = first.communicate(timeout=60)

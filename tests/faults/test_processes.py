@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 import yaml
@@ -53,6 +51,7 @@ def test_a_search_that_was_ended_goes_on_where_it_was(
     check_whole(run, trials=8)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_gpus_that_are_not_here_are_told_before_anything_starts(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
@@ -63,33 +62,3 @@ def test_gpus_that_are_not_here_are_told_before_anything_starts(tmp_path: Path) 
     told = error.splitlines()[-1]
     assert told == "error: resources.gpus: 1 per trial asked for, but there are 0 here"
     assert not (tmp_path / "run").exists()
-
-
-def test_a_search_prints_plain_lines_without_ray_s_and_listens_on_no_outside_address(
-    tmp_path: Path,
-) -> None:
-    process = shoal("search", slow_file(tmp_path, trials=4), "--run", str(tmp_path / "run"))
-    wait_for_epochs(tmp_path / "run", 2, process)
-    listening = addresses_of(process.pid)
-    assert listening
-    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-    out, error = process.communicate(timeout=DEADLINE_SECONDS)
-    assert process.returncode == 0
-    assert "\x1b" not in out + error
-    starting, folder, *lines = error.splitlines()
-    assert (starting, folder) == ("starting Ray …", str(tmp_path / "run"))
-    shown = [line for line in lines if re.match(r"0: none yet|\d of 4: ", line)]
-    assert shown
-    ends = ["ending Ray's processes …", f"writing {tmp_path}/run/report.html …"]
-    assert lines == [*shown, *ends]
-
-
-def addresses_of(pid: int) -> set[str]:
-    """On which addresses a process and its children listen."""
-    parent = psutil.Process(pid)
-    return {
-        connection.laddr.ip
-        for member in (parent, *parent.children(recursive=True))
-        for connection in member.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }

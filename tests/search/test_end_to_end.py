@@ -48,7 +48,7 @@ def write(folder: Path, code: str = OWN_CODE, **changes: Any) -> Path:
         "metric": {"name": "score"},
         "scheduler": {"max_epochs": 4},
         "budget": {"trials": 6},
-        "resources": {"gpus": 0},
+        "resources": {"cpus": 2, "gpus": 0},
     }
     file = folder / "own.yaml"
     file.write_text(yaml.safe_dump({**data, **changes}))
