@@ -14,7 +14,7 @@ install: $(VENV)/.installed
 
 # Two processes of tests. JOBS=0: in one, for a debugger.
 JOBS ?= 2
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.developing lint
 	$(PYTEST)

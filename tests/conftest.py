@@ -26,20 +26,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shoal")
 
 
-RAYS_OWN = {"faults", "test_docs.py", "test_installed.py"}  # whose processes start Ray
+STARTS_RAY = ("faults/", "test_docs", "test_installed", "test_end_to_end", "search/transport/")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes of pytest, one starts Ray, at once; a file's other tests stay together.
-
-    With ``--no-loadscope-reorder`` the groups begin in this order: what takes longest is first.
-    """
-    for item in items:
-        place = item.path.relative_to(item.config.rootpath)
-        has_ray = "local_ray" in getattr(item, "fixturenames", ()) or RAYS_OWN & {*place.parts}
-        item.add_marker(pytest.mark.xdist_group("ray" if has_ray else place.as_posix()))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("ray",))
+    """Begin with the files that start Ray: they take longest, and wait for processes meanwhile."""
+    items.sort(key=lambda item: not any(part in item.path.as_posix() for part in STARTS_RAY))
 
 
 @pytest.fixture(autouse=True, scope="session")
