@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.record.events import Attempt, Report
+from analysis.record.events import Attempt
 from analysis.record.journal import read_journal
+from analysis.record.trials import Trial
 from search.cli.main import main
 from tests.support.invariants import check_ended_once, check_whole, trials_in
 from tests.support.processes import DEADLINE_SECONDS, code_file, shoal
 
 on_ray = pytest.mark.usefixtures("local_ray")
 
-# trial 0 meets the fault that its settings name, once it has done an epoch, in some of its lives
+# a trial meets the fault that the settings name for its step, after an epoch, in some of its lives
 CODE = """
 import os, pathlib, resource, time
 import torch
@@ -45,8 +46,9 @@ def train(config, context):
     life = len(begun.read_text().splitlines())
     total = context.state or 0.0
     for epoch in range(context.epoch, context.max_epochs):
-        if config["step"] == 0.5 and epoch >= 1 and life in config["faulty_lives"]:
-            FAULTS[config["fault"]]()
+        fault, lives = config["faults"].get(str(config["step"]), (None, ()))
+        if epoch >= 1 and life in lives:
+            FAULTS[fault]()
         time.sleep(0.02)
         total += config["step"]
         context.save(total)
@@ -54,25 +56,30 @@ def train(config, context):
 """
 
 
+STEPS = (0.5, 0.25, 0.75, 1.0)  # of the trials, in their order
+
+
 class Faulty:
-    """A search in a folder whose trial 0 meets a fault.
+    """A search in a folder some of whose trials meet a fault.
 
     Args:
         folder: where the run and the notes on the processes go.
-        fault: a name in ``FAULTS``.
-        lives: which of its processes meet it, from 1.
+        faults: by a trial's step: a name in ``FAULTS``, and in which of its processes, from 1.
         changes: sections of the experiment.
     """
 
-    def __init__(self, folder: Path, fault: str, *lives: int, **changes: Any) -> None:
+    def __init__(
+        self, folder: Path, faults: dict[float, tuple[str, list[int]]], **changes: Any
+    ) -> None:
         self.run = folder / "run"
         self._begun = folder / "begun"
         self._begun.mkdir(parents=True)
-        settings = {"begun": str(self._begun), "fault": fault, "faulty_lives": list(lives)}
+        named = {str(step): list(fault) for step, fault in faults.items()}
         defaults = {
-            "train": settings,
-            "baseline": {"step": 0.5},
-            "sampler": {"name": "random"},
+            "train": {"begun": str(self._begun), "faults": named},
+            "space": {"step": list(STEPS)},
+            "baseline": {"step": STEPS[0]},
+            "sampler": {"name": "grid"},
             "scheduler": {"name": "none", "max_epochs": 4},
             "budget": {"trials": 4},
         }
@@ -82,90 +89,94 @@ class Faulty:
         """Search; returns the exit code."""
         return main(["search", self.file, "--run", str(self.run)])
 
-    def lives(self) -> list[tuple[int, int]]:
-        """(epochs done before, pid) of each process that trained trial 0."""
-        file = self._begun / "0.5"
+    def lives(self, step: float = STEPS[0]) -> list[tuple[int, int]]:
+        """(epochs done before, pid) of each process that trained the trial with a step."""
+        file = self._begun / str(step)
         lines = file.read_text().splitlines() if file.exists() else []
         return [(int(line.split()[0]), int(line.split()[1])) for line in lines]
 
-    def reasons(self) -> list[str]:
-        """Why processes died, by the journal."""
-        events = read_journal(self.run / "journal.jsonl")
-        return [event.reason for event in events if isinstance(event, Attempt)]
+    def trial(self, step: float) -> Trial:
+        """The trial with a step."""
+        return next(trial for trial in trials_in(self.run) if trial.params["step"] == step)
 
-    def reports(self) -> set[tuple[int, int, float]]:
-        """(trial, epoch, score) of every report."""
-        reports = (e for e in read_journal(self.run / "journal.jsonl") if isinstance(e, Report))
-        return {(report.trial, report.epoch, report.metrics["score"]) for report in reports}
+    def reasons(self, step: float = STEPS[0]) -> list[str]:
+        """Why processes of the trial with a step died, by the journal."""
+        number, events = self.trial(step).number, read_journal(self.run / "journal.jsonl")
+        return [e.reason for e in events if isinstance(e, Attempt) and e.trial == number]
+
+    def reports(self, step: float) -> list[Mapping[str, float]]:
+        """What the trial with a step reported."""
+        return [report.metrics for report in self.trial(step).reports]
 
 
-def check_went_on(faulty: Faulty, reason: str) -> None:
-    """Trial 0 went on from its checkpoint in another process, once, and all completed."""
-    check_whole(faulty.run, trials=4)
-    assert trials_in(faulty.run).counts()["completed"] == 4
-    (first_epoch, first_pid), (second_epoch, second_pid) = faulty.lives()
+def check_went_on(faulty: Faulty, step: float, reason: str) -> None:
+    """A trial went on from its checkpoint in another process, once, and completed."""
+    assert faulty.trial(step).state == "completed"
+    (first_epoch, first_pid), (second_epoch, second_pid) = faulty.lives(step)
     assert (first_epoch, second_epoch) == (0, 1)
     assert first_pid != second_pid
-    assert [reason in told for told in faulty.reasons()] == [True]
+    assert [reason in told for told in faulty.reasons(step)] == [True]
 
 
 @on_ray
-def test_a_killed_process_goes_on_in_another_and_changes_no_report_of_any_trial(
+def test_trials_whose_processes_die_go_on_in_others_and_one_that_always_dies_fails(
     tmp_path: Path,
 ) -> None:
-    faulty = Faulty(tmp_path / "a", "kill", 1)
-    sound = Faulty(tmp_path / "b", "kill", engine="inline")
+    """And no report of any trial differs from those of a search without a fault."""
+    faults = {0.5: ("kill", [1]), 0.25: ("python memory", [1]), 0.75: ("kill", [1, 2])}
+    faulty = Faulty(tmp_path / "faulty", faults, max_failures=1)
+    sound = Faulty(tmp_path / "sound", {}, engine="inline")
     assert faulty.search() == sound.search() == 0
-    check_went_on(faulty, "its process died")
+    check_ended_once(faulty.run, trials=4)
+    check_went_on(faulty, 0.5, "its process died")
+    check_went_on(faulty, 0.25, "MemoryError")
+    failed = faulty.trial(0.75)
+    assert (failed.state, failed.attempts, len(faulty.lives(0.75))) == ("failed", 1, 2)
+    assert failed.reason == faulty.reasons(0.75)[-1]
     assert len(sound.lives()) == 1
-    assert faulty.reports() == sound.reports()
+    for step in (0.5, 0.25, 1.0):
+        assert faulty.reports(step) == sound.reports(step)
+    assert faulty.reports(0.75) == sound.reports(0.75)[:1]
 
 
 @on_ray
 @pytest.mark.slow
 def test_an_epoch_that_hangs_once_is_trained_again_from_its_checkpoint(tmp_path: Path) -> None:
-    faulty = Faulty(tmp_path, "hang", 1, epoch_timeout_seconds=10.0)
+    faulty = Faulty(tmp_path, {0.5: ("hang", [1])}, epoch_timeout_seconds=10.0)
     assert faulty.search() == 0
-    check_went_on(faulty, "its process died")
+    check_whole(faulty.run, trials=4)
+    check_went_on(faulty, 0.5, "its process died")
 
 
 @on_ray
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ("python memory", "MemoryError"),
-        pytest.param("torch memory", "can't allocate memory", marks=pytest.mark.slow),
-    ],
-)
-def test_a_trial_that_had_no_memory_left_goes_on_in_a_fresh_process(
-    fault: str, reason: str, tmp_path: Path
+@pytest.mark.slow
+def test_a_trial_that_had_no_memory_left_for_a_tensor_goes_on_in_a_fresh_process(
+    tmp_path: Path,
 ) -> None:
-    faulty = Faulty(tmp_path, fault, 1)
+    faulty = Faulty(tmp_path, {0.5: ("torch memory", [1])})
     assert faulty.search() == 0
-    check_went_on(faulty, reason)
+    check_whole(faulty.run, trials=4)
+    check_went_on(faulty, 0.5, "can't allocate memory")
 
 
 @on_ray
-@pytest.mark.parametrize("fault", ["kill", pytest.param("python memory", marks=pytest.mark.slow)])
-def test_a_trial_whose_process_dies_each_time_fails_and_the_others_complete(
-    fault: str, tmp_path: Path
+@pytest.mark.slow
+def test_a_trial_that_never_has_enough_memory_fails_and_the_others_complete(
+    tmp_path: Path,
 ) -> None:
-    faulty = Faulty(tmp_path, fault, 1, 2, max_failures=1)
+    faulty = Faulty(tmp_path, {0.5: ("python memory", [1, 2])}, max_failures=1)
     assert faulty.search() == 0
     check_ended_once(faulty.run, trials=4)
-    failed, *others = trials_in(faulty.run)
-    assert failed.state == "failed"
-    assert failed.reason == faulty.reasons()[-1]
-    assert failed.attempts == 1
-    assert len(faulty.lives()) == 2
-    assert {trial.state for trial in others} == {"completed"}
+    counts = trials_in(faulty.run).counts()
+    assert (counts["failed"], counts["completed"]) == (1, 3)
+    assert (faulty.trial(0.5).attempts, len(faulty.lives())) == (1, 2)
 
 
 @on_ray
 @pytest.mark.slow
 def test_the_count_of_deaths_goes_on_when_the_search_is_resumed(tmp_path: Path) -> None:
     changes = {"max_failures": 3, "scheduler": {"name": "none", "max_epochs": 400}}
-    faulty = Faulty(tmp_path, "kill", 1, 2, 4, 5, budget={"trials": 1}, **changes)
+    faulty = Faulty(tmp_path, {0.5: ("kill", [1, 2, 4, 5])}, budget={"trials": 1}, **changes)
     search = shoal("search", faulty.file, "--run", str(faulty.run))
     deadline = time.monotonic() + DEADLINE_SECONDS
     while len(faulty.lives()) < 3 and time.monotonic() < deadline:
@@ -224,7 +235,7 @@ def test_a_trial_goes_on_from_its_newest_whole_checkpoint_or_from_the_start(
     harm: Callable[[Path], None], harmed: int, tmp_path: Path
 ) -> None:
     changes = {"scheduler": {"name": "none", "max_epochs": 9}, "engine": "inline"}
-    faulty = Faulty(tmp_path, "kill", budget={"trials": 1, "epochs": 4}, **changes)
+    faulty = Faulty(tmp_path, {}, budget={"trials": 1, "epochs": 4}, **changes)
     assert faulty.search() == 0
     assert trials_in(faulty.run).counts()["running"] == 1
     saved = sorted((faulty.run / "checkpoints" / "0").iterdir())

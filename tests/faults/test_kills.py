@@ -79,7 +79,7 @@ def test_a_driver_that_is_killed_at_any_moment_loses_and_doubles_nothing(
 ) -> None:
     changes = {"sampler": {"name": sampler}, "space": SPACE, "budget": {"trials": 40}}
     experiment = examples.experiment(name=name, **changes)
-    searched_under_fire(tmp_path, experiment, kills=12)
+    searched_under_fire(tmp_path, experiment, kills=6)
     trials = trials_in(tmp_path)
     check_ended_once(tmp_path, len(trials))
     assert {trial.state for trial in trials} >= {"completed", "stopped", "failed"}

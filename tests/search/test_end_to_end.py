@@ -135,7 +135,7 @@ def test_a_finished_run_is_extended(
 ) -> None:
     assert main(["resume", str(quickstart)]) == 2
     assert "--trials or --hours extends it" in capsys.readouterr().err
-    assert main(["resume", str(quickstart), "--trials", "2"]) == 0
+    assert main(["resume", str(quickstart), "--trials", "2", "--engine", "inline"]) == 0
     assert len(trials_in(quickstart)) == 17
 
 

@@ -43,9 +43,9 @@ def at_real_data(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def probed(network: str) -> dict[tuple[Any, ...], Probed]:
-    """Medians of 10 seeds of a network of ``deep-init``, by (init, activation)."""
+    """Medians of 3 seeds of a network of ``deep-init``, by (init, activation)."""
     experiment = load_experiment("deep-init", [f"baseline.network={network}"])
-    return {tuple(one.values.values()): one for one in probe_space(experiment, (), seeds=10)}
+    return {tuple(one.values.values()): one for one in probe_space(experiment, (), seeds=3)}
 
 
 def kept(probed: Probed) -> float:

@@ -91,13 +91,17 @@ def test_with_one_worker_both_give_the_same_journal_but_for_times(
     assert "stop" in {line.partition('"decision":"')[2][:4] for line in lines(here)}
 
 
-@KINDS
 @pytest.mark.parametrize(
-    ("first", "second"),
-    [("tune", "inline"), pytest.param("inline", "tune", marks=pytest.mark.slow)],
+    ("experiment_in", "first", "second"),
+    [
+        (built_in, "tune", "inline"),
+        pytest.param(built_in, "inline", "tune", marks=pytest.mark.slow),
+        pytest.param(own_code, "tune", "inline", marks=pytest.mark.slow),
+        pytest.param(own_code, "inline", "tune", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_is_interrupted_on_one_goes_on_with_the_other(
-    first: Engine, second: Engine, experiment_in: ExperimentIn, tmp_path: Path
+    experiment_in: ExperimentIn, first: Engine, second: Engine, tmp_path: Path
 ) -> None:
     """And comes to what a search comes to that nobody interrupted."""
     experiment, run = experiment_in(tmp_path), RunFolder(tmp_path / "run")
