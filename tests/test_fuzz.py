@@ -34,7 +34,7 @@ from tests.support import damage
 from tests.support.outcomes import Load, console, outcome, show
 
 CASES = {"experiments": 4500, "changes": 500, "journals": 4000, "bundles": 1500, "checkpoints": 500}
-QUICK = 20  # the default run takes one case in so many
+QUICK = 40  # the default run takes one case in so many
 
 pytestmark = pytest.mark.edits_journals
 

@@ -170,6 +170,7 @@ def test_real_digits_are_classified_without_this_package(
     assert classify(file, images[:1]).shape == (1, 10)  # a batch of any size
 
 
+@pytest.mark.slow
 @formats
 def test_a_regression_answers_with_values(tmp_path: Path, name: str) -> None:
     metric = {"name": "val_loss", "mode": "min"}

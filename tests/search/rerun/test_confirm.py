@@ -335,7 +335,7 @@ def _images(real_data: Path) -> Path:
 
 def test_killed_and_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert main(["search", noisy_file(tmp_path, train={"seconds": 0.1}), "--run", str(run)]) == 0
+    assert main(["search", noisy_file(tmp_path, train={"seconds": 0.03}), "--run", str(run)]) == 0
     whole = tmp_path / "whole"
     shutil.copytree(run, whole)
     command = ("--top", "3", "--seeds", "3")
