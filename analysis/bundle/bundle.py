@@ -118,7 +118,11 @@ def folder_of_code(folder: Path) -> Path | None:
         InputError: when a file is damaged.
     """
     file = folder / "code.json"
-    return running_folder(folder, _read_json(file) if os.path.isfile(file) else None)
+    held = _read_json(file) if os.path.isfile(file) else {}
+    left_out = held.get("left_out", {}) if isinstance(held, dict) else None
+    if not isinstance(left_out, dict):
+        raise InputError("must hold which files were left out, with reasons", source=str(file))
+    return running_folder(folder, left_out)
 
 
 def read_expected(folder: Path) -> tuple[float, float] | None:

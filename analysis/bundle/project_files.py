@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,16 +117,15 @@ def _named(reference: Reference, trainable: str, base: Path) -> str:
     return f"{CODE}/{'' if root == '.' else f'{root}/'}{reference.module}:{function}"
 
 
-def running_folder(bundle: Path, record: Any) -> Path | None:
+def running_folder(bundle: Path, left_out: Iterable[str]) -> Path | None:
     """Where the code of a bundle finds the files that it opens; None: in the current folder.
 
     Args:
         bundle: its folder.
-        record: what its ``code.json`` holds, unchecked.
+        left_out: files of the project that it does not hold.
     """
-    held = record.get("left_out") if isinstance(record, dict) else None
     code = bundle / CODE
     if not code.is_dir():
         return None
-    missing = [name for name in held or () if not os.path.exists(code / str(name))]
-    return None if any(os.path.exists(str(name)) for name in missing) else code
+    missing = [name for name in left_out if not os.path.exists(code / name)]
+    return None if any(os.path.exists(name) for name in missing) else code

@@ -110,8 +110,20 @@ def experiment_file(folder: Path, place: Place, ballast: int = 0) -> str:
     return code_file(folder, CODE, train={**settings, "ballast": "x" * ballast}, **changes)
 
 
-def begun(folder: Path, place: Place, ballast: int = 0) -> None:
-    """A run folder with a journal in which nothing has happened yet."""
+def begun(folder: Path, place: Place) -> None:
+    """A run folder with a journal in which nothing has happened yet, of the size asked for."""
+    journal, ballast = folder / "run" / "journal.jsonl", 0
+    for _ in range(100):  # a time has one digit more or less
+        begin(folder, place, ballast)
+        missing = 0 if place.left is None else PAGE_BYTES - place.left - journal.stat().st_size
+        if missing == 0:
+            return
+        ballast += missing
+        journal.unlink()
+    raise AssertionError("the journal never had the size asked for")
+
+
+def begin(folder: Path, place: Place, ballast: int) -> None:
     experiment = load_experiment(experiment_file(folder, place, ballast))
     (folder / "run").mkdir(exist_ok=True)
     file = folder / "run" / "journal.jsonl"
@@ -119,10 +131,6 @@ def begun(folder: Path, place: Place, ballast: int = 0) -> None:
     now = dict(surroundings_of(experiment, None))  # nothing has changed when it is resumed
     coordinator.start(examples.started(experiment).model_copy(update=now))
     coordinator.close(reason="interrupted")
-    size = file.stat().st_size
-    if place.left is not None and size != PAGE_BYTES - place.left:
-        file.unlink()
-        begun(folder, place, PAGE_BYTES - place.left - size)
 
 
 def on_small_disk(folder: Path, place: Place, first: str, second: str) -> None:

@@ -373,8 +373,8 @@ def test_hostile_texts_are_only_shown(tmp_path: Path) -> None:
 def test_the_keys_of_a_storage_stay_out(tmp_path: Path) -> None:
     coordinator = examples.coordinator(tmp_path)
     storage = "s3://id:secret@bucket/path?token=secret"  # as earlier versions took it
-    coordinator.experiment = coordinator.experiment.model_copy(update={"storage": storage})
     examples.run_all(coordinator, reports=20)
+    coordinator.experiment = coordinator.experiment.model_copy(update={"storage": storage})
     for kind in WRITERS:
         assert "secret" not in written(coordinator, tmp_path, kind)
 

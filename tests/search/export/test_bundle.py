@@ -13,6 +13,7 @@ import torch
 import yaml
 
 import analysis.bundle.project_files
+from analysis.bundle.bundle import folder_of_code
 from analysis.bundle.project_files import Taken, take
 from search.cli.main import main
 from spaces import InputError
@@ -195,3 +196,10 @@ def test_no_name_leads_out_of_a_bundle(project: Path, tmp_path: Path) -> None:
 def test_code_that_is_gone_is_told(project: Path) -> None:
     with pytest.raises(InputError, match="trainable: there is no file"):
         take(f"{project}/gone.py:run")
+
+
+@pytest.mark.parametrize("held", ["[]", '{"left_out": 2}', '{"left_out": ["a.csv"]}'])
+def test_a_record_of_code_that_is_none_is_refused(held: str, tmp_path: Path) -> None:
+    (tmp_path / "code.json").write_text(held)
+    with pytest.raises(InputError, match=r"code\.json: must hold which files were left out"):
+        folder_of_code(tmp_path)
