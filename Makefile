@@ -1,11 +1,12 @@
 # make demo: install and search handwritten digits.   make test: everything that CI checks.
 # make simulate SEEDS=100000: live so many histories of a failing world (tests/simulator), or SEEDS=123:124 again.
+# make bench-efficiency: how many epochs Shoal and its rivals need, in a simulated cluster (an hour or more).
 # make studies: run every ready-made study and write their scores into docs/studies.md (half an hour).
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo install test test-all simulate lint studies clean
+.PHONY: demo install test test-all simulate bench-efficiency lint studies clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shoal search quickstart
@@ -25,6 +26,9 @@ test-all: $(VENV)/.developing lint
 SEEDS ?= 2000
 simulate: $(VENV)/.developing
 	$(BIN)/python -m tests.simulator $(SEEDS)
+
+bench-efficiency: $(VENV)/.developing
+	$(BIN)/python -m benchmarks.efficiency.run
 
 studies: $(VENV)/.installed
 	$(BIN)/python benchmarks/studies.py

@@ -1,0 +1,224 @@
+"""Learning curves of any configuration, from a table of real ones: by a model, or by the nearest.
+
+``Recorded`` answers with the curve of the nearest configuration of the table. ``Modelled`` answers
+with a smooth function of the configuration, plus the noise of a real training: Gaussian processes
+on the principal components of the table's curves, on the logit scale, and the difference of two
+real curves of one configuration under two seeds.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from abc import ABC, abstractmethod
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
+
+from spaces.experiment import Experiment
+from spaces.files import load_experiment
+from spaces.parameters import Params
+from spaces.seeds import derive_seed
+
+Array = npt.NDArray[np.float64]
+
+HERE = Path(__file__).resolve().parent
+COMPONENTS = 4
+LOWEST, HIGHEST = 0.005, 0.999  # accuracies, between which a logit is finite
+
+
+class Table:
+    """A table of ``make_tables.py``.
+
+    Attributes:
+        experiment: its space, metric and longest training.
+        params: of its configurations.
+        curves: (configurations, epochs); where a training had diverged, its lowest value.
+        noise: (pairs, epochs), logits: how curves of one configuration differ, over the root of 2.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.experiment: Experiment = load_experiment(HERE / "spaces" / f"{name}.yaml")
+        with gzip.open(HERE / "tables" / f"{name}.json.gz") as file:
+            content = json.load(file)
+        self.params: list[Params] = content["params"]
+        self.curves = np.array([_filled(curve) for curve in content["curves"]])
+        pairs = [(number, _filled(curve)) for number, curve in content["repeats"]]
+        differences = [logit(np.array(c)) - logit(self.curves[n]) for n, c in pairs]
+        self.noise = np.array(differences) / math.sqrt(2)
+        self.places = self.curves[[number for number, _ in pairs], -1]
+        self._distributions = self.experiment.search_space.distributions
+
+    @property
+    def features(self) -> Array:
+        """(configurations, features) of the whole table."""
+        return np.array([self.encode(params) for params in self.params])
+
+    def encode(self, params: Params) -> Array:
+        """A configuration as numbers: ranges in [0, 1], a choice as one of n; off is 0.5."""
+        parts = [_unit(d, params.get(name)) for name, d in self._distributions.items()]
+        return np.concatenate(parts)
+
+
+class Landscape(ABC):
+    """What a configuration's training would report, and what it is worth.
+
+    Args:
+        name: of a table.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.table = table_of(name)
+        self.experiment = self.table.experiment
+        self.epochs = self.experiment.scheduler.max_epochs
+
+    @abstractmethod
+    def curve(self, params: Params, seed: int) -> list[float]:
+        """The metric after each epoch of one training."""
+
+    @abstractmethod
+    def worth(self, params: Params) -> float:
+        """The expected metric after the last epoch."""
+
+    @property
+    @abstractmethod
+    def best(self) -> float:
+        """The highest worth that is known."""
+
+
+class Recorded(Landscape):
+    """The real curve of the nearest configuration; its last value is what it is worth."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._features = self.table.features
+
+    def _nearest(self, params: Params) -> int:
+        away = ((self._features - self.table.encode(params)) ** 2).sum(axis=1)
+        return int(np.argmin(away))
+
+    def curve(self, params: Params, seed: int) -> list[float]:
+        return self.table.curves[self._nearest(params)].tolist()
+
+    def worth(self, params: Params) -> float:
+        return float(self.table.curves[self._nearest(params), -1])
+
+    @property
+    def best(self) -> float:
+        return float(self.table.curves[:, -1].max())
+
+
+class Modelled(Landscape):
+    """A smooth function of the configuration, plus the noise of real trainings."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._mean, self._axes, self._processes = fitted(name)
+
+    def _logits(self, params: Params) -> Array:
+        features = self.table.encode(params)[None]
+        scores = np.array([process.predict(features)[0] for process in self._processes])
+        return self._mean + scores @ self._axes
+
+    def curve(self, params: Params, seed: int) -> list[float]:
+        logits = self._logits(params)
+        random = np.random.default_rng(derive_seed(seed, "noise", seed))
+        # noise of a configuration about as good: the best ones are the most reproducible
+        away = np.abs(self.table.places - expit(logits[-1]))
+        place = random.choice(np.argsort(away)[: len(away) // 4])
+        sign = random.choice([-1.0, 1.0])
+        return expit(logits + sign * self.table.noise[place]).tolist()
+
+    def worth(self, params: Params) -> float:
+        return float(expit(self._logits(params)[-1]))
+
+    @cached_property
+    def best(self) -> float:
+        """Of the table, and of configurations drawn near the best of it in four rounds."""
+        space, worths = self.experiment.search_space, {}
+        near = list(enumerate(self.table.params))
+        for round_ in range(4):
+            worths |= {n: (self.worth(params), params) for n, params in near}
+            best = sorted(worths.values(), key=lambda one: -one[0])[:10]
+            near = []
+            for place in range(100):
+                random = np.random.default_rng([round_, place])
+                kept = {k: v for k, v in best[place % 10][1].items() if random.random() > 0.3}
+                number = 10_000 * (round_ + 1) + place
+                near.append((number, space.around(kept, seed=number)))
+        return max(worth for worth, _ in worths.values())
+
+
+@cache
+def table_of(name: str) -> Table:
+    return Table(name)
+
+
+@cache
+def fitted(name: str) -> tuple[Array, Array, list[GaussianProcessRegressor]]:
+    """Mean curve, principal axes and a process for each, of the logits of a table's curves.
+
+    The kernels' numbers are kept beside the table: finding them takes minutes.
+    """
+    table = table_of(name)
+    logits = logit(table.curves)
+    mean = logits.mean(axis=0)
+    _, _, axes = np.linalg.svd(logits - mean, full_matrices=False)
+    axes = axes[:COMPONENTS]
+    scores = (logits - mean) @ axes.T
+    kept = HERE / "tables" / f"{name}.kernels.json"
+    if not kept.exists():
+        found = [_kernel_of(table.features, scores[:, k]) for k in range(COMPONENTS)]
+        kept.write_text(json.dumps([kernel.theta.round(4).tolist() for kernel in found]) + "\n")
+    kernels = [_kernel(table.features).clone_with_theta(t) for t in json.loads(kept.read_text())]
+    processes = [GaussianProcessRegressor(k, optimizer=None, normalize_y=True) for k in kernels]
+    return mean, axes, [p.fit(table.features, scores[:, k]) for k, p in enumerate(processes)]
+
+
+def _kernel(features: Array) -> Kernel:
+    lengths = np.ones(features.shape[1])
+    return ConstantKernel(1.0) * Matern(lengths, (0.2, 10.0), nu=2.5) + WhiteKernel(0.1)
+
+
+def _kernel_of(features: Array, scores: Array) -> Kernel:
+    """The kernel that explains best how half of the table's configurations score."""
+    half = np.random.default_rng(0).permutation(len(features))[: len(features) // 2]
+    process = GaussianProcessRegressor(_kernel(features), normalize_y=True)
+    return process.fit(features[half], scores[half]).kernel_
+
+
+def _unit(distribution: BaseDistribution, value: Any) -> Array:
+    if isinstance(distribution, CategoricalDistribution):
+        one = np.zeros(len(distribution.choices))
+        if value is not None:
+            one[distribution.to_internal_repr(value).__int__()] = math.sqrt(0.5)
+        return one
+    if value is None:
+        return np.array([0.5])
+    low, high = distribution.low, distribution.high
+    if distribution.log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return np.array([(value - low) / (high - low)])
+
+
+def _filled(curve: list[float | None]) -> list[float]:
+    """A curve without gaps: what has diverged stays at the worst it was."""
+    known = [value for value in curve if value is not None]
+    lowest = min(known, default=LOWEST)
+    return [lowest if value is None else value for value in curve]
+
+
+def logit(values: Array) -> Array:
+    clipped = np.clip(values, LOWEST, HIGHEST)
+    return np.log(clipped / (1 - clipped))
+
+
+def expit(values: Array) -> Array:
+    return 1 / (1 + np.exp(-values))
