@@ -32,7 +32,12 @@ STARTS_RAY = ("faults/", "test_docs", "test_installed", "test_end_to_end", "sear
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that start Ray: they take longest, and wait for processes meanwhile."""
-    items.sort(key=lambda item: not any(part in item.path.as_posix() for part in STARTS_RAY))
+
+    def starts_no_ray(item: pytest.Item) -> bool:
+        place = item.path.relative_to(item.config.rootpath).as_posix()
+        return not any(part in place for part in STARTS_RAY)
+
+    items.sort(key=starts_no_ray)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -172,13 +173,12 @@ def searched(search: Search) -> Path:
 
 def addresses_of(pid: int) -> set[str]:
     """On which addresses a process and its children listen."""
-    parent = psutil.Process(pid)
-    return {
-        connection.laddr.ip
-        for member in (parent, *parent.children(recursive=True))
-        for connection in member.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    parent, found = psutil.Process(pid), set()
+    for member in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # children of own code come and go
+            connections = member.net_connections("inet")
+            found |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    return found
 
 
 def test_a_search_listens_on_no_outside_address(search: Search) -> None:

@@ -69,6 +69,7 @@ class OptunaAlone(Contender):
 
     Args:
         landscape: what is searched.
+        seed: of the search.
         sampler: proposes.
         pruner: stops.
     """
@@ -76,13 +77,19 @@ class OptunaAlone(Contender):
     def __init__(
         self,
         landscape: Landscape,
+        seed: int,
         sampler: optuna.samplers.BaseSampler,
         pruner: optuna.pruners.BasePruner,
     ) -> None:
         self._space, self._epochs = landscape.experiment.search_space, landscape.epochs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            self.study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+            self.study = optuna.create_study(
+                study_name=f"seed {seed}",  # from which Hyperband draws a trial's bracket
+                direction="maximize",
+                sampler=sampler,
+                pruner=pruner,
+            )
         self._trials: dict[int, optuna.Trial] = {}
         self._last: dict[int, tuple[int, float]] = {}  # by trial: epoch and value
 
@@ -112,20 +119,23 @@ class OptunaAlone(Contender):
         return False
 
     def chosen(self) -> Params:
-        """The best of those that were trained longest, as ``study.best_trial`` means it."""
+        """As ``study.best_trial``; before a trial is complete, the highest last value of any."""
         ended = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         if ended:
             return max(ended, key=lambda trial: trial.value or 0.0).params
-        number = max(self._last, key=lambda n: self._last[n])
+        return self._highest()
+
+    def _highest(self) -> Params:
+        number = max(self._last, key=lambda n: self._last[n][1])
         return self.study.trials[number].params
 
 
 class StockRay(OptunaAlone):
-    """Ray Tune's OptunaSearch with ASHAScheduler: a stopped trial is told as complete."""
+    """Ray's OptunaSearch with ASHAScheduler (factor 3): a stopped trial is told as complete."""
 
     def __init__(self, landscape: Landscape, seed: int, budget: int) -> None:
         sampler = optuna.samplers.TPESampler(seed=seed)
-        super().__init__(landscape, sampler, optuna.pruners.NopPruner())
+        super().__init__(landscape, seed, sampler, optuna.pruners.NopPruner())
         self._rule = _Bracket(min_t=1, max_t=landscape.epochs, reduction_factor=3, s=0)
 
     def goes_on(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
@@ -137,8 +147,7 @@ class StockRay(OptunaAlone):
 
     def chosen(self) -> Params:
         """The highest last value of any trial, as ``ResultGrid.get_best_result`` means it."""
-        number = max(self._last, key=lambda n: self._last[n][1])
-        return self.study.trials[number].params
+        return self._highest()
 
 
 class _Named:
@@ -203,7 +212,7 @@ def _optuna(sampler: str, pruner: str) -> Make:
             "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(reduction_factor=3),
             "hyperband": lambda: optuna.pruners.HyperbandPruner(1, landscape.epochs, 3),
         }
-        return OptunaAlone(landscape, samplers[sampler](), pruners[pruner]())
+        return OptunaAlone(landscape, seed, samplers[sampler](), pruners[pruner]())
 
     return make
 

@@ -48,6 +48,8 @@ class Table:
         self.experiment: Experiment = load_experiment(HERE / "spaces" / f"{name}.yaml")
         with gzip.open(HERE / "tables" / f"{name}.json.gz") as file:
             content = json.load(file)
+        if content["space"] != self.experiment.plain()["space"]:
+            raise ValueError(f"tables/{name}.json.gz is of another space than spaces/{name}.yaml")
         self.params: list[Params] = content["params"]
         self.curves = np.array([_filled(curve) for curve in content["curves"]])
         pairs = [(number, _filled(curve)) for number, curve in content["repeats"]]
@@ -94,7 +96,11 @@ class Landscape(ABC):
 
 
 class Recorded(Landscape):
-    """The real curve of the nearest configuration; its last value is what it is worth."""
+    """The real curve of the nearest configuration; its last value is what it is worth.
+
+    So the best is the luckiest of the table's trainings, and a searcher sees its luck: what
+    tries many configurations is favoured.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -141,19 +147,22 @@ class Modelled(Landscape):
 
     @cached_property
     def best(self) -> float:
-        """Of the table, and of configurations drawn near the best of it in four rounds."""
-        space, worths = self.experiment.search_space, {}
-        near = list(enumerate(self.table.params))
-        for round_ in range(4):
-            worths |= {n: (self.worth(params), params) for n, params in near}
-            best = sorted(worths.values(), key=lambda one: -one[0])[:10]
+        """Of the table, and of configurations drawn near the best so far in ten rounds."""
+        ranked = self._ranked(self.table.params)
+        for number in range(0, 1000, 100):
             near = []
-            for place in range(100):
-                random = np.random.default_rng([round_, place])
-                kept = {k: v for k, v in best[place % 10][1].items() if random.random() > 0.3}
-                number = 10_000 * (round_ + 1) + place
-                near.append((number, space.around(kept, seed=number)))
-        return max(worth for worth, _ in worths.values())
+            for place in range(number, number + 100):
+                random = np.random.default_rng(place)
+                parent = ranked[place % 10][1]
+                kept = {name: value for name, value in parent.items() if random.random() > 0.3}
+                near.append(self.experiment.search_space.around(kept, seed=place))
+            ranked = sorted(ranked + self._ranked(near), key=lambda one: -one[0])[:10]
+        return ranked[0][0]
+
+    def _ranked(self, configurations: list[Params]) -> list[tuple[float, Params]]:
+        """The ten best, each with what it is worth."""
+        worths = [(self.worth(params), params) for params in configurations]
+        return sorted(worths, key=lambda one: -one[0])[:10]
 
 
 @cache
@@ -198,7 +207,7 @@ def _unit(distribution: BaseDistribution, value: Any) -> Array:
     if isinstance(distribution, CategoricalDistribution):
         one = np.zeros(len(distribution.choices))
         if value is not None:
-            one[distribution.to_internal_repr(value).__int__()] = math.sqrt(0.5)
+            one[int(distribution.to_internal_repr(value))] = math.sqrt(0.5)
         return one
     if value is None:
         return np.array([0.5])

@@ -6,7 +6,8 @@ end. 40 of them are trained under two more seeds, which says how noisy a curve i
 
     SHOAL_DATA=... python -m benchmarks.efficiency.make_tables digits mnist cifar2
 
-A table that was cut off goes on where it stopped. The digits take a quarter of an hour of one core,
+A table that was cut off goes on where it stopped: after a change of its space, remove its file in
+``cache``. The digits take a quarter of an hour of one core,
 the others hours.
 """
 
@@ -122,9 +123,10 @@ def train(jobs: Iterable[Job], done: Path, pool: Any) -> dict[int, list[float | 
 
 def read(done: Path) -> Iterator[tuple[int, list[float | None]]]:
     if done.exists():
-        for line in done.read_text().splitlines():
-            seed, curve = json.loads(line)
-            yield seed, curve
+        for line in done.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):  # else it was cut off
+                seed, curve = json.loads(line)
+                yield seed, curve
 
 
 def curve_of(job: Job) -> tuple[int, list[float | None]]:

@@ -2,7 +2,8 @@
 
     python -m benchmarks.efficiency.run --tables digits --workers 8 --seeds 30
 
-Each search writes a line to ``results.jsonl``; those that are there are not repeated. Then
+Each search writes a line to ``results.jsonl``; those that are there are not repeated: remove it
+after a change of a table, a contender or a library. Then
 ``RESULTS.md`` is written. A row of it is the median regret over the seeds, in points of accuracy,
 with the 95 % bootstrap interval of the median.
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Iterable
 from datetime import datetime
@@ -39,8 +41,8 @@ Regret of the configuration that a contender calls best, in points of accuracy, 
 in all: the median over the seeds, with the 95 % bootstrap interval of the median. `one-epoch` knows
 its budget and searches anew for each.
 
-Written by `python -m benchmarks.efficiency.run`: {count} simulated searches, {minutes} minutes of
-one core. {date}; {cpu}; {versions}.
+Written by `python -m benchmarks.efficiency.run {arguments}`:
+{count} simulated searches, {minutes} minutes of one core. {date}; {cpu}; {versions}.
 
 {table}
 """
@@ -112,6 +114,7 @@ def report(lines: list[dict[str, Any]]) -> str:
         date=f"{datetime.now():%Y-%m-%d}",
         cpu=machine["cpu"],
         versions=", ".join(f"{k} {v}" for k, v in dict(machine["versions"]).items()),
+        arguments=" ".join(sys.argv[1:]),
         count=len(lines),
         minutes=f"{seconds / 60:.0f}",
         table=table_of_results(lines),

@@ -258,7 +258,6 @@ def test_a_curve_goes_from_the_lowest_to_the_highest_and_has_gaps() -> None:
 
 SEARCH = """
 import sys
-import warnings
 from pathlib import Path
 from analysis.record.folder import RunFolder
 from search.cli.progress import Progress
