@@ -1,6 +1,6 @@
 """Tests, which mirror the packages. Each process of theirs has one thread, before torch is loaded.
 
-Two processes of pytest share the cores; threads of both that wait for each other slow them by half.
+Two processes of pytest share the cores; threads that wait for each other can slow both tenfold.
 """
 
 import os

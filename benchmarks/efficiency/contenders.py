@@ -161,14 +161,10 @@ class OneEpoch(Contender):
     """All for one epoch at random, the best three to the end; it knows its budget (2404.04111)."""
 
     FINALISTS = 3
-    KNOWS_BUDGET = True
 
     def __init__(self, landscape: Landscape, seed: int, budget: int) -> None:
-        self._space, self._epochs, self._seed = (
-            landscape.experiment.search_space,
-            landscape.epochs,
-            seed,
-        )
+        self._space, self._seed = landscape.experiment.search_space, seed
+        self._epochs = landscape.epochs
         self._wide = budget - self.FINALISTS * (self._epochs - 1)
         self._params: list[Params] = []
         self._values: dict[int, list[float]] = {}
@@ -219,13 +215,15 @@ def _optuna(sampler: str, pruner: str) -> Make:
 
 CONTENDERS: dict[str, Make] = {
     "shoal": Shoal,
-    "shoal-tpe": lambda *given: Shoal(*given, sampler={"name": "tpe"}),
     "random-asha": lambda *given: Shoal(*given, sampler={"name": "random"}),
-    "random": lambda *given: Shoal(*given, sampler={"name": "random"}, scheduler={"name": "none"}),
     "ray": StockRay,
+    "one-epoch": OneEpoch,
     "optuna-tpe-hyperband": _optuna("tpe", "hyperband"),
+    # not on the page yet
+    "random": lambda *given: Shoal(*given, sampler={"name": "random"}, scheduler={"name": "none"}),
     "optuna-tpe-halving": _optuna("tpe", "halving"),
     "optuna-cmaes-hyperband": _optuna("cmaes", "hyperband"),
     "optuna-gp-hyperband": _optuna("gp", "hyperband"),
-    "one-epoch": OneEpoch,
 }
+SHOWN = list(CONTENDERS)[:5]
+KNOW_THE_BUDGET = ("one-epoch",)

@@ -1,11 +1,11 @@
 """How many epochs a search needs: every contender on every landscape, paired by seed.
 
-    python -m benchmarks.efficiency.run --tables digits --workers 8 --seeds 30
+    python -m benchmarks.efficiency.run --workers 8 --seeds 30
 
 Each search writes a line to ``results.jsonl``; those that are there are not repeated: remove it
-after a change of a table, a contender or a library. Then
-``RESULTS.md`` is written. A row of it is the median regret over the seeds, in points of accuracy,
-with the 95 % bootstrap interval of the median.
+after a change of a table, a contender or a library. Then ``RESULTS.md`` is written. A row of it is
+the median regret over the seeds, in points of accuracy, with the 95 % bootstrap interval of the
+median.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import optuna
 from threadpoolctl import threadpool_limits
 
 from benchmarks.efficiency.cluster import simulate
-from benchmarks.efficiency.contenders import CONTENDERS
+from benchmarks.efficiency.contenders import CONTENDERS, KNOW_THE_BUDGET, SHOWN
 from benchmarks.efficiency.landscape import HERE, Landscape, Modelled, Recorded
 from benchmarks.hardware import describe_machine
 
@@ -41,8 +41,8 @@ Regret of the configuration that a contender calls best, in points of accuracy, 
 in all: the median over the seeds, with the 95 % bootstrap interval of the median. `one-epoch` knows
 its budget and searches anew for each.
 
-Written by `python -m benchmarks.efficiency.run {arguments}`:
-{count} simulated searches, {minutes} minutes of one core. {date}; {cpu}; {versions}.
+Written by `{command}`: {count} simulated
+searches, {minutes} minutes of one core. {date}; {cpu}; {versions}.
 
 {table}
 """
@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 8, 32])
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=SHOWN)
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     given = (options.tables, options.kinds, options.workers, options.contenders)
@@ -91,8 +91,8 @@ def outcome_of(search: Search) -> dict[str, Any]:
     with threadpool_limits(1):
         landscape = landscape_of(search.kind, search.table)
         make = CONTENDERS[search.contender]
-        budgets = [MARKS] if not getattr(make, "KNOWS_BUDGET", False) else [(m,) for m in MARKS]
-        for marks in budgets:
+        is_told = search.contender in KNOW_THE_BUDGET
+        for marks in [(mark,) for mark in MARKS] if is_told else [MARKS]:
             contender = make(landscape, search.seed, marks[-1])
             outcome = simulate(contender, landscape, search.workers, marks, search.seed)
             regret |= outcome.regret
@@ -114,7 +114,7 @@ def report(lines: list[dict[str, Any]]) -> str:
         date=f"{datetime.now():%Y-%m-%d}",
         cpu=machine["cpu"],
         versions=", ".join(f"{k} {v}" for k, v in dict(machine["versions"]).items()),
-        arguments=" ".join(sys.argv[1:]),
+        command=" ".join(["python -m benchmarks.efficiency.run", *sys.argv[1:]]),
         count=len(lines),
         minutes=f"{seconds / 60:.0f}",
         table=table_of_results(lines),
