@@ -101,6 +101,8 @@ def _cross_problems(experiment: Experiment, left_out: _LeftOut) -> Iterator[Prob
     faulty = left_out.sections
     if "scheduler" not in faulty:
         yield from _scheduler_problems(experiment)
+    if not faulty & {"scheduler", "sampler"}:
+        yield from _pairing_problems(experiment)
     if not faulty & {"metric", "dataset", "trainable"}:
         yield from _metric_problems(experiment)
     if not faulty & {"budget", "sampler"}:
@@ -142,6 +144,23 @@ def _scheduler_problems(experiment: Experiment) -> Iterator[Problem]:
     if low > high:
         message = f"min_epochs <= max_epochs must hold, got {low} and {high}"
         yield Problem("scheduler.min_epochs", message)
+    window, factor = experiment.scheduler.window, experiment.scheduler.reduction_factor
+    if window is not None and experiment.scheduler.name != "asha":
+        message = f"is a setting of asha, the scheduler is {experiment.scheduler.name}"
+        yield Problem("scheduler.window", message)
+    elif window is not None and window < factor:
+        message = f"must be at least reduction_factor ({factor}), got {window}: nothing would stop"
+        yield Problem("scheduler.window", message)
+
+
+def _pairing_problems(experiment: Experiment) -> Iterator[Problem]:
+    sampler = experiment.sampler
+    if sampler.learns_from_ends and experiment.scheduler.name == "freeze_thaw":
+        yield Problem(
+            "scheduler.name",
+            f"freeze_thaw keeps trials waiting, and {sampler.name} looks at ended ones only: "
+            "take asha or none, or one of the samplers curves, random, qmc and grid",
+        )
 
 
 def _metric_problems(experiment: Experiment) -> Iterator[Problem]:

@@ -42,18 +42,30 @@ _LONGEST_NAME = 100
 
 
 class Sampler(Section):
-    """What proposes configurations, all from Optuna; grid goes through every combination once."""
+    """What proposes configurations: ``curves`` learns from every rung, the others are Optuna's.
 
-    name: Literal["tpe", "gp", "cmaes", "random", "grid", "qmc"] = "tpe"
+    ``grid`` goes through every combination once.
+    """
+
+    name: Literal["curves", "tpe", "gp", "cmaes", "random", "grid", "qmc"] = "curves"
+
+    @property
+    def learns_from_ends(self) -> bool:
+        """Whether it looks at trials that have ended, and at no others."""
+        return self.name in ("tpe", "gp", "cmaes")
 
 
 class Scheduler(Section):
-    """When poor trials are stopped: ``asha`` (arXiv 1810.05934), or ``none``.
+    """Which trials are trained further than to the first rung.
 
-    ``window``: a rung compares a trial with that many latest arrivals; null: with all.
+    ``freeze_thaw``: every trial waits at each rung, and goes on when more is expected of it, for
+    each epoch, than of a new one or of any other that waits (arXiv 1406.3896). ``asha``: those that
+    are not among the best at a rung are stopped (arXiv 1810.05934). ``none``: all to the end. Left
+    out: freeze_thaw, but asha for a sampler that looks at ended trials only: tpe, gp, cmaes.
+    ``window``, of asha: a rung compares a trial with that many latest arrivals; null: with all.
     """
 
-    name: Literal["asha", "none"] = "asha"
+    name: Literal["freeze_thaw", "asha", "none"] = "freeze_thaw"
     min_epochs: Size = 1
     max_epochs: Size = 27
     reduction_factor: Annotated[int, Field(ge=2)] = 3
@@ -62,7 +74,7 @@ class Scheduler(Section):
     @property
     def rung_epochs(self) -> list[int]:
         """The epochs at which trials are compared; none where no trial is stopped early."""
-        return self.milestones if self.name == "asha" else []
+        return [] if self.name == "none" else self.milestones
 
     @property
     def milestones(self) -> list[int]:
@@ -175,6 +187,14 @@ def _complete_metric(metric: Metric, info: ValidationInfo) -> Metric:
     return metric.complete(is_regression=dataset is not None and dataset.is_regression)
 
 
+def _complete_scheduler(value: Any, info: ValidationInfo) -> Any:
+    """Where no scheduler is named, the sampler says which."""
+    value, sampler = named(value), info.data.get("sampler")
+    if not isinstance(value, dict) or "name" in value or sampler is None:
+        return value
+    return {"name": "asha" if sampler.learns_from_ends else "freeze_thaw", **value}
+
+
 class Experiment(Section):
     """One search, as a file states it; ``load_experiment`` reads and checks one."""
 
@@ -196,7 +216,9 @@ class Experiment(Section):
         default=Metric(), validate_default=True
     )
     sampler: Annotated[Sampler, BeforeValidator(named)] = Sampler()
-    scheduler: Annotated[Scheduler, BeforeValidator(named)] = Scheduler()
+    scheduler: Annotated[Scheduler, BeforeValidator(_complete_scheduler)] = Field(
+        default={}, validate_default=True
+    )
     budget: Budget = Budget()
     resources: Resources = Resources()
     confirm: Confirm | None = None

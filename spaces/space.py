@@ -34,12 +34,12 @@ class SearchSpace:
         return dict(trial.params)
 
     @functools.cached_property
-    def _order(self) -> list[str]:
+    def order(self) -> list[str]:
         return _by_condition(self.parameters)
 
     def _suggest_each(self, trial: optuna.Trial) -> None:
         drawn: Params = {}
-        for name in self._order:
+        for name in self.order:
             parameter = self.parameters[name]
             if is_active(parameter, drawn):
                 drawn[name] = parameter.suggest(name, trial)
@@ -117,7 +117,7 @@ class SearchSpace:
     def combinations(self) -> int | None:
         """How many configurations a grid has; None for a function, or where there is no end."""
         points: list[Params] = [{}]
-        for name in self._order:
+        for name in self.order:
             values = grid_values(self.parameters[name].distribution())
             if values is None or len(points) * len(values) > _MOST_COUNTED:
                 return None

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, TypeAdapter, model_validator
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import (
-    no_info_after_validator_function,
-    none_schema,
-    simple_ser_schema,
-    union_schema,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from analysis.record.numbers import Number
 from analysis.record.surroundings import Difference, Fingerprint, Surroundings, Text
 from spaces.parameters import Params
 from spaces.recorded import Distributions, check_drawn
 
 State: TypeAlias = Literal["running", "completed", "stopped", "diverged", "failed"]
 STATES: tuple[State, ...] = ("running", "completed", "stopped", "diverged", "failed")
-Decision: TypeAlias = Literal["continue", "stop"]
+Decision: TypeAlias = Literal["continue", "pause", "stop"]
 Purpose: TypeAlias = Literal["choose", "measure", "audit"]
 RaceRule: TypeAlias = Literal["bounds", "posterior"]
 
 _LATEST = 1e11  # seconds since 1970: before the year 5139, which every calendar can tell
 
 
-def _number_schema(float_schema: CoreSchema) -> CoreSchema:
-    """A float for which null stands where it is NaN; no Python code runs for any other value."""
-    nan = no_info_after_validator_function(lambda _: math.nan, none_schema())
-    return union_schema(
-        [float_schema, nan],
-        mode="left_to_right",
-        custom_error_type="float_type",
-        serialization=simple_ser_schema("float"),
-    )
-
-
-Number: TypeAlias = Annotated[
-    float, GetPydanticSchema(lambda _, schema_of: _number_schema(schema_of(float)))
-]
 Step: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 TrialNumber: TypeAlias = Annotated[int, Field(ge=0)]
 Epoch: TypeAlias = Annotated[int, Field(ge=0)]
@@ -115,6 +94,7 @@ class Created(BaseEvent):
 class Report(BaseEvent):
     """A trial ended an epoch, and what was decided then. Non-finite numbers are null in JSON.
 
+    ``pause``: it waits with its checkpoint, and may be promoted later.
     ``steps``: (optimizer step, mean training loss of the last 50 steps). ``last``: the training
     ends with it, of its own accord.
     """
@@ -135,6 +115,13 @@ class CheckpointSaved(BaseEvent):
     trial: TrialNumber
     epoch: Epoch
     path: str
+
+
+class Promoted(BaseEvent):
+    """A trial that waited goes on."""
+
+    event: Literal["promoted"] = "promoted"
+    trial: TrialNumber
 
 
 class Attempt(BaseEvent):
@@ -192,7 +179,7 @@ class Ended(BaseEvent):
     reason: str
 
 
-Training: TypeAlias = Created | Report | CheckpointSaved | Attempt | Finished
+Training: TypeAlias = Created | Report | CheckpointSaved | Promoted | Attempt | Finished
 
 
 @dataclass(frozen=True)
@@ -283,6 +270,7 @@ Event: TypeAlias = (
     | Created
     | Report
     | CheckpointSaved
+    | Promoted
     | Attempt
     | Finished
     | Resumed

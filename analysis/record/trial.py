@@ -17,7 +17,7 @@ class Reported(NamedTuple):
     epoch: int
     metrics: dict[str, float]
     decision: Decision
-    ended_before: int  # trials that had ended when it came
+    ended_before: int  # trials that had ended, or waited for the first time, when it came
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Trial:
 
     ``attempts``: how often its process died and was started again. ``seconds``: how long it ran,
     without the pauses between sessions; ``seconds_before``: how long the search had gone on then.
+    ``is_waiting``: it was paused, and is not promoted yet; its state is running.
     ``trained_after``: (first epoch, so many changes had been noted), where there was any.
     """
 
@@ -38,9 +39,21 @@ class Trial:
     started: float = 0.0
     ended: float | None = None
     attempts: int = 0
+    is_waiting: bool = False
     seconds: float | None = None
     seconds_before: float = 0.0
     trained_after: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether it was ever paused."""
+        return any(report.decision == "pause" for report in self.reports)
+
+    def has_settled_since(self, report: Reported) -> bool:
+        """Whether it ended, or waited for the first time, at a report of its own or later."""
+        pauses = (held.epoch for held in self.reports if held.decision == "pause")
+        first = next(pauses, None)
+        return self.ended is not None if first is None else first >= report.epoch
 
     @property
     def epoch(self) -> int:

@@ -16,6 +16,7 @@ from analysis.record.events import (
     Event,
     Finished,
     Moved,
+    Promoted,
     Report,
     Rerun,
     Resumed,
@@ -43,7 +44,8 @@ class Trials:
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.by_number: dict[int, Trial] = {}
-        self.running: dict[int, Trial] = {}
+        self.running: dict[int, Trial] = {}  # those that wait among them
+        self.waiting: dict[int, Trial] = {}
         self.start: Started | None = None
         self.changes: list[Changed] = []  # of what its results depend on
         self._metric_name: str | None = None
@@ -51,6 +53,7 @@ class Trials:
         self.epochs = 0
         self.confirmed_after = 0  # so many trials had begun at the last confirmation
         self._finished: list[Trial] = []  # in the order of their ends
+        self._settled = 0  # trials that ended, or waited for the first time
         self._counts: dict[State, int] = dict.fromkeys(STATES, 0)
         self._leaders: dict[Metric, tuple[int, Trial | None]] = {}
         self._reported: list[Reported] = []  # of all trials, in the order in which they came
@@ -72,6 +75,9 @@ class Trials:
                 self.expect(event)
             case CheckpointSaved() | Attempt():
                 self._known(event.trial)
+            case Promoted():
+                if event.trial not in self.waiting:
+                    raise InputError(f"trial {event.trial} is promoted, but does not wait")
             case Created():
                 if event.trial != len(self.by_number):
                     rule = f"trial {event.trial} is created as number {len(self.by_number)}"
@@ -108,6 +114,8 @@ class Trials:
                 self._session_began = self._last_time = event.time
             case Created():
                 self._create(event)
+            case Promoted():
+                self.waiting.pop(event.trial).is_waiting = False
             case Attempt():
                 self.by_number[event.trial].attempts += 1
             case Finished():
@@ -159,6 +167,8 @@ class Trials:
             InputError: when no trial waits for such a report.
         """
         trial = self._running(event.trial)
+        if trial.is_waiting:
+            raise InputError(f"trial {event.trial} reports epoch {event.epoch}, but waits")
         if event.epoch != trial.epoch + 1:
             raise InputError(
                 f"trial {event.trial} reports epoch {event.epoch} after epoch {trial.epoch}"
@@ -169,7 +179,11 @@ class Trials:
 
     def _report(self, event: Report) -> None:
         trial = self.by_number[event.trial]
-        reported = Reported(event.epoch, event.metrics, event.decision, len(self._finished))
+        reported = Reported(event.epoch, event.metrics, event.decision, self._settled)
+        if event.decision == "pause":
+            self._settled += not trial.has_waited
+            trial.is_waiting = True
+            self.waiting[event.trial] = trial
         trial.reports.append(reported)
         self._reported.append(reported)
         self.epochs += 1
@@ -182,6 +196,9 @@ class Trials:
         trial.state, trial.reason, trial.ended = event.state, event.reason, event.time
         trial.seconds = max(0.0, self.seconds(event.time) - trial.seconds_before)
         del self.running[event.trial]
+        self.waiting.pop(event.trial, None)
+        trial.is_waiting = False
+        self._settled += not trial.has_waited
         self._finished.append(trial)
         self._counts["running"] -= 1
         self._counts[event.state] += 1
@@ -219,8 +236,8 @@ class Trials:
         return dict(self._counts)
 
     def ended_since(self, report: Reported) -> int:
-        """How many trials have ended since a report came."""
-        return len(self._finished) - report.ended_before
+        """How many trials have ended, or waited for the first time, since a report came."""
+        return self._settled - report.ended_before
 
     def best(self, metric: Metric) -> Trial | None:
         """The first of ``ranked``, found without looking at all trials again."""

@@ -1,4 +1,4 @@
-"""The ASHA rule: the same arrivals in the same order give the same decisions."""
+"""The rungs, and the ASHA rule: the same arrivals in the same order give the same decisions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rungs:
     one goes on when it is among the best ``n // reduction_factor`` of the n arrivals so far, itself
     included (with a ``window``, of the latest so many). A rung with fewer than
     ``reduction_factor`` arrivals stops nobody. Ties go to the lower trial number; values that
-    are not finite rank worst.
+    are not finite rank worst. With the scheduler freeze_thaw every trial is paused at each rung.
 
     Args:
         scheduler: the rule's numbers.
@@ -41,6 +41,7 @@ class Rungs:
     """
 
     def __init__(self, scheduler: Scheduler, metric: Metric) -> None:
+        self._pauses = scheduler.name == "freeze_thaw"
         self._factor = scheduler.reduction_factor
         self._window = scheduler.window
         self._metric = metric
@@ -57,6 +58,8 @@ class Rungs:
         rung = self.by_epoch.get(epoch)
         if rung is None:
             return "continue"
+        if self._pauses:
+            return "pause"
         entry = self._entry(trial, value)
         leaving = self._leaving(rung)
         arrivals = len(rung.ranked) + 1 - (leaving is not None)
@@ -76,6 +79,10 @@ class Rungs:
             del rung.ranked[bisect_left(rung.ranked, leaving)]
         rung.recent.append(self._entry(trial, value))
         insort(rung.ranked, rung.recent[-1])
+
+    def promote(self, epoch: int) -> None:
+        """Count that a trial that waited at an epoch goes on."""
+        self.by_epoch[epoch].passed += 1
 
     def _entry(self, trial: int, value: float) -> tuple[float, int]:
         return self._metric.cost(value), trial

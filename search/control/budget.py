@@ -39,10 +39,10 @@ def _asks_for_best(budget: Budget) -> bool:
 
 
 def _ended_since(trials: Trials, best: Trial, metric: Metric) -> int:
-    """How many trials have ended since the best one reported its value, itself not counted."""
+    """How many trials ended or paused since the best one reported its value, itself not counted."""
     report = best.scored(metric)
     assert report is not None
-    return trials.ended_since(report) - (best.ended is not None)
+    return trials.ended_since(report) - best.has_settled_since(report)
 
 
 def extended(

@@ -37,6 +37,14 @@ class Leader(NamedTuple):
     params: Params
 
 
+def _recorded(trial: Trial, epoch: int) -> Decision:
+    """What a report that comes again is answered; what was promoted since goes on."""
+    decision = trial.reports[epoch - 1].decision
+    if decision == "pause":
+        return "stop" if trial.is_waiting and epoch == trial.epoch else "continue"
+    return decision
+
+
 class Controller(ABC):
     """Decides, then writes the event to the journal, then applies it: always in this order.
 
@@ -165,7 +173,8 @@ class Controller(ABC):
     ) -> Decision:
         """Take the report of an epoch and decide whether the training goes on.
 
-        A report that the journal already has gets the decision that was recorded.
+        A report that the journal already has gets the decision that was recorded. A trial that is
+        paused leaves its worker, as one that is stopped.
 
         Args:
             number: the training's.
@@ -179,7 +188,7 @@ class Controller(ABC):
         """
         trial = self.trials.by_number[number]
         if epoch <= trial.epoch:
-            return trial.reports[epoch - 1].decision
+            return _recorded(trial, epoch)
         name = self.experiment.metric.name
         if name not in metrics:
             raise InputError(absent_metric(name, epoch, metrics))
@@ -196,7 +205,7 @@ class Controller(ABC):
         self.write(self._wrapped(report.model_copy(update={"decision": decision})))
         if decision == "stop":
             self._finish(trial, self.policy.ending[number], None)
-        return decision
+        return "stop" if decision == "pause" else decision
 
     def saved(self) -> dict[int, str]:
         """A checkpoint of some training was saved, which shows that its code works.

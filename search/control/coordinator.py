@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from analysis.display.numbers import number
 from analysis.record.events import (
     Created,
+    Decision,
     Ended,
     Event,
     Finished,
+    Promoted,
     Resumed,
     Started,
     Training,
@@ -16,10 +21,19 @@ from analysis.record.journal import Journal
 from analysis.record.trials import Trial
 from search.control.budget import SOFT, extended, most_trials
 from search.control.controller import Controller, Leader
+from search.control.freeze_thaw import FreezeThaw
 from search.control.policy import Policy
-from search.control.sampler import Sampler
+from search.control.sampler import Proposal, Sampler
+from search.surrogate.surrogate import surrogate_of
 from spaces.experiment import Budget, Experiment
 from spaces.problems import InputError
+
+
+class _Next(NamedTuple):
+    """What a free worker shall do: ``waiting`` goes on, or ``proposal`` is tried, or nothing."""
+
+    proposal: Proposal | None
+    waiting: Trial | None
 
 
 class Coordinator(Controller):
@@ -34,7 +48,12 @@ class Coordinator(Controller):
 
     def __init__(self, experiment: Experiment, journal: Journal) -> None:
         super().__init__(experiment, Policy(experiment), journal)
-        self._sampler = Sampler(experiment)
+        self._surrogate = surrogate_of(experiment, self.trials)
+        self._sampler = Sampler(experiment, self._surrogate)
+        self._freeze_thaw: FreezeThaw | None = None
+        if self._surrogate is not None and experiment.scheduler.name == "freeze_thaw":
+            self._freeze_thaw = FreezeThaw(experiment, self.policy, self._surrogate)
+        self._next: _Next | None = None  # what was chosen, until the next event
         self._is_exhausted = False
         self._end_reason: str | None = None
 
@@ -85,7 +104,7 @@ class Coordinator(Controller):
         budget = self.resumed_budget(trials, hours)
         self.write(Resumed(budget=budget.model_dump(exclude_none=True)))
         self._finish_stopped()
-        self._unfinished = list(self.trials.running.values())
+        self._unfinished = [t for t in self.trials.running.values() if not t.is_waiting]
 
     def check(self, event: Event) -> None:
         """See that an event fits those before, and the experiment; nothing is changed."""
@@ -94,6 +113,9 @@ class Coordinator(Controller):
     def apply(self, event: Event) -> None:
         """Take in an event that is in the journal."""
         self.policy.apply(event)
+        self._next = None
+        if self._surrogate is not None:
+            self._surrogate.take(event)
         if isinstance(event, Created):
             self._sampler.begin(event)
         elif isinstance(event, Finished):
@@ -122,7 +144,7 @@ class Coordinator(Controller):
         return self.budget
 
     def next_trial(self) -> Trial | None:
-        """The next configuration to train: unfinished ones first, then a new one.
+        """What to train next: unfinished trials first, then a new one, or one that waits.
 
         Returns None when there is none for now, because the budget is spent or the search is being
         interrupted; ``is_over`` says whether there will be none any more.
@@ -131,13 +153,13 @@ class Coordinator(Controller):
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
-        if self._is_exhausted or self._is_spent():
+        proposal, waiting = self._choose()
+        if waiting is not None:
+            self.write(Promoted(trial=waiting.number))
+            return waiting
+        if proposal is None:
             return None
         number = len(self.trials)
-        proposal = self._sampler.propose(number)
-        if proposal is None:
-            self._is_exhausted = True
-            return None
         seed = self.policy.seed(number)
         self.write(
             Created(
@@ -149,12 +171,45 @@ class Coordinator(Controller):
         )
         return self.trials.by_number[number]
 
+    def _choose(self) -> _Next:
+        """A new configuration, or a trial that waits, or neither; nothing is changed."""
+        if self._next is None:
+            proposal = None
+            if not self._is_exhausted and not self._is_spent():
+                proposal = self._sampler.propose(len(self.trials))
+                self._is_exhausted = proposal is None
+            waiting = None
+            if self._freeze_thaw is not None:
+                waiting = self._freeze_thaw.choose(None if proposal is None else proposal.params)
+            self._next = _Next(proposal, waiting)
+        return self._next
+
+    def report(
+        self,
+        number: int,
+        epoch: int,
+        metrics: dict[str, float],
+        steps: Sequence[tuple[int, float]] = (),
+        is_last: bool = False,
+    ) -> Decision:
+        """As ``Controller.report``; a trial that would be promoted at once is, where it is."""
+        decision = super().report(number, epoch, metrics, steps, is_last)
+        trial = self.trials.by_number[number]
+        must_leave = self._unfinished or self.must_stop_now or self.first_failures.are_enough
+        if trial.is_waiting and not must_leave and self._choose().waiting is trial:
+            self.write(Promoted(trial=number))
+            return "continue"
+        return decision
+
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""
         if reason is None:
             self._spent()
             reason = "interrupted" if self.is_interrupted else self._end_reason or "space"
         try:
+            if reason not in ("interrupted", "error"):
+                for trial in list(self.trials.waiting.values()):
+                    self._finish(trial, "stopped", None)
             self.write(Ended(reason=reason))
         finally:
             self._close_projections()
@@ -163,13 +218,15 @@ class Coordinator(Controller):
     def is_over(self) -> bool:
         """Whether no further trial will be handed out."""
         return self.must_stop_now or (
-            not self._unfinished and (self._is_exhausted or self._is_spent())
+            not self._unfinished
+            and (self._is_exhausted or self._is_spent())
+            and (not self.trials.waiting or self._choose().waiting is None)
         )
 
     @property
     def is_finished(self) -> bool:
         """Whether every trial has ended and none will come."""
-        return not self.trials.running and self.is_over
+        return len(self.trials.running) == len(self.trials.waiting) and self.is_over
 
     @property
     def must_stop_now(self) -> bool:

@@ -134,12 +134,13 @@ class Dispatcher:
             self.view.note(printable(f"{self.controller.noun} {number}: {note}"))
         if outcome.fault is not None:
             raise RunError(f"{self.controller.noun} {number}: {outcome.fault}")
-        if self.controller.trials.by_number[number].state != "running":  # it comes too late
+        trial = self.controller.trials.by_number[number]
+        if trial.state != "running" or trial.is_waiting:  # it comes too late
             return "stop"
         if outcome.error is not None:
             self.fail(number, outcome.error)
             return "stop"
-        if outcome.report is None and not self.controller.trials.by_number[number].reports:
+        if outcome.report is None and not trial.reports:
             self.fail(number, NOTHING_REPORTED)
             return "stop"
         if outcome.report is None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from analysis.record.events import Created, Decision, Event, Finished, Report, Resumed, State
+from analysis.record.events import (
+    Created,
+    Decision,
+    Event,
+    Finished,
+    Promoted,
+    Report,
+    Resumed,
+    State,
+)
 from analysis.record.trials import Reported, Trial, Trials
 from search.control.asha import Rungs
 from search.control.budget import spent_limits
@@ -95,6 +104,8 @@ class Policy:
         """Take in an event that was checked, in a search that is going on and in a replay alike."""
         if isinstance(event, Report):
             self._arrive(event)
+        elif isinstance(event, Promoted):
+            self.rungs.promote(self.trials.by_number[event.trial].epoch)
         self.trials.apply(event)
         if isinstance(event, Finished):
             self.ending.pop(event.trial, None)

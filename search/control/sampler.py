@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from analysis.record.events import Created, State
 from analysis.record.trials import Trial
 from search.control.tpe_storage import History
+from search.surrogate.surrogate import Surrogate
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.problems import InputError
@@ -40,10 +41,12 @@ class Sampler:
 
     Args:
         experiment: gives space, sampler, seed, direction and baseline.
+        surrogate: proposes for the sampler curves.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, surrogate: Surrogate | None = None) -> None:
         self._experiment = experiment
+        self._surrogate = surrogate
         self._name = experiment.sampler.name
         self._metric = experiment.metric
         self._storage = History(self._metric, _MOST_SHOWN if self._name == "tpe" else None)
@@ -68,9 +71,21 @@ class Sampler:
         """
         if number % self._experiment.repeats:
             return self._latest
+        if (proposal := self._from_curves(number)) is not None:
+            return proposal
         proposal = self._ask(number, self._storage.draft())
         is_old = _key(proposal.params) in self._asked
         return None if is_old and self._name == "grid" else proposal
+
+    def _from_curves(self, number: int) -> Proposal | None:
+        """What the surrogate proposes; None where something shall be drawn."""
+        if self._surrogate is None or self._name != "curves" or number < self._experiment.repeats:
+            return None
+        params = self._surrogate.propose(number)
+        if params is None:
+            return None
+        space, is_function = self._experiment.search_space, isinstance(self._experiment.space, str)
+        return Proposal(params, space.distributions_of(params) if is_function else None)
 
     def _ask(self, number: int, storage: History) -> Proposal:
         """Let Optuna begin a trial in a storage."""
@@ -175,7 +190,7 @@ class Sampler:
                     warn_independent_sampling=False,
                     consider_pruned_trials=True,
                 )
-            case "random":
+            case "curves" | "random":
                 return independent
             case "grid":
                 return optuna.samplers.BruteForceSampler(seed=seed)

@@ -1,0 +1,88 @@
+"""Freeze-thaw: which of the waiting trials goes on instead of a new one, and for how long."""
+
+from __future__ import annotations
+
+from analysis.record.trial import Trial
+from search.control.policy import Policy
+from search.surrogate.surrogate import Surrogate
+from spaces.experiment import Experiment, Scheduler
+from spaces.parameters import Params
+
+
+class FreezeThaw:
+    """Chooses by what the surrogate expects, within what the budget leaves.
+
+    A budget of trials says how many there are, but not how far they are trained: as far in all as
+    ASHA would on the average. The one that is expected to be the best is trained to the end in any
+    case, as long as there is a trial or an epoch left for it.
+
+    Args:
+        experiment: the search.
+        policy: how it stands.
+        surrogate: what is expected of trials.
+    """
+
+    def __init__(self, experiment: Experiment, policy: Policy, surrogate: Surrogate) -> None:
+        self._scheduler = experiment.scheduler
+        self._policy = policy
+        self._surrogate = surrogate
+
+    def choose(self, params: Params | None) -> Trial | None:
+        """The waiting trial to go on with; None: none, or a new one is better.
+
+        Args:
+            params: of the new one; None: there will be none any more.
+        """
+        if not self._policy.trials.waiting:
+            return None
+        used = self._policy.trials.epochs + self._owed()
+        if self._is_time_for_the_leader(used):
+            return self._leader()
+        if self._has_room(used, is_last=params is None):
+            return self._surrogate.choose(params)
+        return self._leader() if params is None else None
+
+    def _leader(self) -> Trial | None:
+        """The trial that is expected to be the best, if it waits."""
+        leader = self._surrogate.leader()
+        return leader if leader is not None and leader.is_waiting else None
+
+    def _is_time_for_the_leader(self, used: int) -> bool:
+        """Whether the epochs that are left just suffice for the leader."""
+        limit, leader = self._policy.budget.epochs, self._leader()
+        if limit is None or leader is None:
+            return False
+        return limit - used <= self._scheduler.max_epochs - leader.epoch
+
+    def _has_room(self, used: int, is_last: bool) -> bool:
+        """Whether a trial may go on, for all that a budget of trials leaves."""
+        trials = self._policy.trials
+        planned = len(trials) if is_last else self._policy.budget.trials
+        if planned is None:
+            return True
+        owed_to_new = (planned - len(trials)) * self._scheduler.min_epochs
+        return used + owed_to_new < planned * epochs_per_trial(self._scheduler)
+
+    def _owed(self) -> int:
+        """The epochs up to the next rung of each trial that runs."""
+        trials = self._policy.trials
+        return sum(
+            self._next_stop(trial) - trial.epoch
+            for trial in trials.running.values()
+            if not trial.is_waiting
+        )
+
+    def _next_stop(self, trial: Trial) -> int:
+        last = self._scheduler.max_epochs
+        if self._policy.is_baseline(trial.number):
+            return last
+        return next((rung for rung in self._scheduler.milestones if rung > trial.epoch), last)
+
+
+def epochs_per_trial(scheduler: Scheduler) -> float:
+    """How far ASHA trains on the average: one in ``reduction_factor`` goes on from a rung."""
+    epochs, before = 0.0, 0
+    for place, stop in enumerate([*scheduler.milestones, scheduler.max_epochs]):
+        epochs += (stop - before) / scheduler.reduction_factor**place
+        before = stop
+    return epochs

@@ -1,0 +1,106 @@
+"""The values at the stages of a run, in the order in which they came, on a scale to learn from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from analysis.record.trial import Trial
+from search.surrogate.points import Array
+from search.surrogate.process import Places
+from spaces.experiment import Scheduler
+from spaces.metric import Metric
+
+
+def stages_of(scheduler: Scheduler) -> list[int]:
+    """The epochs at which values are looked at: where rungs stand, and the last one."""
+    return [*scheduler.milestones, scheduler.max_epochs]
+
+
+class Observations:
+    """What trials were worth at their stages, as costs: smaller is better.
+
+    A trial that diverged or failed has the worst cost of all at the stage that it did not reach, so
+    that a search stays away from such.
+
+    Args:
+        metric: says which values are better.
+        stages: epochs, ascending.
+    """
+
+    def __init__(self, metric: Metric, stages: list[int]) -> None:
+        self._metric, self._stages = metric, stages
+        self._trials: list[int] = []
+        self._places: list[int] = []
+        self._costs: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._costs)
+
+    def next_stage(self, epoch: int) -> int:
+        """The place of the first stage after an epoch, or of the last one."""
+        later = (place for place, stage in enumerate(self._stages) if stage > epoch)
+        return next(later, len(self._stages) - 1)
+
+    def report(self, trial: Trial) -> None:
+        """Take in the latest report of a trial."""
+        if trial.epoch in self._stages:
+            self._add(trial, self._stages.index(trial.epoch))
+
+    def end(self, trial: Trial) -> None:
+        """Take in that a trial ended: what returned before the last epoch counts as trained."""
+        if trial.epoch < self._stages[-1]:
+            if trial.state in ("diverged", "failed"):
+                self._append(trial.number, self.next_stage(trial.epoch), math.inf)
+            elif trial.state == "completed":
+                self._add(trial, len(self._stages) - 1)
+
+    def _add(self, trial: Trial, place: int) -> None:
+        cost = self._metric.cost(self._metric.of(trial.scored(self._metric)))
+        if math.isfinite(cost):
+            self._append(trial.number, place, cost)
+
+    def _append(self, trial: int, place: int, cost: float) -> None:
+        self._trials.append(trial)
+        self._places.append(place)
+        self._costs.append(cost)
+
+    def shown(self, count: int, most: int) -> tuple[Places, Places, Array]:
+        """(stages, trials, values) of the first ``count``; values: higher is better, scaled.
+
+        Of more than ``most`` a part stands for all: half of it the latest that are not of the first
+        stage; of the first stage the best, and as many spread over all others.
+        """
+        trials, stages = np.array(self._trials[:count]), np.array(self._places[:count])
+        values = _scaled(np.array(self._costs[:count]))
+        if count > most:
+            shown = _part(stages, values, most)
+            trials, stages, values = trials[shown], stages[shown], values[shown]
+        spread = float(values.std())
+        return stages, trials, (values - values.mean()) / (spread if spread > 0 else 1.0)
+
+
+def _scaled(costs: Array) -> Array:
+    """Values of which those near the best are further apart: the logarithm of how far it is.
+
+    Far is measured from the best cost, in tenths of the way from there to the median.
+    """
+    finite = costs[np.isfinite(costs)]
+    if not len(finite):
+        return np.zeros(len(costs))
+    best, worst = float(finite.min()), float(finite.max())
+    unit = 0.1 * float(np.median(finite) - best) or 0.1 * (worst - best) or 1.0
+    return -np.log1p((np.minimum(costs, worst) - best) / unit)
+
+
+def _part(stages: Places, values: Array, most: int) -> Places:
+    """Which of many are shown, ascending."""
+    later = np.flatnonzero(stages > 0)[-(most // 2) :]
+    first = np.flatnonzero(stages == 0)
+    room = most - len(later)
+    best = first[np.argsort(-values[first], kind="stable")[: room // 2]]
+    others = np.setdiff1d(first, best)
+    count = min(len(others), room - len(best))
+    spread = others[np.arange(count) * len(others) // max(count, 1)]
+    return np.sort(np.concatenate([later, best, spread]))

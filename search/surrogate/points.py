@@ -1,0 +1,177 @@
+"""Configurations as points: a row of numbers for each, and new ones, at random or near others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from spaces.parameters import Params
+from spaces.space import SearchSpace
+
+Array = npt.NDArray[np.float64]
+
+OFF_RANGE, OFF_CHOICE = 0.5, -1.0  # of a parameter whose condition does not hold
+_CHANGED, _STEP, _SMALL_STEP = 0.3, 0.15, 0.05
+
+
+class Points:
+    """The points of a space that is given by its parameters.
+
+    A range is a number in [0, 1] (logarithmic where its distribution is), a choice the place of its
+    value among the choices.
+
+    Args:
+        space: what may vary.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        distributions = space.distributions
+        self.names = list(distributions)
+        self._axes = [_Axis(distribution) for distribution in distributions.values()]
+        self.is_choice = np.array([axis.count > 0 for axis in self._axes], dtype=bool)
+        self._off = np.where(self.is_choice, OFF_CHOICE, OFF_RANGE)
+
+    def row(self, params: Params) -> Array:
+        """The point of a configuration."""
+        row = self._off.copy()
+        for place, (name, axis) in enumerate(zip(self.names, self._axes, strict=True)):
+            if name in params:
+                row[place] = axis.place(params[name])
+        return row
+
+    def params(self, row: Array) -> Params:
+        """The configuration of a point that came from here."""
+        is_on = self._is_on(row[None])[0]
+        parts = zip(self.names, self._axes, row, is_on, strict=True)
+        return {name: axis.value(float(x)) for name, axis, x, on in parts if on}
+
+    def random(self, count: int, random: np.random.Generator) -> Array:
+        """Points (count, parameters) at random."""
+        rows = random.random((count, len(self.names)))
+        for place, axis in enumerate(self._axes):
+            if axis.count:
+                rows[:, place] = random.integers(0, axis.count, count)
+        return self._tidy(rows)
+
+    def near(self, parents: Array, random: np.random.Generator) -> Array:
+        """A point near each of some: at least one parameter differs, each with probability 0.3."""
+        drawn = self.random(len(parents), random)
+        width = random.choice([_STEP, _SMALL_STEP], (len(parents), 1))
+        moved = np.clip(parents + width * random.standard_normal(parents.shape), 0.0, 1.0)
+        differs = random.random(parents.shape) < _CHANGED
+        differs[np.arange(len(parents)), random.integers(0, parents.shape[1], len(parents))] = True
+        rows = np.where(differs, np.where(self.is_choice, drawn, moved), parents)
+        was_off = self.is_choice & (parents == OFF_CHOICE)
+        return self._tidy(np.where(was_off, drawn, rows))
+
+    def distances(self, rows: Array, others: Array) -> Array:
+        """(parameters, rows, others): squared differences; 1 between two choices that differ."""
+        squares = np.empty((len(self.names), len(rows), len(others)))
+        for place, is_choice in enumerate(self.is_choice):
+            a, b = rows[:, place, None], others[None, :, place]
+            squares[place] = (a != b) if is_choice else (a - b) ** 2
+        return squares
+
+    def _tidy(self, rows: Array) -> Array:
+        """Put ranges with steps on their steps, and what does not apply to where it is off."""
+        for place, axis in enumerate(self._axes):
+            if axis.has_steps:
+                rows[:, place] = [axis.place(axis.value(x)) for x in rows[:, place].tolist()]
+        return np.where(self._is_on(rows), rows, self._off)
+
+    def _is_on(self, rows: Array) -> npt.NDArray[np.bool_]:
+        """(rows, parameters): whether a parameter's condition holds."""
+        is_on = np.ones(rows.shape, dtype=bool)
+        for name in self.space.order:
+            place = self.names.index(name)
+            for other, values in (self.space.parameters[name].when or {}).items():
+                at = self.names.index(other)
+                wanted = [self._axes[at].place(value) for value in values]
+                holds = np.isclose(rows[:, at, None], wanted).any(axis=1)
+                is_on[:, place] &= is_on[:, at] & holds
+        return is_on
+
+
+class DrawnPoints(Points):
+    """The points of a space that is a function, which alone can tell what a configuration is.
+
+    New ones are drawn through the function, which takes longer: there are fewer.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        super().__init__(space)
+        self._of: dict[bytes, Params] = {}
+
+    def row(self, params: Params) -> Array:
+        """The point of a configuration."""
+        row = super().row(params)
+        self._of[row.tobytes()] = params
+        return row
+
+    def params(self, row: Array) -> Params:
+        """The configuration of a point that came from here."""
+        return self._of[row.tobytes()]
+
+    def random(self, count: int, random: np.random.Generator) -> Array:
+        """Points (at most count, parameters) at random."""
+        drawn = self.space.samples(min(count, 40), int(random.integers(2**31)))
+        return np.array([self.row(params) for params in drawn])
+
+    def near(self, parents: Array, random: np.random.Generator) -> Array:
+        """Points near some, of whose parameters most are kept."""
+        found = []
+        for parent in parents[:20]:
+            kept = {n: v for n, v in self.params(parent).items() if random.random() > _CHANGED}
+            found.append(self.row(self.space.around(kept, int(random.integers(2**31)))))
+        return np.array(found)
+
+
+class _Axis:
+    """One parameter: its values as numbers. ``count``: of its choices, 0 for a range."""
+
+    def __init__(self, distribution: BaseDistribution) -> None:
+        self._distribution = distribution
+        self.count, self.has_steps = 0, False
+        if isinstance(distribution, CategoricalDistribution):
+            self.count = len(distribution.choices)
+            return
+        self._scale, self._unscale = (math.log, math.exp) if distribution.log else (float, float)
+        self._low, self._high = self._scale(distribution.low), self._scale(distribution.high)
+        self._step: float | None = distribution.step
+        self._is_whole = isinstance(distribution.low, int)
+        self.has_steps = self._step is not None or self._is_whole
+
+    def place(self, value: Any) -> float:
+        if self.count:
+            return float(self._distribution.to_internal_repr(value))
+        if self._high <= self._low:
+            return OFF_RANGE
+        return (self._scale(value) - self._low) / (self._high - self._low)
+
+    def value(self, place: float) -> Any:
+        distribution: Any = self._distribution
+        if self.count:
+            return distribution.choices[int(place)]
+        value = self._unscale(self._low + place * (self._high - self._low))
+        if self._step is not None:
+            value = distribution.low + round((value - distribution.low) / self._step) * self._step
+        value = min(max(value, distribution.low), distribution.high)
+        return round(value) if self._is_whole else value
+
+
+def points_of(space: SearchSpace) -> Points:
+    """The points of a space."""
+    return Points(space) if space.parameters else DrawnPoints(space)
+
+
+def unlike(rows: Array, others: Sequence[Array]) -> Array:
+    """Those rows that are none of some others; all where each is."""
+    seen = {other.tobytes() for other in others}
+    is_new = np.array([row.tobytes() not in seen for row in rows], dtype=bool)
+    return rows[is_new] if is_new.any() else rows
