@@ -20,7 +20,8 @@ import torch.nn.functional as F  # noqa: N812
 from hardware import describe_machine, summarize
 from torch import nn
 
-from spaces.experiment import Experiment, Scheduler
+from spaces.experiment import Experiment
+from spaces.scheduler import Scheduler
 from spaces.settings import Dataset, Mlp, Train
 from spaces.training_config import TrainConfig, resolve
 from trainables.data.splits import Data, load_data

@@ -48,8 +48,9 @@ from analysis.views.tensorboard import TensorBoardFiles
 from search.cli.progress import Progress
 from search.control.coordinator import Coordinator
 from search.rerun.replay import replay_run
-from spaces.experiment import Experiment, Sampler
+from spaces.experiment import Experiment
 from spaces.files import load_experiment
+from spaces.scheduler import Sampler
 
 MORE = 100  # trials that the run is extended by, to be timed
 SLOTS = 4

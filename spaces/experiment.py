@@ -21,6 +21,7 @@ from spaces.metric import Metric
 from spaces.parameters import Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
+from spaces.scheduler import Sampler, Scheduler
 from spaces.sections import Section
 from spaces.settings import (
     MODELS,
@@ -39,52 +40,6 @@ from spaces.space import SearchSpace
 MOST_THREADS = 1024
 _MOST_PARAMETERS = 200
 _LONGEST_NAME = 100
-
-
-class Sampler(Section):
-    """What proposes configurations: ``curves`` learns from every rung, the others are Optuna's.
-
-    ``grid`` goes through every combination once.
-    """
-
-    name: Literal["curves", "tpe", "gp", "cmaes", "random", "grid", "qmc"] = "curves"
-
-    @property
-    def learns_from_ends(self) -> bool:
-        """Whether it looks at trials that have ended, and at no others."""
-        return self.name in ("tpe", "gp", "cmaes")
-
-
-class Scheduler(Section):
-    """Which trials are trained further than to the first rung.
-
-    ``freeze_thaw``: every trial waits at each rung, and goes on when more is expected of it, for
-    each epoch, than of a new one or of any other that waits (arXiv 1406.3896). ``asha``: those that
-    are not among the best at a rung are stopped (arXiv 1810.05934). ``none``: all to the end. Left
-    out: freeze_thaw, but asha for a sampler that looks at ended trials only: tpe, gp, cmaes.
-    ``window``, of asha: a rung compares a trial with that many latest arrivals; null: with all.
-    """
-
-    name: Literal["freeze_thaw", "asha", "none"] = "freeze_thaw"
-    min_epochs: Size = 1
-    max_epochs: Size = 27
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
-    window: Annotated[int, Field(ge=2)] | None = None
-
-    @property
-    def rung_epochs(self) -> list[int]:
-        """The epochs at which trials are compared; none where no trial is stopped early."""
-        return [] if self.name == "none" else self.milestones
-
-    @property
-    def milestones(self) -> list[int]:
-        """The epochs below ``max_epochs`` where rungs stand, or would stand."""
-        epochs = []
-        epoch = self.min_epochs
-        while epoch < self.max_epochs:
-            epochs.append(epoch)
-            epoch *= self.reduction_factor
-        return epochs
 
 
 class Budget(Section):

@@ -20,10 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from search.cli.groups import GROUPS
 from search.cli.main import app
-from spaces.experiment import Budget, Confirm, Experiment, Resources, Sampler, Scheduler
+from spaces.experiment import Budget, Confirm, Experiment, Resources
 from spaces.files import load_experiment
 from spaces.metric import Metric
 from spaces.parameters import Parameter
+from spaces.scheduler import Sampler, Scheduler
 from spaces.settings import Block, Convnet, Dataset, Init, Mlp, Schedule, Train
 from spaces.text import parse_yaml
 

@@ -245,6 +245,7 @@ def status_of(
         "run": str(folder.path),
         "state": "running" if live else "finished" if finished else "interrupted",
         "trials": trials.counts(),
+        "waiting": len(trials.waiting),
         "epochs": trials.epochs,
         "best": None if best is None else _row(best, experiment.metric),
     }

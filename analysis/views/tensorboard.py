@@ -21,7 +21,16 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 from tensorboard.plugins.text.summary_v2 import text_pb
 
-from analysis.record.events import Created, Event, Finished, Report, Rerun, Started, Training
+from analysis.record.events import (
+    Created,
+    Event,
+    Finished,
+    Promoted,
+    Report,
+    Rerun,
+    Started,
+    Training,
+)
 from analysis.record.trials import Trials
 from analysis.views.tensorboard_records import frame
 from spaces.experiment import Experiment
@@ -61,7 +70,7 @@ class TensorBoardFiles:
                 group = f"{event.trial}-{'confirmed' if confirms else event.purpose}"
                 run = f"reruns/trial{event.trial}-{event.purpose}-{event.index}"
                 self._write_training(event.what, run, group)
-            case Created() | Report() | Finished():
+            case Created() | Report() | Promoted() | Finished():
                 self._write_training(event, str(event.trial), group=str(event.trial))
 
     def _write_training(self, event: Training, run: str, group: str) -> None:
@@ -75,8 +84,12 @@ class TensorBoardFiles:
                 writer.flush()
             case Report():
                 _write_report(self._writers[run], event)
+                if event.decision == "pause":
+                    self._writers.pop(run).close()  # there may be thousands that wait
+            case Promoted():
+                self._writers[run] = self._opened(run)
             case Finished():
-                writer = self._writers.pop(run)
+                writer = self._writers.pop(run) if run in self._writers else self._opened(run)
                 writer.add(event.time, text_pb("state", event.state))
                 writer.add(event.time, _end_summary(event))
                 writer.close()

@@ -136,7 +136,8 @@ class Progress:
 
     def _running(self, room: int) -> list[RenderableType]:
         """The running trials with their last value and a curve, in so many lines."""
-        running = [trial for trial in self._trainings.trials.running.values() if trial.reports]
+        going_on = self._trainings.trials.running.values()
+        running = [trial for trial in going_on if trial.reports and not trial.is_waiting]
         shown = running if len(running) <= room else running[: max(0, room - 1)]
         if not shown:
             return []
@@ -170,7 +171,10 @@ class Progress:
         counts = self._trainings.trials.counts()
         total = len(self._trainings.trials)
         of = f" of {limit}" if (limit := self._most_trials) else ""
-        shown = [f"{count} {state}" for state, count in counts.items() if count]
+        waiting = len(self._trainings.trials.waiting)
+        counts["running"] -= waiting
+        by_state = [*counts.items(), ("waiting", waiting)]
+        shown = [f"{count} {state}" for state, count in by_state if count]
         return f"{total}{of}: {', '.join(shown) or 'none yet'}"
 
     def _rungs(self) -> str:
@@ -184,9 +188,16 @@ class Progress:
         return f"{speed:.1f} epochs/s" if speed else ""
 
     def _time_left(self) -> str:
-        """A guess: the remaining trials cost as many epochs as those that ended did."""
+        """A guess: the remaining trials cost as many epochs as those that ended did.
+
+        Where trials wait, a budget of trials says how many epochs there will be in all.
+        """
         limit = self._most_trials
         trials, speed = self._trainings.trials, self._meter.tasks[0].speed
+        scheduler = self._trainings.policy.experiment.scheduler
+        if limit is not None and speed and trials.waiting:
+            planned = limit * scheduler.average_epochs
+            return f"about {duration(max(0.0, (planned - trials.epochs) / speed))} left"
         ended = len(trials) - len(trials.running)
         if limit is None or not ended or not speed or self._trainings.is_finished:
             return ""

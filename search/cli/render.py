@@ -147,6 +147,8 @@ def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
     is_live = status["state"] == "running"
     names = {} if is_live else {"running": "unfinished"}
     counts = ", ".join(f"{n} {names.get(state, state)}" for state, n in status["trials"].items())
+    if status["waiting"]:
+        counts += f" ({status['waiting']} of them wait at a rung)"
     out.print(f"trials: {counts}; {status['epochs']} epochs")
     if status["state"] == "interrupted":
         out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True)

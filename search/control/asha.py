@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from analysis.record.events import Decision
-from spaces.experiment import Scheduler
 from spaces.metric import Metric
+from spaces.scheduler import Scheduler
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from analysis.display.numbers import number
 from analysis.record.events import (
@@ -11,7 +10,6 @@ from analysis.record.events import (
     Decision,
     Ended,
     Event,
-    Finished,
     Promoted,
     Resumed,
     Started,
@@ -20,20 +18,11 @@ from analysis.record.events import (
 from analysis.record.journal import Journal
 from analysis.record.trials import Trial
 from search.control.budget import SOFT, extended, most_trials
+from search.control.choices import Choice, Choices
 from search.control.controller import Controller, Leader
-from search.control.freeze_thaw import FreezeThaw
 from search.control.policy import Policy
-from search.control.sampler import Proposal, Sampler
-from search.surrogate.surrogate import surrogate_of
 from spaces.experiment import Budget, Experiment
 from spaces.problems import InputError
-
-
-class _Next(NamedTuple):
-    """What a free worker shall do: ``waiting`` goes on, or ``proposal`` is tried, or nothing."""
-
-    proposal: Proposal | None
-    waiting: Trial | None
 
 
 class Coordinator(Controller):
@@ -48,13 +37,7 @@ class Coordinator(Controller):
 
     def __init__(self, experiment: Experiment, journal: Journal) -> None:
         super().__init__(experiment, Policy(experiment), journal)
-        self._surrogate = surrogate_of(experiment, self.trials)
-        self._sampler = Sampler(experiment, self._surrogate)
-        self._freeze_thaw: FreezeThaw | None = None
-        if self._surrogate is not None and experiment.scheduler.name == "freeze_thaw":
-            self._freeze_thaw = FreezeThaw(experiment, self.policy, self._surrogate)
-        self._next: _Next | None = None  # what was chosen, until the next event
-        self._is_exhausted = False
+        self._choices = Choices(experiment, self.policy)
         self._end_reason: str | None = None
 
     @property
@@ -113,14 +96,7 @@ class Coordinator(Controller):
     def apply(self, event: Event) -> None:
         """Take in an event that is in the journal."""
         self.policy.apply(event)
-        self._next = None
-        if self._surrogate is not None:
-            self._surrogate.take(event)
-        if isinstance(event, Created):
-            self._sampler.begin(event)
-        elif isinstance(event, Finished):
-            trial = self.trials.by_number[event.trial]
-            self._sampler.tell(trial, self.trials.worst(self.experiment.metric))
+        self._choices.take(event)
 
     def _wrapped(self, event: Training) -> Event:
         return event
@@ -153,11 +129,13 @@ class Coordinator(Controller):
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
-        proposal, waiting = self._choose()
+        proposal, waiting = self._next()
         if waiting is not None:
             self.write(Promoted(trial=waiting.number))
             return waiting
         if proposal is None:
+            if self._is_idle:
+                self._stop_waiting()
             return None
         number = len(self.trials)
         seed = self.policy.seed(number)
@@ -171,18 +149,19 @@ class Coordinator(Controller):
         )
         return self.trials.by_number[number]
 
-    def _choose(self) -> _Next:
-        """A new configuration, or a trial that waits, or neither; nothing is changed."""
-        if self._next is None:
-            proposal = None
-            if not self._is_exhausted and not self._is_spent():
-                proposal = self._sampler.propose(len(self.trials))
-                self._is_exhausted = proposal is None
-            waiting = None
-            if self._freeze_thaw is not None:
-                waiting = self._freeze_thaw.choose(None if proposal is None else proposal.params)
-            self._next = _Next(proposal, waiting)
-        return self._next
+    def _next(self) -> Choice:
+        """What a free worker shall do; nothing is changed."""
+        return self._choices.next(may_begin=not self._is_spent())
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no trial is being trained."""
+        return len(self.trials.running) == len(self.trials.waiting)
+
+    def _stop_waiting(self) -> None:
+        """The search is over for those that wait."""
+        for trial in list(self.trials.waiting.values()):
+            self._finish(trial, "stopped", None)
 
     def report(
         self,
@@ -196,7 +175,7 @@ class Coordinator(Controller):
         decision = super().report(number, epoch, metrics, steps, is_last)
         trial = self.trials.by_number[number]
         must_leave = self._unfinished or self.must_stop_now or self.first_failures.are_enough
-        if trial.is_waiting and not must_leave and self._choose().waiting is trial:
+        if trial.is_waiting and not must_leave and self._next().waiting is trial:
             self.write(Promoted(trial=number))
             return "continue"
         return decision
@@ -208,8 +187,7 @@ class Coordinator(Controller):
             reason = "interrupted" if self.is_interrupted else self._end_reason or "space"
         try:
             if reason not in ("interrupted", "error"):
-                for trial in list(self.trials.waiting.values()):
-                    self._finish(trial, "stopped", None)
+                self._stop_waiting()
             self.write(Ended(reason=reason))
         finally:
             self._close_projections()
@@ -219,14 +197,14 @@ class Coordinator(Controller):
         """Whether no further trial will be handed out."""
         return self.must_stop_now or (
             not self._unfinished
-            and (self._is_exhausted or self._is_spent())
-            and (not self.trials.waiting or self._choose().waiting is None)
+            and (self._choices.is_exhausted or self._is_spent())
+            and self._next().waiting is None
         )
 
     @property
     def is_finished(self) -> bool:
         """Whether every trial has ended and none will come."""
-        return len(self.trials.running) == len(self.trials.waiting) and self.is_over
+        return self._is_idle and self.is_over
 
     @property
     def must_stop_now(self) -> bool:

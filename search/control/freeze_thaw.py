@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.record.trial import Trial
 from search.control.policy import Policy
 from search.surrogate.surrogate import Surrogate
-from spaces.experiment import Experiment, Scheduler
+from spaces.experiment import Experiment
 from spaces.parameters import Params
 
 
@@ -61,7 +61,7 @@ class FreezeThaw:
         if planned is None:
             return True
         owed_to_new = (planned - len(trials)) * self._scheduler.min_epochs
-        return used + owed_to_new < planned * epochs_per_trial(self._scheduler)
+        return used + owed_to_new < planned * self._scheduler.average_epochs
 
     def _owed(self) -> int:
         """The epochs up to the next rung of each trial that runs."""
@@ -77,12 +77,3 @@ class FreezeThaw:
         if self._policy.is_baseline(trial.number):
             return last
         return next((rung for rung in self._scheduler.milestones if rung > trial.epoch), last)
-
-
-def epochs_per_trial(scheduler: Scheduler) -> float:
-    """How far ASHA trains on the average: one in ``reduction_factor`` goes on from a rung."""
-    epochs, before = 0.0, 0
-    for place, stop in enumerate([*scheduler.milestones, scheduler.max_epochs]):
-        epochs += (stop - before) / scheduler.reduction_factor**place
-        before = stop
-    return epochs

@@ -13,6 +13,7 @@ from analysis.record.events import (
     Ended,
     Event,
     Finished,
+    Promoted,
     Report,
     Rerun,
     Resumed,
@@ -24,8 +25,8 @@ from analysis.record.events import (
 from analysis.record.folder import RunFolder
 from analysis.record.journal import replay
 from analysis.record.reruns import Reruns
+from search.control.choices import Choices
 from search.control.policy import Policy
-from search.control.sampler import Sampler
 from search.rerun.candidates import race_among, verdict
 from search.rerun.rerunner import rerun_policy, seed_of
 from spaces.checks import parse_experiment
@@ -81,9 +82,9 @@ class _Replay:
         self._rerun_policy = rerun_policy(experiment)
         self._reruns = Reruns(self._rerun_policy.trials)
         self._spent: set[str] = set()  # limits reached since the search began or was resumed
-        self._sampler = None
+        self._choices = None
         if proposals:  # which takes an experiment that is sound as a whole
-            self._sampler = Sampler(parse_experiment(experiment.plain()))
+            self._choices = Choices(parse_experiment(experiment.plain()), self._policy)
 
     def take(self, event: Event) -> None:
         """Take an event in.
@@ -92,6 +93,13 @@ class _Replay:
             _DifferenceError: when what it says is decided otherwise now.
         """
         self._line += 1
+        if isinstance(event, Created | Promoted):
+            self._choose(event)
+        self._take(event)
+        if self._choices is not None:
+            self._choices.take(event)
+
+    def _take(self, event: Event) -> None:
         match event:
             case Created():
                 spent = self._policy.spent(seconds=0.0)
@@ -99,7 +107,6 @@ class _Replay:
                 seed = self._policy.seed(event.trial)
                 self._compare(f"the seed of trial {event.trial}", event.seed, seed)
                 self._policy.take(event)
-                self._propose(event)
             case Report():
                 decision = self._decide(self._policy, event)
                 place = f"the decision on trial {event.trial} at epoch {event.epoch}"
@@ -107,7 +114,6 @@ class _Replay:
             case Finished():
                 self._finish(event, self._policy, "trial")
                 self._policy.take(event)
-                self._tell(event)
             case Ended():
                 self._end(event)
                 self._policy.take(event)
@@ -129,7 +135,7 @@ class _Replay:
                 self._reruns.note(event)
             case _:
                 self._policy.take(event)
-        if isinstance(event, Started | Resumed | Created | Report | Finished):
+        if isinstance(event, Started | Resumed | Created | Promoted | Report | Finished):
             self._spent.update(self._policy.spent(seconds=0.0))
 
     @staticmethod
@@ -183,9 +189,11 @@ class _Replay:
             self._differ(f"the search ended by {event.reason}, a limit that was not reached")
 
     def _finish(self, event: Finished, policy: Policy, noun: str) -> None:
-        state = policy.ending.get(event.trial) or self._state_without_decision(event)
-        self._compare(f"the state of {noun} {event.trial}", event.state, state)
         trial = policy.trials.by_number.get(event.trial)
+        state = policy.ending.get(event.trial) or self._state_without_decision(event)
+        if trial is not None and trial.is_waiting and event.state == "stopped":
+            state = "stopped"  # it waited until the search ended
+        self._compare(f"the state of {noun} {event.trial}", event.state, state)
         if trial is not None:
             self._compare(f"the last epoch of {noun} {event.trial}", event.epoch, trial.epoch)
 
@@ -194,18 +202,18 @@ class _Replay:
         may_return = self._experiment.trainable is not None and event.epoch > 0
         return "completed" if event.state == "completed" and may_return else "failed"
 
-    def _propose(self, event: Created) -> None:
-        if self._sampler is not None:
-            proposal = self._sampler.propose(event.trial)
-            params = None if proposal is None else proposal.params
-            self._compare(f"the configuration of trial {event.trial}", event.params, params)
-            self._sampler.begin(event)
-
-    def _tell(self, event: Finished) -> None:
-        if self._sampler is not None:
-            trials = self._policy.trials
-            worst = trials.worst(self._policy.experiment.metric)
-            self._sampler.tell(trials.by_number[event.trial], worst)
+    def _choose(self, event: Created | Promoted) -> None:
+        """Compare what a worker began with what the rules choose now, where that is asked for."""
+        if self._choices is None:
+            return
+        chosen = self._choices.next(may_begin=not self._policy.spent(seconds=0.0))
+        trial = None if chosen.waiting is None else chosen.waiting.number
+        if isinstance(event, Promoted):
+            self._compare("the trial that was promoted", event.trial, trial)
+            return
+        self._compare(f"what was promoted instead of trial {event.trial}", None, trial)
+        params = None if chosen.proposal is None else chosen.proposal.params
+        self._compare(f"the configuration of trial {event.trial}", event.params, params)
 
     def _compare(self, what: str, recorded: object, now: object) -> None:
         if recorded != now:

@@ -12,7 +12,8 @@ from analysis.record.reruns import Reruns
 from analysis.record.trials import Trial, Trials
 from search.control.controller import Controller, Leader
 from search.control.policy import Policy
-from spaces.experiment import Budget, Experiment, Scheduler
+from spaces.experiment import Budget, Experiment
+from spaces.scheduler import Scheduler
 from spaces.seeds import derive_seed
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from analysis.record.trial import Trial
 from search.surrogate.points import Array
 from search.surrogate.process import Places
-from spaces.experiment import Scheduler
 from spaces.metric import Metric
+from spaces.scheduler import Scheduler
 
 
 def stages_of(scheduler: Scheduler) -> list[int]:

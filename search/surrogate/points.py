@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from spaces.parameters import Params
 from spaces.space import SearchSpace
@@ -141,7 +146,9 @@ class _Axis:
         if isinstance(distribution, CategoricalDistribution):
             self.count = len(distribution.choices)
             return
-        self._scale, self._unscale = (math.log, math.exp) if distribution.log else (float, float)
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
+        self._scale: Callable[[float], float] = math.log if distribution.log else float
+        self._unscale: Callable[[float], float] = math.exp if distribution.log else float
         self._low, self._high = self._scale(distribution.low), self._scale(distribution.high)
         self._step: float | None = distribution.step
         self._is_whole = isinstance(distribution.low, int)

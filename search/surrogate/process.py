@@ -196,7 +196,8 @@ class Posterior:
         alike = self._alike(self._at.points, points)
         last = self._at.stages
         covariance = self._shape[last, -1, None] * alike + self._level[last, -1, None]
-        return covariance[: self._count].T @ self._explained, self._solve(covariance)
+        mean: Array = covariance[: self._count].T @ self._explained
+        return mean, self._solve(covariance)
 
     def _spread(self, solved: Array) -> Array:
         prior = self._shape[-1, -1] + self._level[-1, -1]
@@ -214,7 +215,8 @@ class Posterior:
         pairs = np.ix_(some.stages, others.stages)
         of_one_trial = some.trials[:, None] == others.trials[None]
         alike = self._alike(some.points, others.points)
-        return self._shape[pairs] * alike + self._luck[pairs] * of_one_trial + self._level[pairs]
+        covariance: Array = self._shape[pairs] * alike + self._luck[pairs] * of_one_trial
+        return covariance + self._level[pairs]
 
 
 def _covariance(numbers: Array) -> Array:

@@ -189,12 +189,6 @@ class Surrogate:
         return rows
 
 
-def surrogate_of(experiment: Experiment, trials: Trials) -> Surrogate | None:
-    """The surrogate of a search; None where nothing asks for it."""
-    is_asked = experiment.sampler.name == "curves" or experiment.scheduler.name == "freeze_thaw"
-    return Surrogate(experiment, trials) if is_asked else None
-
-
 def _gain(ahead: Array, moves: Array) -> Array:
     """By how much the better of two is expected to be better than the one that leads now.
 

@@ -35,7 +35,8 @@ def experiment(**changes: Any) -> Experiment:
         "name": "made",
         "model": {"family": "mlp", "hidden": [16]},
         "space": SPACE,
-        "scheduler": {"max_epochs": 9},
+        "sampler": "tpe",
+        "scheduler": {"name": "asha", "max_epochs": 9},
         "budget": {"trials": 12},
     }
     return parse_experiment({**data, **changes})

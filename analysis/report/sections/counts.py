@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from analysis.display.numbers import percent
 from analysis.record.events import STATES, State
+from analysis.record.trials import Trial
 from analysis.report.section import Cell, Material, Section, Table, Text
 
 _MEANINGS: dict[State, str] = {
-    "running": "has not ended (yet)",
+    "running": "has not ended (yet), or waits at a rung",
     "completed": "trained to its last epoch",
-    "stopped": "stopped early by ASHA",
+    "stopped": "stopped early",
     "diverged": "the metric, train_loss or val_loss became NaN or infinite, or a loss very large",
     "failed": "an error in the code, or its process was lost",
 }
@@ -30,17 +33,23 @@ def rungs_section(material: Material) -> Section:
     if not rows:
         text = f"No rungs: every trial may train to epoch {scheduler.max_epochs}."
         return Section("Rungs", "rungs", [Text(text)], [])
-    columns = ["epoch", "entered", "passed", "share passed", "stopped", "diverged"]
+    columns = ["epoch", "entered", "passed", "share passed", "stopped", "diverged", "waiting"]
     shares = [percent(row["passed"] / row["entered"]) if row["entered"] else "" for row in rows]
     cells: list[list[Cell]] = [
-        [row["epoch"], row["entered"], row["passed"], share, row["stopped"], row["diverged"]]
+        [row["epoch"], row["entered"], row["passed"], share, *list(row.values())[3:]]
         for row, share in zip(rows, shares, strict=True)
     ]
-    note = (
-        "Entered: trials that reported at that epoch; passed: those that went on from it: they "
-        f"were among the best 1 in {scheduler.reduction_factor} of those that had come so far. "
-        "Where later trials are better than earlier ones, more pass."
-    )
+    note = "Entered: trials that reported at that epoch; passed: those that went on from it: "
+    if scheduler.name == "asha":
+        note += (
+            f"they were among the best 1 in {scheduler.reduction_factor} of those that had come so "
+            "far. Where later trials are better than earlier ones, more pass."
+        )
+    else:
+        note += (
+            "more was expected of them, for each epoch, than of new trials. The others waited, "
+            "and were stopped when the search ended."
+        )
     if material.baseline is not None:
         note += " The baseline always passes."
     return Section("Rungs", "rungs", [Table(columns, cells), Text(note, "note")], rows)
@@ -48,12 +57,20 @@ def rungs_section(material: Material) -> Section:
 
 def _rung(material: Material, epoch: int) -> dict[str, int]:
     entered = [trial for trial in material.trials if trial.epoch >= epoch]
-    passed = [t for t in entered if t.reports[epoch - 1].decision == "continue"]
-    left = [trial for trial in entered if trial.reports[epoch - 1].decision == "stop"]
+    left = [trial for trial in entered if _left_at(trial, epoch)]
+    states = Counter("waiting" if trial.is_waiting else trial.state for trial in left)
     return {
         "epoch": epoch,
         "entered": len(entered),
-        "passed": len(passed),
-        "stopped": sum(trial.state != "diverged" for trial in left),
-        "diverged": sum(trial.state == "diverged" for trial in left),
+        "passed": len(entered) - len(left),
+        "stopped": len(left) - states["diverged"] - states["waiting"],
+        "diverged": states["diverged"],
+        "waiting": states["waiting"],
     }
+
+
+def _left_at(trial: Trial, epoch: int) -> bool:
+    """Whether a trial came no further than to a rung."""
+    decision = trial.reports[epoch - 1].decision
+    has_gone_on = trial.epoch > epoch or (trial.state == "running" and not trial.is_waiting)
+    return decision == "stop" or (decision == "pause" and not has_gone_on)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from analysis.record.events import Decision
 from search.control.asha import Rungs
-from spaces.experiment import Scheduler
 from spaces.metric import Metric
+from spaces.scheduler import Scheduler
 
 MAX = Metric(name="a", mode="max")
 MIN = Metric(name="a", mode="min")
@@ -20,7 +20,7 @@ VALUES = st.lists(
 
 
 def rungs(metric: Metric = MAX, **changes: object) -> Rungs:
-    return Rungs(Scheduler(max_epochs=27, **changes), metric)  # type: ignore[arg-type]
+    return Rungs(Scheduler(**{"name": "asha", "max_epochs": 27, **changes}), metric)  # type: ignore[arg-type]
 
 
 def arrive(rule: Rungs, trial: int, epoch: int, value: float) -> Decision:
