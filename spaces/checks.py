@@ -14,6 +14,7 @@ from spaces.overlaps import drawn_overlaps, overlap_problems
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
 from spaces.problems import InputError, Problem, shown
 from spaces.recorded import check_recordable
+from spaces.scheduler import pairing_problems, scheduler_problems
 from spaces.sections import problems_of
 from spaces.space import condition_problems
 
@@ -100,9 +101,9 @@ def _cross_problems(experiment: Experiment, left_out: _LeftOut) -> Iterator[Prob
         yield Problem("storage", problem)
     faulty = left_out.sections
     if "scheduler" not in faulty:
-        yield from _scheduler_problems(experiment)
+        yield from scheduler_problems(experiment.scheduler)
     if not faulty & {"scheduler", "sampler"}:
-        yield from _pairing_problems(experiment)
+        yield from pairing_problems(experiment.sampler, experiment.scheduler)
     if not faulty & {"metric", "dataset", "trainable"}:
         yield from _metric_problems(experiment)
     if not faulty & {"budget", "sampler"}:
@@ -137,30 +138,6 @@ def _baseline_problems(
             experiment.settings(baseline)
         except ValidationError as error:  # values that are valid alone, but not together
             yield from (Problem("baseline", str(problem)) for problem in problems_of(error))
-
-
-def _scheduler_problems(experiment: Experiment) -> Iterator[Problem]:
-    low, high = experiment.scheduler.min_epochs, experiment.scheduler.max_epochs
-    if low > high:
-        message = f"min_epochs <= max_epochs must hold, got {low} and {high}"
-        yield Problem("scheduler.min_epochs", message)
-    window, factor = experiment.scheduler.window, experiment.scheduler.reduction_factor
-    if window is not None and experiment.scheduler.name != "asha":
-        message = f"is a setting of asha, the scheduler is {experiment.scheduler.name}"
-        yield Problem("scheduler.window", message)
-    elif window is not None and window < factor:
-        message = f"must be at least reduction_factor ({factor}), got {window}: nothing would stop"
-        yield Problem("scheduler.window", message)
-
-
-def _pairing_problems(experiment: Experiment) -> Iterator[Problem]:
-    sampler = experiment.sampler
-    if sampler.learns_from_ends and experiment.scheduler.name == "freeze_thaw":
-        yield Problem(
-            "scheduler.name",
-            f"freeze_thaw keeps trials waiting, and {sampler.name} looks at ended ones only: "
-            "take asha or none, or one of the samplers curves, random, qmc and grid",
-        )
 
 
 def _metric_problems(experiment: Experiment) -> Iterator[Problem]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from spaces.problems import Problem
 from spaces.sections import Section
 from spaces.settings import Size
 
@@ -63,3 +65,27 @@ class Scheduler(Section):
             epochs += (stop - before) / self.reduction_factor**place
             before = stop
         return epochs
+
+
+def scheduler_problems(scheduler: Scheduler) -> Iterator[Problem]:
+    """The rules that span its settings."""
+    low, high = scheduler.min_epochs, scheduler.max_epochs
+    if low > high:
+        message = f"min_epochs <= max_epochs must hold, got {low} and {high}"
+        yield Problem("scheduler.min_epochs", message)
+    window, factor = scheduler.window, scheduler.reduction_factor
+    if window is not None and scheduler.name == "freeze_thaw":
+        yield Problem("scheduler.window", "is a setting of asha, the scheduler is freeze_thaw")
+    elif window is not None and window < factor:
+        message = f"must be at least reduction_factor ({factor}), got {window}: nothing would stop"
+        yield Problem("scheduler.window", message)
+
+
+def pairing_problems(sampler: Sampler, scheduler: Scheduler) -> Iterator[Problem]:
+    """Whether a sampler sees what a scheduler leaves it to see."""
+    if sampler.learns_from_ends and scheduler.name == "freeze_thaw":
+        yield Problem(
+            "scheduler.name",
+            f"freeze_thaw keeps trials waiting, and {sampler.name} looks at ended ones only: "
+            "take asha or none, or one of the samplers curves, random, qmc and grid",
+        )

@@ -21,16 +21,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 from tensorboard.plugins.text.summary_v2 import text_pb
 
-from analysis.record.events import (
-    Created,
-    Event,
-    Finished,
-    Promoted,
-    Report,
-    Rerun,
-    Started,
-    Training,
-)
+from analysis.record.events import Created, Event, Finished, Report, Rerun, Started, Training
 from analysis.record.trials import Trials
 from analysis.views.tensorboard_records import frame
 from spaces.experiment import Experiment
@@ -70,7 +61,7 @@ class TensorBoardFiles:
                 group = f"{event.trial}-{'confirmed' if confirms else event.purpose}"
                 run = f"reruns/trial{event.trial}-{event.purpose}-{event.index}"
                 self._write_training(event.what, run, group)
-            case Created() | Report() | Promoted() | Finished():
+            case Created() | Report() | Finished():
                 self._write_training(event, str(event.trial), group=str(event.trial))
 
     def _write_training(self, event: Training, run: str, group: str) -> None:
@@ -85,11 +76,9 @@ class TensorBoardFiles:
             case Report():
                 _write_report(self._writers[run], event)
                 if event.decision == "pause":
-                    self._writers.pop(run).close()  # there may be thousands that wait
-            case Promoted():
-                self._writers[run] = self._opened(run)
+                    self._writers[run].close()  # until more is written: thousands may wait
             case Finished():
-                writer = self._writers.pop(run) if run in self._writers else self._opened(run)
+                writer = self._writers.pop(run)
                 writer.add(event.time, text_pb("state", event.state))
                 writer.add(event.time, _end_summary(event))
                 writer.close()
@@ -127,7 +116,8 @@ class _EventFile:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{platform.node()}.{os.getpid()}"
-        self._stream = (folder / name).open("xb")
+        self._path = folder / name
+        self._stream = self._path.open("xb")
         self._unwritten: list[bytes] = []
         self.add_record(RecordedEvent(wall_time=time.time(), file_version="brain.Event:2"))
 
@@ -141,13 +131,15 @@ class _EventFile:
 
     def flush(self) -> None:
         """Let TensorBoard see what was added."""
+        if self._stream.closed and self._unwritten:
+            self._stream = self._path.open("ab")
         if self._unwritten:
             self._stream.write(frame(self._unwritten))
             self._unwritten.clear()
-        self._stream.flush()
+            self._stream.flush()
 
     def close(self) -> None:
-        """Write out what was added."""
+        """Write out what was added; what is added later opens the file again."""
         self.flush()
         self._stream.close()
 

@@ -215,8 +215,10 @@ class Posterior:
         pairs = np.ix_(some.stages, others.stages)
         of_one_trial = some.trials[:, None] == others.trials[None]
         alike = self._alike(some.points, others.points)
-        covariance: Array = self._shape[pairs] * alike + self._luck[pairs] * of_one_trial
-        return covariance + self._level[pairs]
+        covariance: Array = (
+            self._shape[pairs] * alike + self._luck[pairs] * of_one_trial + self._level[pairs]
+        )
+        return covariance
 
 
 def _covariance(numbers: Array) -> Array:

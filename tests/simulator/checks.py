@@ -58,8 +58,10 @@ class Witness:
             trial = trials.by_number[number]
             if decision == "continue":
                 assert epoch <= trial.epoch, f"trial {number}: the report of epoch {epoch} is gone"
-                assert trial.reports[epoch - 1].decision == "continue"
-            else:
+                held = trial.reports[epoch - 1].decision
+                goes_on = trial.epoch > epoch or not trial.is_waiting
+                assert held == "continue" or (held == "pause" and goes_on)
+            elif epoch > trial.epoch or trial.reports[epoch - 1].decision != "pause":
                 assert trial.state != "running", f"trial {number} was stopped, and runs"
         for number, (seed, params) in self.given.items():
             held = trials.by_number[number]

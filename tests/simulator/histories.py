@@ -78,12 +78,15 @@ def habits_of(chance: random.Random) -> dict[str, Any]:
 
 def experiment_of_chance(chance: random.Random, code: Path) -> Experiment:
     """A small experiment."""
-    sampler = chance.choices(("random", "grid", "qmc", "tpe", "cmaes"), (24, 6, 5, 4, 1))[0]
+    samplers = {"random": 16, "curves": 8, "grid": 6, "qmc": 5, "tpe": 4, "cmaes": 1}
+    sampler = chance.choices(list(samplers), list(samplers.values()))[0]
+    schedulers = ["asha", "none"] + ["freeze_thaw"] * 3 * (sampler not in ("tpe", "cmaes"))
+    scheduler, factor = chance.choice(schedulers), chance.randint(2, 4)
     space: dict[str, Any] = {"x": [0.0, 0.25, 0.5, 1.0], "kind": ["a", "b"]}
     if sampler != "grid":
         space |= {"rate": {"low": 1e-4, "high": 1.0, "log": True}, "y": {"low": 0.0, "high": 1.0}}
     baseline = {"x": 0.5, "kind": "a"} | ({} if sampler == "grid" else {"rate": 0.1, "y": 0.1})
-    if chance.random() < 0.3 and sampler in ("random", "grid", "tpe"):
+    if chance.random() < 0.3 and sampler in ("random", "curves", "grid", "tpe"):
         space["depth"] = {"low": 1, "high": 3, "when": {"kind": "b"}}
     limits = {
         "trials": chance.randint(1, 4),
@@ -108,11 +111,11 @@ def experiment_of_chance(chance: random.Random, code: Path) -> Experiment:
             },
             "sampler": sampler,
             "scheduler": {
-                "name": chance.choice(("asha", "asha", "none")),
+                "name": scheduler,
                 "min_epochs": chance.randint(1, min(2, top)),
                 "max_epochs": top,
-                "reduction_factor": chance.randint(2, 4),
-                "window": chance.choice((None, 2, 4)),
+                "reduction_factor": factor,
+                "window": chance.choice((None, factor, 4)) if scheduler == "asha" else None,
             },
             "budget": {name: limits[name] for name in {*others, "trials"}},
             "repeats": chance.choice((1, 1, 1, 2)),
@@ -156,6 +159,7 @@ class History:
             simulated(self.world),
             patch.object(Dispatcher, "take", lambda *args: take(*args)),
             patch.object(Dispatcher, "assignment", lambda *args: assign(*args)),
+            patch("search.surrogate.surrogate.ENOUGH", 2),
             ExitStack() as stack,
         ):
             if not self._has_views:
