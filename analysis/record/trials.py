@@ -115,7 +115,7 @@ class Trials:
             case Created():
                 self._create(event)
             case Promoted():
-                self.waiting.pop(event.trial).is_waiting = False
+                self._go_on(self.by_number[event.trial])
             case Attempt():
                 self.by_number[event.trial].attempts += 1
             case Finished():
@@ -167,8 +167,6 @@ class Trials:
             InputError: when no trial waits for such a report.
         """
         trial = self._running(event.trial)
-        if trial.is_waiting:
-            raise InputError(f"trial {event.trial} reports epoch {event.epoch}, but waits")
         if event.epoch != trial.epoch + 1:
             raise InputError(
                 f"trial {event.trial} reports epoch {event.epoch} after epoch {trial.epoch}"
@@ -177,8 +175,14 @@ class Trials:
             raise InputError(f"trial {event.trial} reports no {self._metric_name}")
         return trial
 
+    def _go_on(self, trial: Trial) -> None:
+        """A trial waits no longer, if it did."""
+        self.waiting.pop(trial.number, None)
+        trial.is_waiting = False
+
     def _report(self, event: Report) -> None:
         trial = self.by_number[event.trial]
+        self._go_on(trial)  # whoever reports goes on
         reported = Reported(event.epoch, event.metrics, event.decision, self._settled)
         if event.decision == "pause":
             self._settled += not trial.has_waited
@@ -196,8 +200,7 @@ class Trials:
         trial.state, trial.reason, trial.ended = event.state, event.reason, event.time
         trial.seconds = max(0.0, self.seconds(event.time) - trial.seconds_before)
         del self.running[event.trial]
-        self.waiting.pop(event.trial, None)
-        trial.is_waiting = False
+        self._go_on(trial)
         self._settled += not trial.has_waited
         self._finished.append(trial)
         self._counts["running"] -= 1

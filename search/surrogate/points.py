@@ -40,6 +40,8 @@ class Points:
         self.names = list(distributions)
         self._axes = [_Axis(distribution) for distribution in distributions.values()]
         self.is_choice = np.array([axis.count > 0 for axis in self._axes], dtype=bool)
+        can_differ = [place for place, axis in enumerate(self._axes) if not axis.is_fixed]
+        self._can_differ = can_differ or list(range(len(self._axes)))
         self._off = np.where(self.is_choice, OFF_CHOICE, OFF_RANGE)
 
     def row(self, params: Params) -> Array:
@@ -70,7 +72,7 @@ class Points:
         width = random.choice([_STEP, _SMALL_STEP], (len(parents), 1))
         moved = np.clip(parents + width * random.standard_normal(parents.shape), 0.0, 1.0)
         differs = random.random(parents.shape) < _CHANGED
-        differs[np.arange(len(parents)), random.integers(0, parents.shape[1], len(parents))] = True
+        differs[np.arange(len(parents)), random.choice(self._can_differ, len(parents))] = True
         rows = np.where(differs, np.where(self.is_choice, drawn, moved), parents)
         was_off = self.is_choice & (parents == OFF_CHOICE)
         return self._tidy(np.where(was_off, drawn, rows))
@@ -145,6 +147,7 @@ class _Axis:
         self.count, self.has_steps = 0, False
         if isinstance(distribution, CategoricalDistribution):
             self.count = len(distribution.choices)
+            self.is_fixed = self.count == 1
             return
         assert isinstance(distribution, FloatDistribution | IntDistribution)
         self._scale: Callable[[float], float] = math.log if distribution.log else float
@@ -152,7 +155,8 @@ class _Axis:
         self._low, self._high = self._scale(distribution.low), self._scale(distribution.high)
         self._step: float | None = distribution.step
         self._is_whole = isinstance(distribution.low, int)
-        self.has_steps = self._step is not None or self._is_whole
+        self.is_fixed = self._high <= self._low
+        self.has_steps = self._step is not None or self._is_whole or self.is_fixed
 
     def place(self, value: Any) -> float:
         if self.count:

@@ -85,7 +85,7 @@ def fit(seen: Seen, points: Points, stages: int) -> Kernel:
     """The kernel that explains best what was seen: its maximum a posteriori, by gradients."""
     usual = usual_kernel(len(points.names), stages)
     widths = np.array([*[1.0] * usual.parameters, *[0.5] * stages, 1.0, *[0.7] * stages, 1.0])
-    objective = _Objective(seen, points, usual, widths)
+    objective = Objective(seen, points, usual, widths)
     found = minimize(
         objective,
         usual.numbers,
@@ -99,7 +99,7 @@ def fit(seen: Seen, points: Points, stages: int) -> Kernel:
     return Kernel(found.x, usual.parameters)
 
 
-class _Objective:
+class Objective:
     """The negative logarithm of the posterior density of a kernel's numbers, and its gradient."""
 
     def __init__(self, seen: Seen, points: Points, usual: Kernel, widths: Array) -> None:
@@ -152,7 +152,7 @@ class Posterior:
         self._shape, self._luck = kernel.between_stages()
         self._level = kernel.level
         self._at = Seen(*(np.concatenate(pair) for pair in zip(seen, pending, strict=True)))
-        covariance = self._covariance(self._at, self._at) + _NOISE * np.eye(len(self._at.values))
+        covariance = self.covariance(self._at, self._at) + _NOISE * np.eye(len(self._at.values))
         self._factor = cholesky(covariance, lower=True)
         self._count = len(seen.values)
         known = self._factor[: self._count, : self._count]
@@ -182,7 +182,7 @@ class Posterior:
         of_others = np.empty((self._kernel.stages, len(others), len(points)))
         for stage in range(self._kernel.stages):
             asked = Seen(points, np.full(len(points), stage), trials, np.zeros(len(points)))
-            at_stage = self._solve(self._covariance(self._at, asked))
+            at_stage = self._solve(self.covariance(self._at, asked))
             shape, level = self._shape[-1, stage], self._level[-1, stage]
             variance = self._shape[stage, stage] + self._luck[stage, stage]
             variance += self._level[stage, stage]
@@ -211,7 +211,8 @@ class Posterior:
         squares = self._points.distances(points, others)
         return _matern(np.tensordot(self._kernel.weights, squares, 1))
 
-    def _covariance(self, some: Seen, others: Seen) -> Array:
+    def covariance(self, some: Seen, others: Seen) -> Array:
+        """What the process says of values before any is seen, noise left out."""
         pairs = np.ix_(some.stages, others.stages)
         of_one_trial = some.trials[:, None] == others.trials[None]
         alike = self._alike(some.points, others.points)

@@ -163,7 +163,7 @@ def make_runs(folder: Path) -> list[Path]:
         coordinator = Coordinator(parse_experiment(experiment.plain()), journal)
         coordinator.resume()
         _play(coordinator, number, most_reports=12)
-        coordinator.close("trials")
+        coordinator.close("trials" if coordinator.is_over else "interrupted")
         _confirm(coordinator, journal, RunFolder(run), inputs)
         journal.close()
         _set_times(run / "journal.jsonl")

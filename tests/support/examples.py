@@ -92,6 +92,8 @@ def own_code_experiment(folder: Path, **changes: Any) -> Experiment:
         "trainable": f"{folder}/own.py:train",
         "space": {"x": {"low": 0.0, "high": 1.0}},
         "metric": {"name": "score"},
+        "sampler": "tpe",
+        "scheduler": "asha",
         "budget": {"trials": 12},
     }
     return parse_experiment({**data, **changes})
