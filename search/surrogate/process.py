@@ -201,7 +201,8 @@ class Posterior:
 
     def _spread(self, solved: Array) -> Array:
         prior = self._shape[-1, -1] + self._level[-1, -1]
-        return np.sqrt(np.maximum(prior - (solved**2).sum(axis=0), _NOISE))
+        spread: Array = np.sqrt(np.maximum(prior - (solved**2).sum(axis=0), _NOISE))
+        return spread
 
     def _solve(self, covariance: Array) -> Array:
         solved: Array = solve_triangular(self._factor, covariance, lower=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from itertools import pairwise
+
+from scipy.stats import spearmanr
 
 from analysis.display.numbers import percent
 from analysis.record.events import STATES, State
 from analysis.record.trials import Trial
 from analysis.report.section import Cell, Material, Section, Table, Text
 
+_FEWEST = 5  # trials, of which a rank correlation is told
 _MEANINGS: dict[State, str] = {
     "running": "has not ended (yet), or waits at a rung",
     "completed": "trained to its last epoch",
@@ -52,7 +57,35 @@ def rungs_section(material: Material) -> Section:
         )
     if material.baseline is not None:
         note += " The baseline always passes."
-    return Section("Rungs", "rungs", [Table(columns, cells), Text(note, "note")], rows)
+    foretold = _foretold(material)
+    words = [Text(note, "note"), *([Text(foretold)] if foretold else [])]
+    return Section("Rungs", "rungs", [Table(columns, cells), *words], rows)
+
+
+def _foretold(material: Material) -> str:
+    """How well each rung foretold the next one, and how the epochs were spent; words."""
+    scheduler, name = material.experiment.scheduler, material.experiment.metric.name
+    stops = [*scheduler.rung_epochs, scheduler.max_epochs]
+    told = []
+    for rung, later in pairwise(stops):
+        pairs = [
+            (trial.reports[rung - 1].metrics[name], trial.reports[later - 1].metrics[name])
+            for trial in material.trials
+            if trial.epoch >= later
+        ]
+        finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
+        if len(finite) >= _FEWEST and all(len(set(side)) > 1 for side in zip(*finite, strict=True)):
+            correlation = float(spearmanr(finite).statistic)
+            told.append(f"from {rung} to {later} {correlation:.2f} ({len(finite)} trials)")
+    if not told:
+        return ""
+    first = sum(min(trial.epoch, stops[0]) for trial in material.trials)
+    return (
+        f"How well a rung foretold the next one, as a rank correlation: {', '.join(told)}. This is "
+        "of those that went on, who are alike: over all trials it is higher. Of "
+        f"{material.trials.epochs} epochs, {first} were a first look at a configuration, the "
+        "others went to those of whom more was expected."
+    )
 
 
 def _rung(material: Material, epoch: int) -> dict[str, int]:

@@ -236,6 +236,21 @@ def test_rungs_are_counted_as_the_rule_counted_them(tmp_path: Path) -> None:
     assert told[0]["stopped"] == 30 - told[0]["passed"]
 
 
+def test_the_report_says_how_well_the_rungs_foretold_and_where_the_epochs_went(
+    tmp_path: Path,
+) -> None:
+    coordinator = examples.coordinator(
+        tmp_path, sampler="curves", scheduler={"max_epochs": 9}, budget={"trials": 30}
+    )
+    examples.run_all(coordinator)
+    section = sections(coordinator, tmp_path)["rungs"]
+    (text,) = [
+        part.text for part in section.parts if isinstance(part, Text) and "rank" in part.text
+    ]
+    assert "from 1 to 3 1.00 (" in text  # curves that never cross
+    assert f"Of {coordinator.trials.epochs} epochs, 30 were a first look" in text
+
+
 def test_without_a_scheduler_there_are_no_rungs(tmp_path: Path) -> None:
     scheduler = {"name": "none", "max_epochs": 2}
     coordinator = examples.coordinator(tmp_path, scheduler=scheduler, budget={"trials": 3})
