@@ -142,14 +142,6 @@ def _complete_metric(metric: Metric, info: ValidationInfo) -> Metric:
     return metric.complete(is_regression=dataset is not None and dataset.is_regression)
 
 
-def _complete_scheduler(value: Any, info: ValidationInfo) -> Any:
-    """Where no scheduler is named, the sampler says which."""
-    value, sampler = named(value), info.data.get("sampler")
-    if not isinstance(value, dict) or "name" in value or sampler is None:
-        return value
-    return {"name": "asha" if sampler.learns_from_ends else "freeze_thaw", **value}
-
-
 class Experiment(Section):
     """One search, as a file states it; ``load_experiment`` reads and checks one."""
 
@@ -171,9 +163,7 @@ class Experiment(Section):
         default=Metric(), validate_default=True
     )
     sampler: Annotated[Sampler, BeforeValidator(named)] = Sampler()
-    scheduler: Annotated[Scheduler, BeforeValidator(_complete_scheduler)] = Field(
-        default={}, validate_default=True
-    )
+    scheduler: Annotated[Scheduler, BeforeValidator(named)] = Scheduler()
     budget: Budget = Budget()
     resources: Resources = Resources()
     confirm: Confirm | None = None

@@ -29,14 +29,13 @@ class Sampler(Section):
 class Scheduler(Section):
     """Which trials are trained further than to the first rung.
 
+    ``asha``: those that are not among the best at a rung are stopped (arXiv 1810.05934).
     ``freeze_thaw``: every trial waits at each rung, and goes on when more is expected of it, for
-    each epoch, than of a new one or of any other that waits (arXiv 1406.3896). ``asha``: those that
-    are not among the best at a rung are stopped (arXiv 1810.05934). ``none``: all to the end. Left
-    out: freeze_thaw, but asha for a sampler that looks at ended trials only: tpe, gp, cmaes.
-    ``window``, of asha: a rung compares a trial with that many latest arrivals; null: with all.
+    each epoch, than of a new one or of any other that waits (arXiv 1406.3896). ``none``: all to the
+    end. ``window``, of asha: a rung compares a trial with that many latest arrivals; null: all.
     """
 
-    name: Literal["freeze_thaw", "asha", "none"] = "freeze_thaw"
+    name: Literal["asha", "freeze_thaw", "none"] = "asha"
     min_epochs: Size = 1
     max_epochs: Size = 27
     reduction_factor: Annotated[int, Field(ge=2)] = 3

@@ -38,7 +38,7 @@ class Shoal(Contender):
 
     def __init__(self, landscape: Landscape, seed: int, budget: int, **changes: Any) -> None:
         plain = landscape.experiment.plain()
-        scheduler = {"name": "asha", "max_epochs": landscape.epochs, **changes.pop("scheduler", {})}
+        scheduler = {"max_epochs": landscape.epochs, **changes.pop("scheduler", {})}
         given = {"seed": seed, "scheduler": scheduler, "budget": {"epochs": budget}}
         experiment = parse_experiment({**plain, **given, **changes})
         self._folder = Path(tempfile.mkdtemp(prefix="efficiency-"))
@@ -195,6 +195,10 @@ class OneEpoch(Contender):
         return self._params[number]
 
 
+def _shoal(sampler: str, scheduler: str) -> Make:
+    return lambda *given: Shoal(*given, sampler={"name": sampler}, scheduler={"name": scheduler})
+
+
 def _optuna(sampler: str, pruner: str) -> Make:
     def make(landscape: Landscape, seed: int, budget: int) -> Contender:
         samplers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
@@ -215,15 +219,18 @@ def _optuna(sampler: str, pruner: str) -> Make:
 
 CONTENDERS: dict[str, Make] = {
     "shoal": Shoal,
-    "random-asha": lambda *given: Shoal(*given, sampler={"name": "random"}),
+    "shoal-tpe-asha": _shoal("tpe", "asha"),  # the default before
+    "random-asha": _shoal("random", "asha"),
     "ray": StockRay,
     "one-epoch": OneEpoch,
     "optuna-tpe-hyperband": _optuna("tpe", "hyperband"),
     # not on the page yet
-    "random": lambda *given: Shoal(*given, sampler={"name": "random"}, scheduler={"name": "none"}),
+    "shoal-curves-asha": _shoal("curves", "asha"),
+    "shoal-random-freeze-thaw": _shoal("random", "freeze_thaw"),
+    "random": _shoal("random", "none"),
     "optuna-tpe-halving": _optuna("tpe", "halving"),
     "optuna-cmaes-hyperband": _optuna("cmaes", "hyperband"),
     "optuna-gp-hyperband": _optuna("gp", "hyperband"),
 }
-SHOWN = list(CONTENDERS)[:5]
+SHOWN = list(CONTENDERS)[:6]
 KNOW_THE_BUDGET = ("one-epoch",)

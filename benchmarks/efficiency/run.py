@@ -16,7 +16,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
 from itertools import product
@@ -32,8 +32,13 @@ from benchmarks.efficiency.landscape import HERE, Landscape, Modelled, Recorded
 from benchmarks.hardware import describe_machine
 
 MARKS = (100, 300, 600, 1200)
+SEEN = tuple(
+    range(50, MARKS[-1] + 1, 50)
+)  # at which it is looked whether a search is near the best
+NEAR = (0.5, 0.2, 0.1)  # points
 KINDS: dict[str, type[Landscape]] = {"model": Modelled, "recorded": Recorded}
 TABLES = sorted(path.name.split(".")[0] for path in (HERE / "tables").glob("*.json.gz"))
+KEYS = ("table", "lookup", "workers", "contender")
 RESULTS = HERE / "results.jsonl"
 PAGE = """# How many epochs a search needs
 
@@ -45,6 +50,20 @@ Written by `{command}`: {count} simulated
 searches, {minutes} minutes of one core. {date}; {cpu}; {versions}.
 
 {table}
+
+## How many epochs to come near the best
+
+The median over the seeds of the epochs, in steps of 50, after which the regret stays within so many
+points; `–`: more than half of the searches did not come so near.
+
+{near}
+
+## Shoal against each other, seed by seed
+
+The mean difference of the regret to Shoal's with the same seed, with its 95 % bootstrap interval:
+above 0, Shoal was better.
+
+{paired}
 """
 
 
@@ -92,7 +111,7 @@ def outcome_of(search: Search) -> dict[str, Any]:
         landscape = landscape_of(search.kind, search.table)
         make = CONTENDERS[search.contender]
         is_told = search.contender in KNOW_THE_BUDGET
-        for marks in [(mark,) for mark in MARKS] if is_told else [MARKS]:
+        for marks in [(mark,) for mark in MARKS] if is_told else [SEEN]:
             contender = make(landscape, search.seed, marks[-1])
             outcome = simulate(contender, landscape, search.workers, marks, search.seed)
             regret |= outcome.regret
@@ -118,29 +137,81 @@ def report(lines: list[dict[str, Any]]) -> str:
         count=len(lines),
         minutes=f"{seconds / 60:.0f}",
         table=table_of_results(lines),
+        near=table_of_near(lines),
+        paired=table_of_differences(lines),
     )
 
 
 def table_of_results(lines: Iterable[dict[str, Any]]) -> str:
     """Median regret by landscape and contender, at each mark."""
-    groups: dict[tuple[str, str, int, str], list[dict[str, float]]] = {}
-    for line in lines:
-        groups.setdefault(tuple(line["search"][:4]), []).append(line["regret"])
-    rows = ["| table | lookup | workers | contender | n | " + " | ".join(map(str, MARKS)) + " |"]
-    rows.append("|" + "---|" * (5 + len(MARKS)))
+    rows = []
+    for key, regrets in sorted(_by_group(lines).items()):
+        at_marks = [[r[str(mark)] for r in regrets.values()] for mark in MARKS]
+        rows.append([*map(str, key), str(len(regrets)), *(_with_interval(v) for v in at_marks)])
+    return _table([*KEYS, "n", *map(str, MARKS)], rows)
+
+
+def table_of_near(lines: Iterable[dict[str, Any]]) -> str:
+    """Median epochs until the regret stays within some distances of the best."""
+    rows = []
+    for key, regrets in sorted(_by_group(lines).items()):
+        if key[3] not in KNOW_THE_BUDGET:
+            firsts = [[_near_from(r, points) for r in regrets.values()] for points in NEAR]
+            rows.append([*map(str, key), *(_epochs(np.median(first)) for first in firsts)])
+    return _table([*KEYS, *(f"{points} points" for points in NEAR)], rows)
+
+
+def table_of_differences(lines: Iterable[dict[str, Any]]) -> str:
+    """Mean difference of each contender's regret to Shoal's, by seed."""
+    groups, rows = _by_group(lines), []
     for key, regrets in sorted(groups.items()):
-        cells = [_median([r[str(mark)] for r in regrets if str(mark) in r]) for mark in MARKS]
-        rows.append("| " + " | ".join([*map(str, key), str(len(regrets)), *cells]) + " |")
-    return "\n".join(rows)
+        ours = groups.get((*key[:3], "shoal"), {})
+        seeds = regrets.keys() & ours.keys()
+        if key[3] != "shoal" and seeds:
+            cells = [
+                _with_interval(
+                    [regrets[s][str(mark)] - ours[s][str(mark)] for s in sorted(seeds)], np.mean
+                )
+                for mark in MARKS
+            ]
+            rows.append([*map(str, key), str(len(seeds)), *cells])
+    return _table([*KEYS, "n", *map(str, MARKS)], rows)
 
 
-def _median(values: list[float]) -> str:
-    if not values:
-        return ""
+Group = tuple[str, str, int, str]
+
+
+def _by_group(lines: Iterable[dict[str, Any]]) -> dict[Group, dict[int, dict[str, float]]]:
+    """By table, lookup, workers and contender: the regrets at marks, by seed."""
+    groups: dict[Group, dict[int, dict[str, float]]] = {}
+    for line in lines:
+        groups.setdefault(tuple(line["search"][:4]), {})[line["search"][4]] = line["regret"]
+    return groups
+
+
+def _near_from(regrets: dict[str, float], points: float) -> float:
+    """After how many epochs a search stays so near to the best; infinite: it never does."""
+    marks = sorted(map(int, regrets))
+    far = [place for place, mark in enumerate(marks) if regrets[str(mark)] > points]
+    first = far[-1] + 1 if far else 0
+    return marks[first] if first < len(marks) else np.inf
+
+
+def _epochs(count: float) -> str:
+    return f"{count:.0f}" if np.isfinite(count) else "–"
+
+
+def _with_interval(values: list[float], middle: Callable[..., Any] = np.median) -> str:
+    """The middle of some values, with its 95 % bootstrap interval."""
     random = np.random.default_rng(0)
-    drawn = np.median(random.choice(values, (2000, len(values))), axis=1)
+    drawn = middle(random.choice(values, (2000, len(values))), axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return f"{np.median(values):.2f} ({low:.2f}–{high:.2f})"
+    return f"{middle(values):.2f} ({low:.2f} to {high:.2f})"
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

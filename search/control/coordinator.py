@@ -186,7 +186,7 @@ class Coordinator(Controller):
             self._spent()
             reason = "interrupted" if self.is_interrupted else self._end_reason or "space"
         try:
-            if reason not in ("interrupted", "error"):
+            if not self.must_stop_now and reason != "error":
                 self._stop_waiting()
             self.write(Ended(reason=reason))
         finally:

@@ -147,7 +147,8 @@ class Dispatcher:
             self.controller.end_early(number)
         elif self._report(number, outcome.report, outcome.saved) == "continue":
             return "continue"
-        self._keep_last_checkpoint(number)
+        if not trial.is_waiting:  # else it may go on before its files are looked at
+            self._keep_last_checkpoint(number)
         return "stop"
 
     def _report(self, number: int, report: EpochReport, is_saved: bool) -> Decision:

@@ -13,8 +13,8 @@ class FreezeThaw:
     """Chooses by what the surrogate expects, within what the budget leaves.
 
     A budget of trials says how many there are, but not how far they are trained: as far in all as
-    ASHA would on the average. The one that is expected to be the best is trained to the end in any
-    case, as long as there is a trial or an epoch left for it.
+    ASHA would on the average, and one to the end in any case. Of a budget of epochs the last ones
+    go to the trial that is expected to be the best, if it waits then.
 
     Args:
         experiment: the search.
@@ -40,7 +40,13 @@ class FreezeThaw:
             return self._leader()
         if self._has_room(used, is_last=params is None):
             return self._surrogate.choose(params)
-        return self._leader() if params is None else None
+        return self._leader() if params is None and not self._has_completed else None
+
+    @property
+    def _has_completed(self) -> bool:
+        """Whether a trial was trained to the end, beside the baseline."""
+        ended = self._policy.trials.finished
+        return any(t.state == "completed" and not self._policy.is_baseline(t.number) for t in ended)
 
     def _leader(self) -> Trial | None:
         """The trial that is expected to be the best, if it waits."""

@@ -206,7 +206,7 @@ class _Replay:
         """Compare what a worker began with what the rules choose now, where that is asked for."""
         if self._choices is None:
             return
-        chosen = self._choices.next(may_begin=not self._policy.spent(seconds=0.0))
+        chosen = self._choices.next(may_begin=not self._spent)
         trial = None if chosen.waiting is None else chosen.waiting.number
         if isinstance(event, Promoted):
             self._compare("the trial that was promoted", event.trial, trial)

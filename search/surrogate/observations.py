@@ -12,6 +12,8 @@ from search.surrogate.process import Places
 from spaces.metric import Metric
 from spaces.scheduler import Scheduler
 
+_FARTHEST = 1e9  # from the best, in units of the scale
+
 
 def stages_of(scheduler: Scheduler) -> list[int]:
     """The epochs at which values are looked at: where rungs stand, and the last one."""
@@ -50,11 +52,10 @@ class Observations:
 
     def end(self, trial: Trial) -> None:
         """Take in that a trial ended: what returned before the last epoch counts as trained."""
-        if trial.epoch < self._stages[-1]:
-            if trial.state in ("diverged", "failed"):
-                self._append(trial.number, self.next_stage(trial.epoch), math.inf)
-            elif trial.state == "completed":
-                self._add(trial, len(self._stages) - 1)
+        if trial.state in ("diverged", "failed"):
+            self._append(trial.number, self.next_stage(trial.epoch), math.inf)
+        elif trial.state == "completed" and trial.epoch < self._stages[-1]:
+            self._add(trial, len(self._stages) - 1)
 
     def _add(self, trial: Trial, place: int) -> None:
         cost = self._metric.cost(self._metric.of(trial.scored(self._metric)))
@@ -69,8 +70,8 @@ class Observations:
     def shown(self, count: int, most: int) -> tuple[Places, Places, Array]:
         """(stages, trials, values) of the first ``count``; values: higher is better, scaled.
 
-        Of more than ``most`` a part stands for all: half of it the latest that are not of the first
-        stage; of the first stage the best, and as many spread over all others.
+        Of more than ``most`` a part stands for all: of the first stage the best, and as many spread
+        over its others; of the later stages the best and the latest.
         """
         trials, stages = np.array(self._trials[:count]), np.array(self._places[:count])
         values = _scaled(np.array(self._costs[:count]))
@@ -86,21 +87,30 @@ def _scaled(costs: Array) -> Array:
 
     Far is measured from the best cost, in tenths of the way from there to the median.
     """
-    finite = costs[np.isfinite(costs)]
-    if not len(finite):
+    is_finite = np.isfinite(costs)
+    if not is_finite.any():
         return np.zeros(len(costs))
-    best, worst = float(finite.min()), float(finite.max())
-    unit = 0.1 * float(np.median(finite) - best) or 0.1 * (worst - best) or 1.0
-    return -np.log1p((np.minimum(costs, worst) - best) / unit)
+    largest = float(np.abs(costs[is_finite]).max())
+    costs = costs / max(largest / 1e100, 1.0)  # differences of very large ones are finite, too
+    best, worst = float(costs[is_finite].min()), float(costs[is_finite].max())
+    unit = 0.1 * float(np.median(costs[is_finite]) - best) or 0.1 * (worst - best) or 1.0
+    away = np.where(is_finite, costs - best, 1.5 * (worst - best) + unit)
+    return -np.log1p(np.minimum(away / unit, _FARTHEST))
 
 
 def _part(stages: Places, values: Array, most: int) -> Places:
     """Which of many are shown, ascending."""
-    later = np.flatnonzero(stages > 0)[-(most // 2) :]
-    first = np.flatnonzero(stages == 0)
-    room = most - len(later)
+    deep, first = np.flatnonzero(stages > 0), np.flatnonzero(stages == 0)
+    deep = _best_and_latest(deep, values, most // 2)
+    room = most - len(deep)
     best = first[np.argsort(-values[first], kind="stable")[: room // 2]]
     others = np.setdiff1d(first, best)
     count = min(len(others), room - len(best))
     spread = others[np.arange(count) * len(others) // max(count, 1)]
-    return np.sort(np.concatenate([later, best, spread]))
+    return np.sort(np.concatenate([deep, best, spread]))
+
+
+def _best_and_latest(places: Places, values: Array, most: int) -> Places:
+    best = places[np.argsort(-values[places], kind="stable")[: most // 2]]
+    others = np.setdiff1d(places, best)
+    return np.concatenate([best, others[max(0, len(others) - most + len(best)) :]])

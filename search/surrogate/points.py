@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,13 +37,16 @@ class Points:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        distributions = space.distributions
+        distributions = self._distributions()
         self.names = list(distributions)
         self._axes = [_Axis(distribution) for distribution in distributions.values()]
         self.is_choice = np.array([axis.count > 0 for axis in self._axes], dtype=bool)
         can_differ = [place for place, axis in enumerate(self._axes) if not axis.is_fixed]
         self._can_differ = can_differ or list(range(len(self._axes)))
         self._off = np.where(self.is_choice, OFF_CHOICE, OFF_RANGE)
+
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return self.space.distributions
 
     def row(self, params: Params) -> Array:
         """The point of a configuration."""
@@ -74,8 +78,7 @@ class Points:
         differs = random.random(parents.shape) < _CHANGED
         differs[np.arange(len(parents)), random.choice(self._can_differ, len(parents))] = True
         rows = np.where(differs, np.where(self.is_choice, drawn, moved), parents)
-        was_off = self.is_choice & (parents == OFF_CHOICE)
-        return self._tidy(np.where(was_off, drawn, rows))
+        return self._tidy(np.where(self._is_on(parents), rows, drawn))
 
     def distances(self, rows: Array, others: Array) -> Array:
         """(parameters, rows, others): squared differences; 1 between two choices that differ."""
@@ -113,7 +116,16 @@ class DrawnPoints(Points):
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__(space)
-        self._of: dict[bytes, Params] = {}
+        self._of: dict[bytes, Params] = {}  # of those that were asked for
+        self._drawn: dict[bytes, Params] = {}  # since points were last drawn at random
+
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        """What the function draws from; where a range depends on other parameters, the widest."""
+        widest: dict[str, BaseDistribution] = {}
+        for params in self.space.samples(100, seed=0):
+            for name, held in self.space.distributions_of(params).items():
+                widest[name] = _union(widest.get(name, held), held)
+        return widest
 
     def row(self, params: Params) -> Array:
         """The point of a configuration."""
@@ -123,20 +135,32 @@ class DrawnPoints(Points):
 
     def params(self, row: Array) -> Params:
         """The configuration of a point that came from here."""
-        return self._of[row.tobytes()]
+        key = row.tobytes()
+        return self._drawn[key] if key in self._drawn else self._of[key]
 
     def random(self, count: int, random: np.random.Generator) -> Array:
         """Points (at most count, parameters) at random."""
+        self._drawn.clear()
         drawn = self.space.samples(min(count, 40), int(random.integers(2**31)))
-        return np.array([self.row(params) for params in drawn])
+        return np.array([self._draw(params) for params in drawn])
+
+    def _draw(self, params: Params) -> Array:
+        row = super().row(params)
+        self._drawn[row.tobytes()] = params
+        return row
 
     def near(self, parents: Array, random: np.random.Generator) -> Array:
         """Points near some, of whose parameters most are kept."""
         found = []
         for parent in parents[:20]:
             kept = {n: v for n, v in self.params(parent).items() if random.random() > _CHANGED}
-            found.append(self.row(self.space.around(kept, int(random.integers(2**31)))))
-        return np.array(found)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                params = self.space.around(kept, int(random.integers(2**31)))
+            # what is kept may lie outside a range that depends on what was drawn anew
+            if not self.space.problems_with(params):
+                found.append(self._draw(params))
+        return np.array(found) if found else parents[:1]
 
 
 class _Axis:
@@ -174,6 +198,16 @@ class _Axis:
             value = distribution.low + round((value - distribution.low) / self._step) * self._step
         value = min(max(value, distribution.low), distribution.high)
         return round(value) if self._is_whole else value
+
+
+def _union(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    """The range over both; choices do not differ."""
+    if isinstance(one, CategoricalDistribution) or isinstance(other, CategoricalDistribution):
+        return one
+    a: Any = one
+    b: Any = other
+    union: BaseDistribution = type(a)(min(a.low, b.low), max(a.high, b.high), log=a.log)
+    return union
 
 
 def points_of(space: SearchSpace) -> Points:

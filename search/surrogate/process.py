@@ -76,7 +76,7 @@ class Kernel:
 
 def usual_kernel(parameters: int, stages: int) -> Kernel:
     """The middle of the prior."""
-    length = math.log(0.5 * math.sqrt(parameters))
+    length = math.log(0.5 * math.sqrt(max(parameters, 1)))
     shape, luck = [*[0.0] * stages, 1.5], [*[math.log(0.3)] * stages, 0.5]
     return Kernel(np.array([*[length] * parameters, *shape, *luck]), parameters)
 

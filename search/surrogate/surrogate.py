@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
-from analysis.record.events import Event, Finished, Report
+from analysis.record.events import Created, Event, Finished, Report
 from analysis.record.trials import Trial, Trials
 from search.surrogate.observations import Observations, stages_of
 from search.surrogate.points import Array, points_of, unlike
@@ -64,7 +65,9 @@ class Surrogate:
     def take(self, event: Event) -> None:
         """Take in an event that was applied to the trials."""
         self._belief = None
-        if isinstance(event, Report):
+        if isinstance(event, Created):
+            self._rows[event.trial] = self._points.row(event.params)
+        elif isinstance(event, Report):
             self._observations.report(self._trials.by_number[event.trial])
         elif isinstance(event, Finished):
             self._observations.end(self._trials.by_number[event.trial])
@@ -76,7 +79,8 @@ class Surrogate:
             number: of the trial.
         """
         random = np.random.default_rng(derive_seed(self._seed, "surrogate", number))
-        if len(self._observations) < ENOUGH or random.random() < _AT_RANDOM:
+        is_early = len(self._observations) < ENOUGH or not self._points.names
+        if is_early or random.random() < _AT_RANDOM:
             return None
         with self._threads.limit(limits=1):
             belief = self._believe()
@@ -126,6 +130,8 @@ class Surrogate:
         with self._threads.limit(limits=1):
             belief = self._believe()
             at = np.flatnonzero(np.isin(belief.trials, list(waiting)))[:_LOOKED_AT]
+            if not len(at):  # none of them is among those that are shown
+                return None if params is not None else self._best_of(waiting.values())
             worths = self._worth_of_waiting(belief, at)
             best = int(np.argmax(worths))
             if params is not None:
@@ -137,6 +143,11 @@ class Surrogate:
     def _worth_of_waiting(self, belief: Belief, at: Places) -> Array:
         reached = [self._trials.by_number[number].epoch for number in belief.trials[at].tolist()]
         return self._worth(belief, belief.points[at], belief.trials[at], np.array(reached, float))
+
+    def _best_of(self, trials: Iterable[Trial]) -> Trial:
+        """By the values that they have reported."""
+        metric = self._metric
+        return min(trials, key=lambda trial: metric.cost(metric.of(trial.scored(metric))))
 
     def leader(self) -> Trial | None:
         """The trial whose configuration is expected to be the best; None before any report."""
@@ -183,8 +194,6 @@ class Surrogate:
     def _rows_of(self, trials: Places) -> Array:
         rows = np.empty((len(trials), len(self._points.names)))
         for place, number in enumerate(trials.tolist()):
-            if number not in self._rows:
-                self._rows[number] = self._points.row(self._trials.by_number[number].params)
             rows[place] = self._rows[number]
         return rows
 

@@ -110,7 +110,7 @@ def test_a_name_is_short_for_a_section_of_that_name(tmp_path: Path) -> None:
         ({"sampler": "bayes"}, "sampler.name: must be 'curves', 'tpe', 'gp', 'cmaes', 'random',"),
         (
             {"scheduler": "hyperband"},
-            "scheduler.name: must be 'freeze_thaw', 'asha' or 'none', got 'hyperband'",
+            "scheduler.name: must be 'asha', 'freeze_thaw' or 'none', got 'hyperband'",
         ),
         ({"sampler": 3}, "sampler: must be a mapping with some of the keys name, got 3"),
         ({"sampler": ["tpe"]}, "sampler: must be a mapping with some of the keys name, got ['tpe"),

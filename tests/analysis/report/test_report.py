@@ -240,7 +240,7 @@ def test_the_report_says_how_well_the_rungs_foretold_and_where_the_epochs_went(
     tmp_path: Path,
 ) -> None:
     coordinator = examples.coordinator(
-        tmp_path, sampler="curves", scheduler={"max_epochs": 9}, budget={"trials": 30}
+        tmp_path, sampler="curves", scheduler="freeze_thaw", budget={"trials": 30}
     )
     examples.run_all(coordinator)
     section = sections(coordinator, tmp_path)["rungs"]

@@ -52,7 +52,7 @@ def frozen_and_thawed(folder: Path) -> Experiment:
     return examples.own_code_experiment(
         folder,
         sampler="curves",
-        scheduler={"max_epochs": 9},
+        scheduler={"name": "freeze_thaw", "max_epochs": 9},
         budget={"trials": 12},
         resources=ONE_WORKER,
     )
