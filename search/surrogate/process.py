@@ -175,14 +175,19 @@ class Posterior:
             For a value that is one standard deviation above what is expected: of the point's own
             mean (stages, points), and of the others' (stages, others, points).
         """
-        _, solved = self._final(points)
+        to_seen = self._alike(self._at.points, points)
+        of_one_trial = self._at.trials[:, None] == trials[None]
+        solved = self._solve(self._final_covariance(to_seen))
         _, solved_others = self._final(others)
         alike = self._alike(others, points)
         own = np.empty((self._kernel.stages, len(points)))
         of_others = np.empty((self._kernel.stages, len(others), len(points)))
         for stage in range(self._kernel.stages):
-            asked = Seen(points, np.full(len(points), stage), trials, np.zeros(len(points)))
-            at_stage = self._solve(self.covariance(self._at, asked))
+            at_stage = self._solve(
+                self._shape[self._at.stages, stage, None] * to_seen
+                + self._luck[self._at.stages, stage, None] * of_one_trial
+                + self._level[self._at.stages, stage, None]
+            )
             shape, level = self._shape[-1, stage], self._level[-1, stage]
             variance = self._shape[stage, stage] + self._luck[stage, stage]
             variance += self._level[stage, stage]
@@ -193,11 +198,15 @@ class Posterior:
 
     def _final(self, points: Array) -> tuple[Array, Array]:
         """The mean at the last stage, and the solved covariances with all that was seen."""
-        alike = self._alike(self._at.points, points)
-        last = self._at.stages
-        covariance = self._shape[last, -1, None] * alike + self._level[last, -1, None]
+        covariance = self._final_covariance(self._alike(self._at.points, points))
         mean: Array = covariance[: self._count].T @ self._explained
         return mean, self._solve(covariance)
+
+    def _final_covariance(self, alike: Array) -> Array:
+        """(seen, points): of what was seen with the last stage of points."""
+        stages = self._at.stages
+        covariance: Array = self._shape[stages, -1, None] * alike + self._level[stages, -1, None]
+        return covariance
 
     def _spread(self, solved: Array) -> Array:
         prior = self._shape[-1, -1] + self._level[-1, -1]
@@ -205,7 +214,7 @@ class Posterior:
         return spread
 
     def _solve(self, covariance: Array) -> Array:
-        solved: Array = solve_triangular(self._factor, covariance, lower=True)
+        solved: Array = solve_triangular(self._factor, covariance, lower=True, check_finite=False)
         return solved
 
     def _alike(self, points: Array, others: Array) -> Array:

@@ -22,8 +22,8 @@ from spaces.seeds import derive_seed
 ENOUGH = 8  # values, before which configurations are drawn at random
 _MORE = 1.25  # times as many values, after which the kernel is fitted anew
 _AT_RANDOM = 0.1  # of the proposals, for ever: so a search can't be blind to a region for long
-_MOST_FITTED, _MOST_SEEN = 200, 600  # values, that a proposal may not take too long
-_DRAWN, _NEAR, _PARENTS, _RIVALS, _LOOKED_AT = 300, 150, 10, 20, 64
+_MOST_FITTED, _MOST_SEEN = 200, 400  # values, that a proposal may not take too long
+_DRAWN, _NEAR, _PARENTS, _RIVALS, _LOOKED_AT = 200, 100, 10, 20, 48
 
 
 class Belief(NamedTuple):
