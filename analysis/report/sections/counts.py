@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from scipy.stats import spearmanr
 
-from analysis.display.numbers import percent
+from analysis.display.numbers import fraction, percent
 from analysis.record.events import STATES, State
 from analysis.record.trials import Trial
 from analysis.report.section import Cell, Material, Section, Table, Text
@@ -57,16 +57,16 @@ def rungs_section(material: Material) -> Section:
         )
     if material.baseline is not None:
         note += " The baseline always passes."
-    foretold = _foretold(material)
-    words = [Text(note, "note"), *([Text(foretold)] if foretold else [])]
+    prediction = _how_rungs_predict(material)
+    words = [Text(note, "note"), *([Text(prediction)] if prediction else [])]
     return Section("Rungs", "rungs", [Table(columns, cells), *words], rows)
 
 
-def _foretold(material: Material) -> str:
-    """How well each rung foretold the next one, and how the epochs were spent; words."""
+def _how_rungs_predict(material: Material) -> str:
+    """How well each rung predicted the next one, and how the epochs were spent; words."""
     scheduler, name = material.experiment.scheduler, material.experiment.metric.name
     stops = [*scheduler.rung_epochs, scheduler.max_epochs]
-    told = []
+    found = []
     for rung, later in pairwise(stops):
         pairs = [
             (trial.reports[rung - 1].metrics[name], trial.reports[later - 1].metrics[name])
@@ -76,13 +76,13 @@ def _foretold(material: Material) -> str:
         finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
         if len(finite) >= _FEWEST and all(len(set(side)) > 1 for side in zip(*finite, strict=True)):
             correlation = float(spearmanr(finite).statistic)
-            told.append(f"from {rung} to {later} {correlation:.2f} ({len(finite)} trials)")
-    if not told:
+            found.append(f"from {rung} to {later} {fraction(correlation)} ({len(finite)} trials)")
+    if not found:
         return ""
     first = sum(min(trial.epoch, stops[0]) for trial in material.trials)
     return (
-        f"How well a rung foretold the next one, as a rank correlation: {', '.join(told)}. This is "
-        "of those that went on, who are alike: over all trials it is higher. Of "
+        f"How well a rung predicted the next one, as a rank correlation: {', '.join(found)}. It is "
+        "that of the trials that went on, which are alike; over all trials it is higher. Of "
         f"{material.trials.epochs} epochs, {first} were a first look at a configuration, the "
         "others went to those of whom more was expected."
     )
