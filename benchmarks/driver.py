@@ -35,7 +35,7 @@ from search.control.coordinator import Coordinator
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 
-SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc")
+SAMPLERS = ("curves", "tpe", "gp", "cmaes", "random", "qmc")
 STEP_RECORDS = 16  # those of an MNIST epoch with batches of 64
 LAST = 50
 TARGETS = {"report_ms": 3.0, "suggestion_ms": 60.0}
