@@ -39,7 +39,7 @@ class Choices:
         self._latest: tuple[bool, Choice] | None = None  # the same until the next event
 
     def next(self, may_begin: bool) -> Choice:
-        """What a free worker shall do; nothing is changed.
+        """What a free worker shall do; the same until the next event.
 
         Args:
             may_begin: whether the budget leaves room for a new trial.

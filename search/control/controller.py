@@ -205,7 +205,11 @@ class Controller(ABC):
         self.write(self._wrapped(report.model_copy(update={"decision": decision})))
         if decision == "stop":
             self._finish(trial, self.policy.ending[number], None)
-        return "stop" if decision == "pause" else decision
+        return self._paused(trial) if decision == "pause" else decision
+
+    def _paused(self, trial: Trial) -> Decision:
+        """What the worker of a trial that was paused is told: to leave it."""
+        return "stop"
 
     def saved(self) -> dict[int, str]:
         """A checkpoint of some training was saved, which shows that its code works.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from analysis.display.numbers import number
 from analysis.record.events import (
     Created,
@@ -163,22 +161,13 @@ class Coordinator(Controller):
         for trial in list(self.trials.waiting.values()):
             self._finish(trial, "stopped", None)
 
-    def report(
-        self,
-        number: int,
-        epoch: int,
-        metrics: dict[str, float],
-        steps: Sequence[tuple[int, float]] = (),
-        is_last: bool = False,
-    ) -> Decision:
-        """As ``Controller.report``; a trial that would be promoted at once is, where it is."""
-        decision = super().report(number, epoch, metrics, steps, is_last)
-        trial = self.trials.by_number[number]
+    def _paused(self, trial: Trial) -> Decision:
+        """A trial that would be promoted at once goes on where it is; others are left."""
         must_leave = self._unfinished or self.must_stop_now or self.first_failures.are_enough
-        if trial.is_waiting and not must_leave and self._next().waiting is trial:
-            self.write(Promoted(trial=number))
-            return "continue"
-        return decision
+        if must_leave or self._next().waiting is not trial:
+            return "stop"
+        self.write(Promoted(trial=trial.number))
+        return "continue"
 
     def close(self, reason: str | None = None) -> None:
         """Note that the searching ends, and why; left out: the limit reached, or interrupted."""

@@ -55,8 +55,8 @@ class FreezeThaw:
 
     def _is_time_for_the_leader(self, used: int) -> bool:
         """Whether the epochs that are left just suffice for the leader."""
-        limit, leader = self._policy.budget.epochs, self._leader()
-        if limit is None or leader is None:
+        limit = self._policy.budget.epochs
+        if limit is None or (leader := self._leader()) is None:
             return False
         return limit - used <= self._scheduler.max_epochs - leader.epoch
 

@@ -191,9 +191,7 @@ def test_another_loss_does_not_decide_divergence(tmp_path: Path, value: float) -
 
 def test_a_loss_that_is_the_metric_decides_divergence(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def train(config, context):\n    yield {'my_loss': 1.0}\n")
-    coordinator = examples.own_code_coordinator(
-        tmp_path, metric={"name": "my_loss"}, scheduler="asha"
-    )
+    coordinator = examples.own_code_coordinator(tmp_path, metric={"name": "my_loss"})
     coordinator.next_trial()
     assert coordinator.report(0, 1, {"my_loss": 1.0}) == "continue"
     assert coordinator.report(0, 2, {"my_loss": 1e9}) == "stop"

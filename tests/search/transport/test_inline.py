@@ -201,7 +201,7 @@ def test_ctrl_c_without_handlers_leaves_a_journal_that_says_interrupted(
     assert trials.ended is not None
     assert trials.ended.reason == "interrupted"
     assert status_of(folder, experiment, trials, live=False)["state"] == "interrupted"
-    assert len(trials.running) - len(trials.waiting) == 1
+    assert trials.counts()["running"] == 1
 
 
 def test_a_session_works_in_a_thread_and_leaves_every_signal_handler_alone(
