@@ -2,8 +2,9 @@
 
 ``Recorded`` answers with the curve of the nearest configuration of the table. ``Modelled`` answers
 with a smooth function of the configuration, plus the noise of a real training: Gaussian processes
-on the principal components of the table's curves, on the logit scale, and the difference of two
-real curves of one configuration under two seeds.
+on the principal components of the table's curves, and the difference of two real curves of one
+configuration under two seeds. Their scale is that of logits, on which what is worse than the median
+of its epoch is squeezed: beside a cliff, a smooth function that must follow it overshoots.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
+from search.surrogate.points import points_of
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.parameters import Params
@@ -31,6 +33,7 @@ Array = npt.NDArray[np.float64]
 
 HERE = Path(__file__).resolve().parent
 COMPONENTS = 4
+ROUNDS, DRAWN_NEAR = 60, 20  # by which the best is sought
 LOWEST, HIGHEST = 0.005, 0.999  # accuracies, between which a logit is finite
 
 
@@ -126,15 +129,15 @@ class Modelled(Landscape):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._mean, self._axes, self._processes = fitted(name)
+        self._medians, self._mean, self._axes, self._processes = fitted(name)
 
-    def _logits(self, params: Params) -> Array:
-        features = self.table.encode(params)[None]
-        scores = np.array([process.predict(features)[0] for process in self._processes])
-        return self._mean + scores @ self._axes
+    def _logits(self, features: Array) -> Array:
+        """(configurations, epochs), of (configurations, features)."""
+        scores = np.array([process.predict(features) for process in self._processes])
+        return stretched(self._mean + scores.T @ self._axes, self._medians)
 
     def curve(self, params: Params, seed: int) -> list[float]:
-        logits = self._logits(params)
+        logits = self._logits(self.table.encode(params)[None])[0]
         random = np.random.default_rng(derive_seed(seed, "noise", seed))
         # noise of a configuration about as good: the best ones are the most reproducible
         away = np.abs(self.table.places - expit(logits[-1]))
@@ -143,26 +146,21 @@ class Modelled(Landscape):
         return expit(logits + sign * self.table.noise[place]).tolist()
 
     def worth(self, params: Params) -> float:
-        return float(expit(self._logits(params)[-1]))
+        return float(expit(self._logits(self.table.encode(params)[None])[0, -1]))
 
     @cached_property
     def best(self) -> float:
-        """Of the table, and of configurations drawn near the best so far in ten rounds."""
-        ranked = self._ranked(self.table.params)
-        for number in range(0, 1000, 100):
-            near = []
-            for place in range(number, number + 100):
-                random = np.random.default_rng(place)
-                parent = ranked[place % 10][1]
-                kept = {name: value for name, value in parent.items() if random.random() > 0.3}
-                near.append(self.experiment.search_space.around(kept, seed=place))
-            ranked = sorted(ranked + self._ranked(near), key=lambda one: -one[0])[:10]
-        return ranked[0][0]
-
-    def _ranked(self, configurations: list[Params]) -> list[tuple[float, Params]]:
-        """The ten best, each with what it is worth."""
-        worths = [(self.worth(params), params) for params in configurations]
-        return sorted(worths, key=lambda one: -one[0])[:10]
+        """Of the table, and of points drawn near the best so far in many rounds."""
+        points, random = points_of(self.experiment.search_space), np.random.default_rng(0)
+        rows = np.array([points.row(params) for params in self.table.params])
+        worths = np.empty(0)
+        for _ in range(ROUNDS):
+            features = [self.table.encode(points.params(row)) for row in rows[len(worths) :]]
+            worths = np.concatenate([worths, self._logits(np.array(features))[:, -1]])
+            best = np.argsort(-worths, kind="stable")[:DRAWN_NEAR]
+            near = points.near(rows[np.repeat(best, 10)], random)
+            rows, worths = np.vstack([rows[best], near]), worths[best]
+        return float(expit(worths[0]))
 
 
 @cache
@@ -171,24 +169,27 @@ def table_of(name: str) -> Table:
 
 
 @cache
-def fitted(name: str) -> tuple[Array, Array, list[GaussianProcessRegressor]]:
-    """Mean curve, principal axes and a process for each, of the logits of a table's curves.
+def fitted(name: str) -> tuple[Array, Array, Array, list[GaussianProcessRegressor]]:
+    """Median logits, and of the squeezed ones: mean curve, principal axes, a process for each.
 
     The kernels' numbers are kept beside the table: finding them takes minutes.
     """
     table = table_of(name)
     logits = logit(table.curves)
-    mean = logits.mean(axis=0)
-    _, _, axes = np.linalg.svd(logits - mean, full_matrices=False)
+    medians = np.median(logits, axis=0)
+    curves = squeezed(logits, medians)
+    mean = curves.mean(axis=0)
+    _, _, axes = np.linalg.svd(curves - mean, full_matrices=False)
     axes = axes[:COMPONENTS]
-    scores = (logits - mean) @ axes.T
+    scores = (curves - mean) @ axes.T
     kept = HERE / "tables" / f"{name}.kernels.json"
     if not kept.exists():
         found = [_kernel_of(table.features, scores[:, k]) for k in range(COMPONENTS)]
         kept.write_text(json.dumps([kernel.theta.round(4).tolist() for kernel in found]) + "\n")
     kernels = [_kernel(table.features).clone_with_theta(t) for t in json.loads(kept.read_text())]
     processes = [GaussianProcessRegressor(k, optimizer=None, normalize_y=True) for k in kernels]
-    return mean, axes, [p.fit(table.features, scores[:, k]) for k, p in enumerate(processes)]
+    fits = [process.fit(table.features, scores[:, k]) for k, process in enumerate(processes)]
+    return medians, mean, axes, fits
 
 
 def _kernel(features: Array) -> Kernel:
@@ -222,6 +223,17 @@ def _filled(curve: list[float | None]) -> list[float]:
     known = [value for value in curve if value is not None]
     lowest = min(known, default=LOWEST)
     return [lowest if value is None else value for value in curve]
+
+
+def squeezed(logits: Array, medians: Array) -> Array:
+    """Below the median, the logarithm of how far."""
+    return np.where(logits < medians, medians - np.log1p(np.maximum(medians - logits, 0)), logits)
+
+
+def stretched(values: Array, medians: Array) -> Array:
+    """What ``squeezed`` gave, back on the scale of logits."""
+    away = np.expm1(np.clip(medians - values, 0, 20))
+    return np.where(values < medians, medians - away, values)
 
 
 def logit(values: Array) -> Array:
