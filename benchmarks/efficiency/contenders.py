@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from analysis.record.events import Started
 from analysis.record.journal import Journal
 from benchmarks.efficiency.cluster import Contender, Job
 from benchmarks.efficiency.landscape import Landscape
+from benchmarks.efficiency.syne import SyneTune
 from search.control.coordinator import Coordinator
 from spaces.checks import parse_experiment
 from spaces.parameters import Params
@@ -232,5 +234,8 @@ CONTENDERS: dict[str, Make] = {
     "optuna-cmaes-hyperband": _optuna("cmaes", "hyperband"),
     "optuna-gp-hyperband": _optuna("gp", "hyperband"),
 }
+if find_spec("syne_tune"):
+    CONTENDERS["syne-asha"] = lambda landscape, seed, _: SyneTune("ASHA", landscape, seed)
+    CONTENDERS["syne-bohb"] = lambda landscape, seed, _: SyneTune("BOHB", landscape, seed)
 SHOWN = list(CONTENDERS)[:6]
 KNOW_THE_BUDGET = ("one-epoch",)

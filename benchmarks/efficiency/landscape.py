@@ -68,7 +68,7 @@ class Table:
 
     def encode(self, params: Params) -> Array:
         """A configuration as numbers: ranges in [0, 1], a choice as one of n; off is 0.5."""
-        parts = [_unit(d, params.get(name)) for name, d in self._distributions.items()]
+        parts = [unit(d, params.get(name)) for name, d in self._distributions.items()]
         return np.concatenate(parts)
 
 
@@ -204,7 +204,8 @@ def _kernel_of(features: Array, scores: Array) -> Kernel:
     return process.fit(features[half], scores[half]).kernel_
 
 
-def _unit(distribution: BaseDistribution, value: Any) -> Array:
+def unit(distribution: BaseDistribution, value: Any) -> Array:
+    """A value as a number in [0, 1], a choice as one of n; off is 0.5, or none of n."""
     if isinstance(distribution, CategoricalDistribution):
         one = np.zeros(len(distribution.choices))
         if value is not None:
