@@ -66,7 +66,7 @@ def simulate(
     """
     random = np.random.default_rng(seed)
     outcome, done, best = Outcome(), 0, landscape.best
-    curves: dict[int, list[float]] = {}
+    curves: dict[int, Sequence[float]] = {}
     lengths: dict[int, float] = {}
     free, ticket = workers, itertools.count()
     events: list[tuple[float, int, Job]] = []

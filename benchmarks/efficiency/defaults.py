@@ -13,7 +13,7 @@ from spaces.parameters import Params
 
 
 class StartsLater(Shoal):
-    """The model proposes once there are 24 values, not 8."""
+    """The model proposes, and is fitted, once there are 24 values, not 8."""
 
     def ask(self) -> Job | None:
         with patch.object(surrogate, "ENOUGH", 24):

@@ -2,9 +2,9 @@
 
 ``Recorded`` answers with the curve of the nearest configuration of the table. ``Modelled`` answers
 with a smooth function of the configuration, plus the noise of a real training: Gaussian processes
-on the principal components of the table's curves, and the difference of two real curves of one
-configuration under two seeds. Their scale is that of logits, on which what is worse than the median
-of its epoch is squeezed: beside a cliff, a smooth function that must follow it overshoots.
+on the principal components of the table's curves, and how a real curve differs from the median of
+its configuration under three seeds. Both are on logits; below the median of their epoch these are
+compressed, since a smooth function that must follow a cliff overshoots beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gzip
 import json
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ Array = npt.NDArray[np.float64]
 
 HERE = Path(__file__).resolve().parent
 COMPONENTS = 4
-ROUNDS, DRAWN_NEAR = 60, 20  # by which the best is sought
+ROUNDS, PARENTS = 60, 20  # by which the best is sought
+_SPREAD_OF_THREE = 1.13  # of normal values, over that of their differences to the median of three
 LOWEST, HIGHEST = 0.005, 0.999  # accuracies, between which a logit is finite
 
 
@@ -44,7 +46,10 @@ class Table:
         experiment: its space, metric and longest training.
         params: of its configurations.
         curves: (configurations, epochs); where a training had diverged, its lowest value.
-        noise: (pairs, epochs), logits: how curves of one configuration differ, over the root of 2.
+        noise: (repeated, seeds, epochs), logits: by how much curves of a configuration differ from
+            their median, stretched to the spread of normal values: so a training that failed is no
+            luck of another one.
+        places: (repeated,): the median last values of these configurations.
     """
 
     def __init__(self, name: str) -> None:
@@ -55,11 +60,14 @@ class Table:
             raise ValueError(f"tables/{name}.json.gz is of another space than spaces/{name}.yaml")
         self.params: list[Params] = content["params"]
         self.curves = np.array([_filled(curve) for curve in content["curves"]])
-        pairs = [(number, _filled(curve)) for number, curve in content["repeats"]]
-        differences = [logit(np.array(c)) - logit(self.curves[n]) for n, c in pairs]
-        self.noise = np.array(differences) / math.sqrt(2)
-        self.places = self.curves[[number for number, _ in pairs], -1]
-        self._distributions = self.experiment.search_space.distributions
+        groups: dict[int, list[Array]] = {}
+        for number, curve in content["repeats"]:
+            groups.setdefault(number, [self.curves[number]]).append(np.array(_filled(curve)))
+        runs = logit(np.array(list(groups.values())))
+        medians = np.median(runs, axis=1, keepdims=True)
+        self.noise = _SPREAD_OF_THREE * (runs - medians)
+        self.places = expit(medians[:, 0, -1])
+        self.distributions = self.experiment.search_space.distributions
 
     @property
     def features(self) -> Array:
@@ -68,7 +76,7 @@ class Table:
 
     def encode(self, params: Params) -> Array:
         """A configuration as numbers: ranges in [0, 1], a choice as one of n; off is 0.5."""
-        parts = [unit(d, params.get(name)) for name, d in self._distributions.items()]
+        parts = [unit(d, params.get(name)) for name, d in self.distributions.items()]
         return np.concatenate(parts)
 
 
@@ -85,7 +93,7 @@ class Landscape(ABC):
         self.epochs = self.experiment.scheduler.max_epochs
 
     @abstractmethod
-    def curve(self, params: Params, seed: int) -> list[float]:
+    def curve(self, params: Params, seed: int) -> Sequence[float]:
         """The metric after each epoch of one training."""
 
     @abstractmethod
@@ -136,17 +144,20 @@ class Modelled(Landscape):
         scores = np.array([process.predict(features) for process in self._processes])
         return stretched(self._mean + scores.T @ self._axes, self._medians)
 
+    def expected(self, params: Params) -> Array:
+        """(epochs,): logits of the curve without noise."""
+        curve: Array = self._logits(self.table.encode(params)[None])[0]
+        return curve
+
     def curve(self, params: Params, seed: int) -> list[float]:
-        logits = self._logits(self.table.encode(params)[None])[0]
         random = np.random.default_rng(derive_seed(seed, "noise", seed))
         # noise of a configuration about as good: the best ones are the most reproducible
-        away = np.abs(self.table.places - expit(logits[-1]))
+        away = np.abs(self.table.places - self.worth(params))
         place = random.choice(np.argsort(away)[: len(away) // 4])
-        sign = random.choice([-1.0, 1.0])
-        return expit(logits + sign * self.table.noise[place]).tolist()
+        return expit(self.expected(params) + random.choice(self.table.noise[place])).tolist()
 
     def worth(self, params: Params) -> float:
-        return float(expit(self._logits(self.table.encode(params)[None])[0, -1]))
+        return float(expit(self.expected(params)[-1]))
 
     @cached_property
     def best(self) -> float:
@@ -157,7 +168,7 @@ class Modelled(Landscape):
         for _ in range(ROUNDS):
             features = [self.table.encode(points.params(row)) for row in rows[len(worths) :]]
             worths = np.concatenate([worths, self._logits(np.array(features))[:, -1]])
-            best = np.argsort(-worths, kind="stable")[:DRAWN_NEAR]
+            best = np.argsort(-worths, kind="stable")[:PARENTS]
             near = points.near(rows[np.repeat(best, 10)], random)
             rows, worths = np.vstack([rows[best], near]), worths[best]
         return float(expit(worths[0]))
@@ -170,7 +181,7 @@ def table_of(name: str) -> Table:
 
 @cache
 def fitted(name: str) -> tuple[Array, Array, Array, list[GaussianProcessRegressor]]:
-    """Median logits, and of the squeezed ones: mean curve, principal axes, a process for each.
+    """Median logits; then, of the squeezed curves, the mean, principal axes, a process for each.
 
     The kernels' numbers are kept beside the table: finding them takes minutes.
     """
@@ -227,7 +238,7 @@ def _filled(curve: list[float | None]) -> list[float]:
 
 
 def squeezed(logits: Array, medians: Array) -> Array:
-    """Below the median, the logarithm of how far."""
+    """Logits, of which the distance below the median is replaced by its log1p."""
     return np.where(logits < medians, medians - np.log1p(np.maximum(medians - logits, 0)), logits)
 
 

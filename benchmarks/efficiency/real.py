@@ -3,33 +3,35 @@
     SHOAL_DATA=... python -m benchmarks.efficiency.real
 
 Every epoch is trained when the simulated cluster comes to it, on one core. What a configuration is
-worth is its validation accuracy after the last epoch of two more trainings, under seeds that no
-search has seen.
+worth is its accuracy on the test images after the last epoch of two more trainings.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice, product
 from statistics import fmean, stdev
+from typing import Any
 
 import optuna
 import torch
 
 from benchmarks.efficiency.cluster import simulate
 from benchmarks.efficiency.contenders import CONTENDERS
-from benchmarks.efficiency.landscape import HERE, LOWEST
+from benchmarks.efficiency.landscape import HERE, LOWEST, Landscape
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.parameters import Params
 from spaces.seeds import derive_seed
 from spaces.training_config import TrainConfig, resolve
-from trainables.data.splits import Data, load_data
+from trainables.data.splits import Data, load_data, load_test
 from trainables.training import Training
 
 SHOWN = ("shoal", "shoal-tpe-asha", "random-asha")
@@ -37,8 +39,8 @@ CHANGES = ["dataset.subset=4000"]  # half of them train, half validate
 MARKS, WORKERS, AGAIN = (100, 200, 300), 8, 2
 
 
-class Real:
-    """A landscape whose curves are trained. Its ``best`` is 1, so a regret is an error rate."""
+class Real(Landscape):
+    """Its curves are trained. The best is an accuracy of 1, so a regret is an error rate."""
 
     best = 1.0
 
@@ -47,30 +49,43 @@ class Real:
         self.epochs = self.experiment.scheduler.max_epochs
 
     def curve(self, params: Params, seed: int) -> Curve:
-        return Curve(params, seed)
+        return Curve(params, seed, data())
 
     def worth(self, params: Params) -> float:
-        seeds = [derive_seed(0, "again", number) for number in range(AGAIN)]
-        return fmean(Curve(params, seed)[self.epochs - 1] for seed in seeds)
+        return _worth(json.dumps(params, sort_keys=True))
 
 
-class Curve:
-    """The values of a training, which goes on when a later one is asked for."""
+@cache
+def _worth(params: str) -> float:
+    seeds = [derive_seed(0, "again", number) for number in range(AGAIN)]
+    return fmean(Curve(json.loads(params), seed, unseen())[-1] for seed in seeds)
 
-    def __init__(self, params: Params, seed: int) -> None:
+
+class Curve(Sequence[float]):
+    """The values of a training, which goes on when a later one is asked for.
+
+    From where a training has diverged, it stays at the worst it was, as in the tables.
+    """
+
+    def __init__(self, params: Params, seed: int, data: Data) -> None:
         config = resolve(experiment(), params, seed)
         assert isinstance(config, TrainConfig)
         self._values: list[float] = []
-        self._coming = values(config)
+        self._coming = values(config, data)
 
-    def __getitem__(self, epoch: int) -> float:
-        self._values += islice(self._coming, epoch + 1 - len(self._values))
-        return self._values[min(epoch, len(self._values) - 1)] if self._values else LOWEST
+    def __len__(self) -> int:
+        return experiment().scheduler.max_epochs
+
+    def __getitem__(self, epoch: Any) -> Any:
+        epoch = range(len(self))[epoch]
+        self._values += islice(self._coming, max(0, epoch + 1 - len(self._values)))
+        is_there = epoch < len(self._values)
+        return self._values[epoch] if is_there else min(self._values, default=LOWEST)
 
 
-def values(config: TrainConfig) -> Iterator[float]:
+def values(config: TrainConfig, data: Data) -> Iterator[float]:
     """The metric after each epoch, until the training diverges."""
-    for report in Training(config, data(), torch.device("cpu")):
+    for report in Training(config, data, torch.device("cpu")):
         value = report.metrics[experiment().metric.name]
         if not all(math.isfinite(x) for x in (value, report.metrics["train_loss"])):
             return
@@ -87,14 +102,20 @@ def data() -> Data:
     return load_data(experiment().dataset, split_seed=0)
 
 
+@cache
+def unseen() -> Data:
+    """The same, but what is measured are the test images, which no search has seen."""
+    return replace(data(), validation=load_test(experiment().dataset))
+
+
 def errors_of(search: tuple[str, int]) -> tuple[str, dict[int, float]]:
     """Error rates (%) of what a contender calls best, at each mark."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     name, seed = search
     landscape = Real()
-    contender = CONTENDERS[name](landscape, seed, MARKS[-1])  # type: ignore[arg-type]
-    return name, simulate(contender, landscape, WORKERS, MARKS, seed).regret  # type: ignore[arg-type]
+    contender = CONTENDERS[name](landscape, seed, MARKS[-1])
+    return name, simulate(contender, landscape, WORKERS, MARKS, seed).regret
 
 
 def main() -> None:

@@ -2,14 +2,16 @@
 
     python -m benchmarks.efficiency.run --workers 8 --seeds 30
 
-Each search writes a line to ``results.jsonl``; those that are there are not repeated: remove it
-after a change of a table, a contender or a library. Then the page ``RESULTS.md`` and its picture
-are made of all lines. Where early epochs mislead, only the table MISLEADING is searched.
+Each search writes a line to ``results.jsonl``, with a digest of the code and the tables that it
+depends on; those that are there are not repeated, and those of other code are left out. Then the
+page ``RESULTS.md`` and its picture are made. Where early epochs mislead, only the table MISLEADING
+is searched.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -36,6 +38,7 @@ KINDS: dict[str, type[Landscape]] = {
     "slow-starters": SlowStarters,
 }
 MISLEADING = "digits"
+USUAL = [kind for kind in KINDS if kind != "recorded"]
 ALL = CONTENDERS | DEFAULTS
 TABLES = sorted(path.name.split(".")[0] for path in (HERE / "tables").glob("*.json.gz"))
 RESULTS = HERE / "results.jsonl"
@@ -54,15 +57,17 @@ class Search(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulate searches.")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=USUAL)
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 8, 32])
     parser.add_argument("--contenders", nargs="+", choices=ALL, default=SHOWN)
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     given = (options.tables, options.kinds, options.workers, options.contenders)
     searches = [Search(*one, seed) for seed in range(options.seeds) for one in product(*given)]
     searches = [one for one in searches if is_searched(one)]
+    if not searches:
+        parser.error(f"only {MISLEADING} has landscapes that mislead")
     done = {Search(*line["search"]) for line in read()}
     missing = [search for search in searches if search not in done]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -79,9 +84,21 @@ def is_searched(search: Search) -> bool:
 
 
 def read() -> list[dict[str, Any]]:
+    """The searches that today's code has made."""
     if not RESULTS.exists():
         return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return [line for line in lines if line["sources"] == sources()]
+
+
+@cache
+def sources() -> str:
+    """A digest of the code that proposes and decides, and of what is searched."""
+    files = [HERE / f"{name}.py" for name in ("cluster", "contenders", "defaults", "landscape")]
+    files += [HERE / "misleading.py", HERE / "syne.py", *sorted((HERE / "tables").iterdir())]
+    for folder in ("search/control", "search/surrogate"):
+        files += sorted((HERE.parents[1] / folder).glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def outcome_of(search: Search) -> dict[str, Any]:
@@ -98,7 +115,8 @@ def outcome_of(search: Search) -> dict[str, Any]:
             regret |= outcome.regret
             trials = len(outcome.begun)
     seconds = round(time.process_time() - began, 2)
-    return {"search": list(search), "regret": regret, "trials": trials, "seconds": seconds}
+    made = {"regret": regret, "trials": trials, "seconds": seconds, "sources": sources()}
+    return {"search": list(search), **made}
 
 
 @cache

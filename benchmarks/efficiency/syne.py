@@ -1,4 +1,4 @@
-"""Syne Tune's ASHA with its searchers as contenders, where it is installed (0.16 or later)."""
+"""Syne Tune's ASHA and BOHB as contenders, where it is installed (tried with 0.16)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spaces.space import SearchSpace
 
 
 class SyneTune(Contender):
-    """``ASHA``, ``BOHB`` or ``ASHACQR`` of ``syne_tune.optimizer.baselines``, factor 3.
+    """``ASHA`` or ``BOHB`` of ``syne_tune.optimizer.baselines``, factor 3.
 
     Syne Tune knows no conditions: it proposes every parameter, and those that do not apply are left
     out of what is trained.

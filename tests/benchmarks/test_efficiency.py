@@ -57,6 +57,7 @@ def test_a_modelled_training_is_noisy_around_what_it_is_worth() -> None:
     ends = [model.curve(params, seed)[-1] for seed in range(100)]
     assert len(set(ends)) > 10
     assert statistics.median(ends) == pytest.approx(model.worth(params), abs=0.01)
+    assert len({curve[0] for curve in map(model.curve, model.table.params, range(100))}) == 100
     assert model.best >= max(model.worth(params) for params in model.table.params)
 
 
@@ -117,9 +118,9 @@ def test_a_rival_that_knows_no_conditions_trains_what_applies() -> None:
 
 @pytest.mark.parametrize("kind", [StartsLater, MoreAtRandom, BestByModel])
 def test_a_default_that_is_varied_makes_a_difference(kind: Make) -> None:
-    landscape, marks = Modelled("digits"), range(10, 161, 10)
+    landscape, marks = Modelled("digits"), range(10, 101, 10)
     usual, varied = (
-        simulate(make(landscape, 1, 160), landscape, 8, marks, 1)
+        simulate(make(landscape, 1, 100), landscape, 8, marks, 1)
         for make in (CONTENDERS["shoal"], kind)
     )
     assert varied != usual
