@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.efficiency.cluster import simulate
 from benchmarks.efficiency.contenders import CONTENDERS, KNOW_THE_BUDGET, SHOWN
 from benchmarks.efficiency.defaults import DEFAULTS
+from benchmarks.efficiency.forest import Forest
 from benchmarks.efficiency.landscape import HERE, Landscape, Modelled, Recorded
 from benchmarks.efficiency.misleading import SlowStarters, WarmUp
 from benchmarks.efficiency.page import MARKS, draw, report
@@ -33,6 +34,7 @@ from benchmarks.efficiency.page import MARKS, draw, report
 SEEN = tuple(range(50, MARKS[-1] + 1, 50))
 KINDS: dict[str, type[Landscape]] = {
     "model": Modelled,
+    "forest": Forest,
     "recorded": Recorded,
     "warm-up": WarmUp,
     "slow-starters": SlowStarters,
@@ -80,7 +82,7 @@ def main() -> None:
 
 def is_searched(search: Search) -> bool:
     """Whether a kind of lookup is there for a table."""
-    return search.kind in ("model", "recorded") or search.table == MISLEADING
+    return search.kind not in ("warm-up", "slow-starters") or search.table == MISLEADING
 
 
 def read() -> list[dict[str, Any]]:

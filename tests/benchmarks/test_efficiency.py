@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from benchmarks.efficiency.cluster import simulate
 from benchmarks.efficiency.contenders import CONTENDERS, Make
 from benchmarks.efficiency.defaults import BestByModel, MoreAtRandom, StartsLater
+from benchmarks.efficiency.forest import Forest
 from benchmarks.efficiency.landscape import Modelled, Recorded
 from benchmarks.efficiency.misleading import SlowStarters, WarmUp
 from benchmarks.efficiency.page import draw, table_of_as_good, table_of_differences, table_of_near
@@ -51,8 +52,9 @@ def test_more_epochs_leave_less_regret(digits: Recorded) -> None:
     assert min(len(outcome.begun) for outcome in outcomes) > 100
 
 
-def test_a_modelled_training_is_noisy_around_what_it_is_worth() -> None:
-    model = Modelled("digits")
+@pytest.mark.parametrize("kind", [Modelled, Forest])
+def test_a_modelled_training_is_noisy_around_what_it_is_worth(kind: type[Modelled]) -> None:
+    model = kind("digits")
     params = model.table.params[3]
     ends = [model.curve(params, seed)[-1] for seed in range(100)]
     assert len(set(ends)) > 10
