@@ -115,7 +115,7 @@ def draw(lines: Iterable[dict[str, Any]], path: Path) -> None:
     places = sorted({(table, kind) for table, kind, _, _ in groups})
     workers = sorted({count for _, _, count, _ in groups})
     figure = Figure(figsize=(4 * len(workers), 3 * len(places)), layout="constrained")
-    axes = figure.subplots(len(places), len(workers), squeeze=False, sharex=True, sharey="row")
+    axes = figure.subplots(len(places), len(workers), squeeze=False, sharex=True, sharey=True)
     for (table, kind, count, name), regrets in sorted(groups.items()):
         if name in SHOWN and name not in KNOW_THE_BUDGET:
             marks = sorted(map(int, next(iter(regrets.values()))))
@@ -123,11 +123,16 @@ def draw(lines: Iterable[dict[str, Any]], path: Path) -> None:
             axis = axes[places.index((table, kind)), workers.index(count)]
             width, color = (2.5 if name == "shoal" else 1.0), f"C{SHOWN.index(name)}"
             axis.plot(marks, middle, label=name, linewidth=width, color=color)
-            axis.set(title=f"{table}, {kind}, {count} workers")
+            axis.set(title=f"{table}, {kind}, workers: {count}", yscale="log", ylim=(0.2, 12))
+            axis.set_yticks([0.2, 0.5, 1, 2, 5, 10], ["0.2", "0.5", "1", "2", "5", "10"])
+            axis.tick_params(labelleft=True, labelbottom=True)
+            axis.minorticks_off()
     for axis in axes[:, 0]:
-        axis.set(ylabel="regret, points", yscale="log")
+        axis.set(ylabel="regret, points")
     for axis in axes[-1]:
         axis.set(xlabel="epochs in all")
+    for axis in axes.flat:
+        axis.set_visible(bool(axis.get_lines()))
     handles = {h.get_label(): h for axis in axes.flat for h in axis.get_lines()}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=100)
