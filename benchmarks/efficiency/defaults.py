@@ -50,7 +50,7 @@ class BestOfCompleted(Shoal):
 
 
 def _scheduler(**changes: Any) -> Make:
-    return lambda *given: Shoal(*given, scheduler={"name": "asha", **changes})
+    return lambda *given: Shoal(*given, scheduler={"name": "asha"} | changes)
 
 
 def _scope_best(landscape: Landscape, seed: int, budget: int) -> Shoal:
@@ -67,5 +67,7 @@ DEFAULTS: dict[str, Make] = {
     "shoal, reduction_factor 4": _scheduler(reduction_factor=4),
     "shoal, reduction_factor 2": _scheduler(reduction_factor=2),
     "shoal, min_epochs 3": _scheduler(min_epochs=3),
+    "shoal, min_epochs 9": _scheduler(min_epochs=9),
+    "shoal, scheduler none": _scheduler(name="none"),
     "shoal, window 30": _scheduler(window=30),
 }

@@ -13,7 +13,7 @@ import gzip
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from spaces.parameters import Params
 from spaces.seeds import derive_seed
 
 Array = npt.NDArray[np.float64]
+Predict = Callable[[Array], Array]  # (configurations, features) to (configurations, epochs)
 
 HERE = Path(__file__).resolve().parent
 COMPONENTS = 4
@@ -53,6 +54,7 @@ class Table:
     """
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self.experiment: Experiment = load_experiment(HERE / "spaces" / f"{name}.yaml")
         with gzip.open(HERE / "tables" / f"{name}.json.gz") as file:
             content = json.load(file)
@@ -68,6 +70,23 @@ class Table:
         self.noise = _SPREAD_OF_THREE * (runs - medians)
         self.places = expit(medians[:, 0, -1])
         self.distributions = self.experiment.search_space.distributions
+
+    @cached_property
+    def medians(self) -> Array:
+        """(epochs,): of the logits of all curves."""
+        return np.median(logit(self.curves), axis=0)
+
+    @property
+    def squeezed(self) -> Array:
+        """(configurations, epochs): logits; below the median, its distance becomes its log1p."""
+        logits = logit(self.curves)
+        away = np.maximum(self.medians - logits, 0.0)
+        return np.where(logits < self.medians, self.medians - np.log1p(away), logits)
+
+    def stretched(self, values: Array) -> Array:
+        """What ``squeezed`` gives, back as logits."""
+        away = np.expm1(np.clip(self.medians - values, 0, 20))
+        return np.where(values < self.medians, self.medians - away, values)
 
     @property
     def features(self) -> Array:
@@ -137,12 +156,14 @@ class Modelled(Landscape):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._medians, self._mean, self._axes, self._processes = fitted(name)
+        self._predict = self._fitted()
+
+    def _fitted(self) -> Predict:
+        return smooth(self.table.name)
 
     def _logits(self, features: Array) -> Array:
         """(configurations, epochs), of (configurations, features)."""
-        scores = np.array([process.predict(features) for process in self._processes])
-        return stretched(self._mean + scores.T @ self._axes, self._medians)
+        return self.table.stretched(self._predict(features))
 
     def expected(self, params: Params) -> Array:
         """(epochs,): logits of the curve without noise."""
@@ -151,10 +172,11 @@ class Modelled(Landscape):
 
     def curve(self, params: Params, seed: int) -> list[float]:
         random = np.random.default_rng(derive_seed(seed, "noise", seed))
+        logits = self.expected(params)
         # noise of a configuration about as good: the best ones are the most reproducible
-        away = np.abs(self.table.places - self.worth(params))
+        away = np.abs(self.table.places - expit(logits[-1]))
         place = random.choice(np.argsort(away)[: len(away) // 4])
-        return expit(self.expected(params) + random.choice(self.table.noise[place])).tolist()
+        return expit(logits + random.choice(self.table.noise[place])).tolist()
 
     def worth(self, params: Params) -> float:
         return float(expit(self.expected(params)[-1]))
@@ -180,27 +202,26 @@ def table_of(name: str) -> Table:
 
 
 @cache
-def fitted(name: str) -> tuple[Array, Array, Array, list[GaussianProcessRegressor]]:
-    """Median logits; then, of the squeezed curves, the mean, principal axes, a process for each.
+def smooth(name: str) -> Predict:
+    """The squeezed curves by a Gaussian process for the score on each of their principal axes.
 
     The kernels' numbers are kept beside the table: finding them takes minutes.
     """
     table = table_of(name)
-    logits = logit(table.curves)
-    medians = np.median(logits, axis=0)
-    curves = squeezed(logits, medians)
+    features, curves = table.features, table.squeezed
     mean = curves.mean(axis=0)
     _, _, axes = np.linalg.svd(curves - mean, full_matrices=False)
     axes = axes[:COMPONENTS]
     scores = (curves - mean) @ axes.T
     kept = HERE / "tables" / f"{name}.kernels.json"
     if not kept.exists():
-        found = [_kernel_of(table.features, scores[:, k]) for k in range(COMPONENTS)]
+        found = [_kernel_of(features, scores[:, k]) for k in range(COMPONENTS)]
         kept.write_text(json.dumps([kernel.theta.round(4).tolist() for kernel in found]) + "\n")
-    kernels = [_kernel(table.features).clone_with_theta(t) for t in json.loads(kept.read_text())]
+    kernels = [_kernel(features).clone_with_theta(theta) for theta in json.loads(kept.read_text())]
     processes = [GaussianProcessRegressor(k, optimizer=None, normalize_y=True) for k in kernels]
-    fits = [process.fit(table.features, scores[:, k]) for k, process in enumerate(processes)]
-    return medians, mean, axes, fits
+    for k, process in enumerate(processes):
+        process.fit(features, scores[:, k])
+    return lambda features: mean + np.array([p.predict(features) for p in processes]).T @ axes
 
 
 def _kernel(features: Array) -> Kernel:
@@ -235,17 +256,6 @@ def _filled(curve: list[float | None]) -> list[float]:
     known = [value for value in curve if value is not None]
     lowest = min(known, default=LOWEST)
     return [lowest if value is None else value for value in curve]
-
-
-def squeezed(logits: Array, medians: Array) -> Array:
-    """Logits, of which the distance below the median is replaced by its log1p."""
-    return np.where(logits < medians, medians - np.log1p(np.maximum(medians - logits, 0)), logits)
-
-
-def stretched(values: Array, medians: Array) -> Array:
-    """What ``squeezed`` gave, back on the scale of logits."""
-    away = np.expm1(np.clip(medians - values, 0, 20))
-    return np.where(values < medians, medians - away, values)
 
 
 def logit(values: Array) -> Array:

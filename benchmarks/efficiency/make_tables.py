@@ -7,8 +7,7 @@ end. 40 of them are trained under two more seeds, which says how noisy a curve i
     SHOAL_DATA=... python -m benchmarks.efficiency.make_tables digits mnist cifar2
 
 A table that was cut off goes on where it stopped: after a change of its space, remove its file in
-``cache``. The digits take a quarter of an hour of one core,
-the others hours.
+``cache``. The digits take a quarter of an hour of one core, the others hours.
 """
 
 from __future__ import annotations
@@ -133,15 +132,19 @@ def curve_of(job: Job) -> tuple[int, list[float | None]]:
     """The metric after each epoch of a training; None from where it diverged."""
     torch.set_num_threads(1)
     experiment = experiment_of(job.table)
-    config = resolve(experiment, job.params, job.seed)
+    curve = list(values(experiment, job.params, job.seed, data_of(job.table)))
+    return job.seed, curve + [None] * (experiment.scheduler.max_epochs - len(curve))
+
+
+def values(experiment: Experiment, params: Params, seed: int, data: Data) -> Iterator[float | None]:
+    """Train; the metric after each epoch, until the training diverges."""
+    config = resolve(experiment, params, seed)
     assert isinstance(config, TrainConfig)
-    curve: list[float | None] = []
-    for report in Training(config, data_of(job.table), torch.device("cpu")):
+    for report in Training(config, data, torch.device("cpu")):
         value = report.metrics[experiment.metric.name]
         if not all(math.isfinite(x) for x in (value, report.metrics["train_loss"])):
-            break
-        curve.append(round(value, 5))
-    return job.seed, curve + [None] * (experiment.scheduler.max_epochs - len(curve))
+            return
+        yield round(value, 5)
 
 
 @cache

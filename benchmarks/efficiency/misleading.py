@@ -33,7 +33,7 @@ class SlowStarters(Modelled):
 
     def expected(self, params: Params) -> Array:
         curve = super().expected(params)
-        ahead = max(float(curve[-1] - self._medians[-1]), 0.0)
+        ahead = max(float(curve[-1] - self.table.medians[-1]), 0.0)
         left = np.exp(-np.arange(self.epochs) / SHRINKS)
         left[-1] = 0.0
         return curve - HANDICAP * ahead * left

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice, product
@@ -26,13 +25,12 @@ import torch
 from benchmarks.efficiency.cluster import simulate
 from benchmarks.efficiency.contenders import CONTENDERS
 from benchmarks.efficiency.landscape import HERE, LOWEST, Landscape
+from benchmarks.efficiency.make_tables import values
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.parameters import Params
 from spaces.seeds import derive_seed
-from spaces.training_config import TrainConfig, resolve
 from trainables.data.splits import Data, load_data, load_test
-from trainables.training import Training
 
 SHOWN = ("shoal", "shoal-tpe-asha", "random-asha")
 CHANGES = ["dataset.subset=4000"]  # half of them train, half validate
@@ -68,10 +66,8 @@ class Curve(Sequence[float]):
     """
 
     def __init__(self, params: Params, seed: int, data: Data) -> None:
-        config = resolve(experiment(), params, seed)
-        assert isinstance(config, TrainConfig)
         self._values: list[float] = []
-        self._coming = values(config, data)
+        self._coming = values(experiment(), params, seed, data)
 
     def __len__(self) -> int:
         return experiment().scheduler.max_epochs
@@ -81,15 +77,6 @@ class Curve(Sequence[float]):
         self._values += islice(self._coming, max(0, epoch + 1 - len(self._values)))
         is_there = epoch < len(self._values)
         return self._values[epoch] if is_there else min(self._values, default=LOWEST)
-
-
-def values(config: TrainConfig, data: Data) -> Iterator[float]:
-    """The metric after each epoch, until the training diverges."""
-    for report in Training(config, data, torch.device("cpu")):
-        value = report.metrics[experiment().metric.name]
-        if not all(math.isfinite(x) for x in (value, report.metrics["train_loss"])):
-            return
-        yield value
 
 
 @cache

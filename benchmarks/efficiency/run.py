@@ -76,8 +76,9 @@ def main() -> None:
         for line in pool.imap_unordered(outcome_of, missing):
             with RESULTS.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-    (HERE / "RESULTS.md").write_text(report(read()))
-    draw(read(), HERE.parents[1] / "docs" / "efficiency.png")
+    lines = read()
+    (HERE / "RESULTS.md").write_text(report(lines))
+    draw(lines, HERE.parents[1] / "docs" / "efficiency.png")
 
 
 def is_searched(search: Search) -> bool:
@@ -96,8 +97,9 @@ def read() -> list[dict[str, Any]]:
 @cache
 def sources() -> str:
     """A digest of the code that proposes and decides, and of what is searched."""
-    files = [HERE / f"{name}.py" for name in ("cluster", "contenders", "defaults", "landscape")]
-    files += [HERE / "misleading.py", HERE / "syne.py", *sorted((HERE / "tables").iterdir())]
+    aside = ("run.py", "page.py", "real.py", "make_tables.py")
+    files = sorted(file for file in HERE.glob("*.py") if file.name not in aside)
+    files += sorted((HERE / "tables").iterdir())
     for folder in ("search/control", "search/surrogate"):
         files += sorted((HERE.parents[1] / folder).glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
