@@ -1,6 +1,6 @@
 # make demo: install and search handwritten digits.   make test: everything that CI checks.
 # make simulate SEEDS=100000: live so many histories of a failing world (tests/simulator), or SEEDS=123:124 again.
-# make bench-efficiency: how many epochs Shoal and its rivals need, in a simulated cluster (over an hour).
+# make bench-efficiency: how many epochs Shoal and its rivals need, in a simulated cluster (about an hour).
 # make studies: run every ready-made study and write their scores into docs/studies.md (half an hour).
 VENV ?= .venv
 PYTHON ?= python3

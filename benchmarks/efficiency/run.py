@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=USUAL)
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 8, 32])
     parser.add_argument("--contenders", nargs="+", choices=ALL, default=SHOWN)
-    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     given = (options.tables, options.kinds, options.workers, options.contenders)
