@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search.export.bundle import export_best
     from search.folders import new_folder
+    from search.library.result import SearchResult
+    from search.library.start import load, resume, run
     from search.lifecycle import resume_search, start_search
     from search.rerun.audit import audit_run
     from search.rerun.confirm import confirm_run
@@ -16,23 +18,31 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Host": "search.session",
+    "SearchResult": "search.library.result",
     "audit_run": "search.rerun.audit",
     "confirm_run": "search.rerun.confirm",
     "export_best": "search.export.bundle",
+    "load": "search.library.start",
     "load_experiment": "spaces.files",
     "new_folder": "search.folders",
+    "resume": "search.library.start",
     "resume_search": "search.lifecycle",
+    "run": "search.library.start",
     "start_search": "search.lifecycle",
 }
 
 __all__ = [
     "Host",
+    "SearchResult",
     "audit_run",
     "confirm_run",
     "export_best",
+    "load",
     "load_experiment",
     "new_folder",
+    "resume",
     "resume_search",
+    "run",
     "start_search",
 ]
 

@@ -22,6 +22,7 @@ from analysis.record.folder import (
 from search.control.view import Note
 from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
+from spaces.given import given_as
 from spaces.imports import named_file
 from spaces.problems import InputError, Problem
 
@@ -76,7 +77,8 @@ def run_context(folder: RunFolder, note: Note, code: Path | None = None) -> Iter
         experiment = with_moved_code(experiment, moved)
         directory = moved.directory or directory
         moved = None if last is not None and _places(moved) == _places(last) else moved
-    files = _files(own_code(experiment))
+    names = own_code(experiment)
+    files = _files(names)
     for place, file in files.items():
         if not os.path.isfile(file):
             message = f"there is no file {file}; if it has moved: --code, its new file or folder"
@@ -86,7 +88,9 @@ def run_context(folder: RunFolder, note: Note, code: Path | None = None) -> Iter
         folder = folder if here is None else RunFolder(path)
         if files:
             where = "" if here is None else f", in {here}"
-            note(code_line(files.values(), where + _strangeness(path, start)))
+            in_files = [files[place] for place in files if given_as(names[place]) is None]
+            if in_files:
+                note(code_line(in_files, where + _strangeness(path, start)))
         yield RunContext(folder, start, parse_experiment(experiment.plain()), moved)
 
 

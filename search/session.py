@@ -161,7 +161,7 @@ def opened(
         RunError: when its disk or its storage failed.
     """
     transport = host.transport_of(experiment)
-    with _quiet_optuna(), _faults_in_a_line(folder, again), locked(folder.path, is_new):
+    with quiet_optuna(), _faults_in_a_line(folder, again), locked(folder.path, is_new):
         if is_new and folder.has_begun:  # by a search that was given the same name just now
             raise InputError(f"{folder.path} holds a run by now; name another one with --run")
         with closing(Journal(folder.journal_file)) as journal:
@@ -174,7 +174,7 @@ def opened(
 
 
 @contextmanager
-def _quiet_optuna() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Keep the lines away that Optuna logs of each study."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -70,6 +70,30 @@ def interruptible(controller: Controller, transport: Transport, again: str) -> I
             signal.signal(kind, handler)
 
 
+@contextmanager
+def stoppable(controller: Controller, transport: Transport, again: str) -> Iterator[None]:
+    """Ctrl-C, or a notebook's stop button, once: stop in good order. Twice: KeyboardInterrupt.
+
+    For a session inside of somebody's program: the process goes on. In a thread nothing is changed.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if controller.is_interrupted:
+            raise KeyboardInterrupt
+        controller.is_interrupted = True
+        transport.interrupt()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _were_children_terminated() -> bool:
     """Whether SIGTERM has ended a child of this process by now, as when it went to all processes.
 

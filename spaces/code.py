@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from spaces.given import Function, Given, given_as
 from spaces.imports import Reference, absolute_reference, imported_files, parse_reference
 from spaces.problems import InputError, shown
 from spaces.project import Project, Stage, project_at
 
 __all__ = ["absolute_reference", "code_files", "files_taken", "find", "load_function", "renew"]
+Wrapper: TypeAlias = Callable[[Function], Function]
 _TAKEN: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}  # at each project's last call
 _LOADED: dict[str, Reference] = {}  # what a process has imported it has, though the file moves
 
 
-def load_function(reference: str) -> Callable[..., Any]:
+def _as_it_is(found: Function) -> Function:
+    return found
+
+
+def load_function(reference: str, wrapped: Wrapper = _as_it_is) -> Function:
     """Import the module that ``reference`` names, once in a process, and take the function from it.
+
+    A function that Python code has handed over runs instead, see ``spaces.given``.
 
     Args:
         reference: ``path/to/file.py:function`` or ``path/to/package.module:function``.
+        wrapped: what to run in that world, made of the function.
 
     Returns:
         The function; it and the generator that it may give find the world that they would find
@@ -34,6 +44,8 @@ def load_function(reference: str) -> Callable[..., Any]:
     """
     parsed = find(reference)
     project = project_at(parsed.root)
+    if (handed := given_as(reference)) is not None:
+        return _handed_over(handed, project, parsed, wrapped)
     place = reference.rpartition(":")[0]
     try:
         module = project.load(parsed)
@@ -47,7 +59,7 @@ def load_function(reference: str) -> Callable[..., Any]:
             f"{place} has no function {shown(parsed.function)}; it has {', '.join(names) or 'none'}"
         )
     _LOADED[reference] = parsed
-    return _on_stage(found, project, parsed.file)
+    return _on_stage(wrapped(found), project, Stage(parsed.file))
 
 
 def renew(reference: str) -> None:
@@ -105,12 +117,24 @@ def files_taken(reference: str, earlier: Mapping[str, Any] | None = None) -> dic
     return taken
 
 
-def _on_stage(function: Callable[..., Any], project: Project, file: Path) -> Callable[..., Any]:
+def _handed_over(
+    handed: Given, project: Project, reference: Reference, wrapped: Wrapper
+) -> Function:
+    """A function that was handed over; at home its modules are those that are imported there."""
+    stage = Stage(reference.file, keeps_main=handed.is_at_home)
+    if not handed.is_at_home:
+        project.survey(reference)
+    with project.running(stage):
+        function = handed.take()
+    return _on_stage(wrapped(function), project, stage)
+
+
+def _on_stage(function: Function, project: Project, start: Stage) -> Function:
     """The function, in the world of its own."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        stage = Stage(file)
+        stage = copy.deepcopy(start)
         with project.running(stage):
             result = function(*args, **kwargs)
         return _steps(result, project, stage) if isinstance(result, Generator) else result

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from spaces.checks import parse_experiment
 from spaces.code import absolute_reference
@@ -15,6 +15,8 @@ from spaces.problems import InputError, Problem, shown, unknown_name
 from spaces.settings import NAMED, named
 from spaces.text import MOST_LEVELS, dump_yaml, parse_yaml, read_mapping
 
+Changes: TypeAlias = Sequence[str] | Mapping[str, Any]
+Note: TypeAlias = Callable[[str], None]
 STUDIES = Path(__file__).parent / "studies"
 
 
@@ -24,13 +26,14 @@ def studies() -> dict[str, Path]:
 
 
 def load_experiment(
-    spec: str | Path, changes: Sequence[str] = (), note: Callable[[str], None] | None = None
+    spec: str | Path, changes: Changes = (), note: Note | None = None
 ) -> Experiment:
     """Read an experiment file, or a ready-made study by its name.
 
     Args:
         spec: a path, or the name of a study.
-        changes: settings that replace those of the file, each as ``a.b=value``.
+        changes: settings that replace those of the file, each as ``a.b=value``; or values by
+            their places, ``a.b``.
         note: is given a line for each thing that may not be what is meant.
 
     Raises:
@@ -42,10 +45,32 @@ def load_experiment(
     is_file_name = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     missing = f"neither a file nor a study; {unknown_name('study', str(spec), studies())}"
     data = read_mapping(path, "there is no such file" if is_file_name else missing)
-    problems = list(_set_paths(data, changes))
+    return read_experiment(data, path.parent, changes, str(spec), note)
+
+
+def read_experiment(
+    data: dict[str, Any],
+    folder: Path,
+    changes: Changes = (),
+    source: str | None = None,
+    note: Note | None = None,
+) -> Experiment:
+    """Check the data of an experiment file, and make an experiment of it.
+
+    Args:
+        data: is changed.
+        folder: from which its paths are seen.
+        changes: settings that replace some of the data, as in ``load_experiment``.
+        source: what errors name as their place.
+        note: is given a line for each thing that may not be what is meant.
+
+    Raises:
+        InputError: with every mistake in the data or the changes.
+    """
+    problems = list(_set_all(data, changes))
     for key in ("trainable", "space"):
         if isinstance(data.get(key), str):
-            data[key] = absolute_reference(data[key], path.parent)
+            data[key] = absolute_reference(data[key], folder)
     dataset = data.get("dataset")
     if isinstance(dataset, dict) and isinstance(dataset.get("root"), str):
         data["dataset"] = {**dataset, "root": _absolute(dataset["root"], "dataset.root")}
@@ -55,7 +80,7 @@ def load_experiment(
     try:
         experiment = parse_experiment(data)
     except InputError as error:
-        raise InputError([*problems, *error.problems], source=str(spec)) from None
+        raise InputError([*problems, *error.problems], source=source) from None
     if problems:
         raise InputError(problems)
     if note is not None:
@@ -64,15 +89,18 @@ def load_experiment(
     return experiment
 
 
-def _set_paths(data: dict[str, Any], changes: Sequence[str]) -> Iterator[Problem]:
+def _set_all(data: dict[str, Any], changes: Changes) -> Iterator[Problem]:
     """Apply changes to the data of a file; what is wrong with any of them."""
-    for change in changes:
+    for change in changes.items() if isinstance(changes, Mapping) else changes:
         try:
-            set_path(data, change)
+            if isinstance(change, str):
+                set_path(data, change)
+            else:
+                set_value(data, *change)
         except InputError as error:
+            flag = "--set" if isinstance(change, str) else "set"
             yield from (
-                Problem(f"--set: {p.path}" if p.path else "--set", p.message)
-                for p in error.problems
+                Problem(f"{flag}: {p.path}" if p.path else flag, p.message) for p in error.problems
             )
 
 
@@ -104,6 +132,26 @@ def set_path(
     except InputError as error:
         message = f"the value of {path} {error}, got {shown(text)}"
         raise InputError(message, source="--set") from None
+    set_value(data, path, value, sections)
+
+
+def set_value(
+    data: dict[str, Any],
+    path: str,
+    value: Any,
+    sections: Iterable[str] = tuple(Experiment.model_fields),
+) -> None:
+    """Put a value at the place ``a.b`` of the data of a file.
+
+    Args:
+        data: is changed.
+        path: the place.
+        value: plain data.
+        sections: what the file may hold.
+
+    Raises:
+        InputError: when the path leads nowhere.
+    """
     *parents, last = path.split(".")
     if len(parents) >= MOST_LEVELS:
         raise InputError(f"a path has at most {MOST_LEVELS} parts, got {shown(path)}", "--set")

@@ -42,11 +42,17 @@ _PATH: list[str] = []
 
 
 class Stage:
-    """Where one call of own code stands: its arguments, and the folder that it has gone to."""
+    """Where one call of own code stands: its arguments, and the folder that it has gone to.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        file: the code's.
+        keeps_main: whether the process's main program is its own.
+    """
+
+    def __init__(self, file: Path, keeps_main: bool = False) -> None:
         self.argv = [str(file)]
         self.folder: str | None = None
+        self.keeps_main = keeps_main
 
 
 class Project:
@@ -74,7 +80,7 @@ class Project:
         for modules in (self._aside, sys.modules):
             if name in modules and self._holds(modules[name]):
                 return modules[name]
-        self._survey(reference)
+        self.survey(reference)
         self._imported_ns = self._imported_ns or time.time_ns()
         folder = str(reference.file.parent)
         if folder not in sys.path:  # a file in a package may import its neighbours by name
@@ -84,7 +90,7 @@ class Project:
                 return _load_file(name, reference.file)
             return importlib.import_module(name)
 
-    def _survey(self, reference: Reference) -> None:
+    def survey(self, reference: Reference) -> None:
         """See which names are the project's, and which of them are another's, too."""
         importlib.invalidate_caches()
         self._names = {name for name in _names_in(self.root) if not _is_always_pythons(name)}
@@ -119,10 +125,12 @@ class Project:
         Args:
             stage: where it stands; keeps what it changes.
         """
-        names = {"__main__", *(name for name in self._own if self._is_anothers(name))}
+        names = {name for name in self._own if self._is_anothers(name)}
+        if not stage.keeps_main:
+            names.add("__main__")
         others = _take_out(names)
         sys.modules.update(self._aside)
-        sys.modules["__main__"] = ModuleType("__main__")
+        sys.modules.setdefault("__main__", ModuleType("__main__"))
         sys.meta_path.insert(0, self)
         sys.path.insert(0, str(self.root))
         argv, sys.argv = sys.argv, stage.argv
@@ -135,7 +143,8 @@ class Project:
             stage.folder = _change_folder(folder)
             with suppress(ValueError):
                 sys.path.remove(str(self.root))
-            if str(self.root) not in sys.path:  # a thread of its own may go on to import
+            is_guest = not stage.keeps_main
+            if is_guest and str(self.root) not in sys.path:  # its threads may go on to import
                 sys.path.append(str(self.root))
             sys.meta_path.remove(self)
             self._aside = _take_out(names)

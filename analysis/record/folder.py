@@ -56,6 +56,11 @@ class RunFolder:
     def logs(self) -> Path:
         return self.path / "logs" / self.part
 
+    @property
+    def own_code(self) -> Path:
+        """Where the source of functions is kept that Python code has handed over."""
+        return self.path / "code"
+
     def report_file(self, ending: str = "html") -> Path:
         return self.path / f"report.{ending}"
 

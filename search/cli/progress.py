@@ -19,6 +19,7 @@ from analysis.display.tables import show_params, show_value
 from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial
 from search.cli.console import Screen
+from search.cli.notebook import Cell
 from search.control.controller import Controller
 from spaces.problems import printable
 
@@ -50,7 +51,7 @@ class Progress:
         self._trainings = trainings
         self._folder = folder
         self._console = console or Screen(stderr=True)
-        self._live: Live | None = None
+        self._live: Live | Cell | None = None
         self._may_be_live = is_live
         self._most_trials = trainings.most_trials
         self._is_stopping = False
@@ -62,7 +63,12 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal and self._may_be_live:
-            self._live = Live(get_renderable=self.render, console=self._console, auto_refresh=False)
+            if self._console.is_jupyter:
+                self._live = Cell(self.render)
+            else:
+                self._live = Live(
+                    get_renderable=self.render, console=self._console, auto_refresh=False
+                )
             self._live.start(refresh=True)
         else:
             self._console.print(f"{self._folder.path}", soft_wrap=True)

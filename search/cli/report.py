@@ -15,7 +15,6 @@ from spaces.problems import InputError
 
 if TYPE_CHECKING:
     from analysis.record.folder import RunFolder
-    from analysis.report.build import Report
     from search.control.coordinator import Coordinator
 
 app = typer.Typer(rich_markup_mode=None)
@@ -45,9 +44,10 @@ def report(
 ) -> None:
     """Write the report of a run as one HTML page."""
     from analysis.report.build import write_report
+    from search.export.report import report_of
 
     path = chosen_run(run)
-    built = _build(path)
+    built = report_of(path)
     folder, trials = built.material.run, built.material.trials
     file = folder.report_file(format_.value) if output is None else output
     if not file.name or file.is_dir():
@@ -76,8 +76,9 @@ def report_again(folder: RunFolder) -> Path | None:
     Returns None, with a warning, where it can't be written.
     """
     from analysis.report.build import write_report
+    from search.export.report import report_of
 
-    file, built = folder.report_file(), _build(folder.path)
+    file, built = folder.report_file(), report_of(folder.path)
     try:
         with doing(f"writing {file}"):
             write_report(built.first() if built.takes_long else built, file)
@@ -92,22 +93,3 @@ def report_again(folder: RunFolder) -> Path | None:
         )
         return None
     return file
-
-
-def _build(path: Path) -> Report:
-    """The report of a run as it stands, with what came after its search."""
-    from analysis.record.lock import is_locked
-    from analysis.report.build import build_report
-    from analysis.verdict.confirmation import open_confirmed
-    from search.rerun.audit_findings import audit_result
-
-    folder, experiment, trials, reruns, confirmation = open_confirmed(path)
-    return build_report(
-        folder,
-        experiment,
-        trials,
-        is_live=is_locked(path),
-        confirmation=confirmation,
-        rerun_epochs=reruns.trials.epochs,
-        audit=audit_result(experiment, trials, reruns),
-    )

@@ -24,7 +24,7 @@ from search.control.policy import Policy
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.problems import InputError
-from trainables.user_code.training import absent_metric
+from trainables.user_code.metrics import absent_metric
 
 NOTHING_REPORTED = "the code ended before it reported an epoch"
 

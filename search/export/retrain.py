@@ -29,7 +29,8 @@ from spaces.problems import InputError
 from spaces.training_config import AnyConfig, TrainConfig, parse_config, resolve
 from trainables.data.splits import Data, joined, load_data
 from trainables.training import EpochReport, Training
-from trainables.user_code.training import CodeTraining, absent_metric
+from trainables.user_code.metrics import absent_metric
+from trainables.user_code.training import CodeTraining
 from trainables.worker.worker import make_training
 
 

@@ -29,7 +29,6 @@ from search.control.choices import Choices
 from search.control.policy import Policy
 from search.rerun.candidates import race_among, verdict
 from search.rerun.rerunner import rerun_policy, seed_of
-from spaces.checks import parse_experiment
 from spaces.experiment import Budget, Experiment
 
 
@@ -83,8 +82,9 @@ class _Replay:
         self._reruns = Reruns(self._rerun_policy.trials)
         self._spent: set[str] = set()  # limits reached since the search began or was resumed
         self._choices = None
-        if proposals:  # which takes an experiment that is sound as a whole
-            self._choices = Choices(parse_experiment(experiment.plain()), self._policy)
+        if proposals:  # for which a space is imported that is only read otherwise
+            whole = Experiment.model_validate(experiment.plain())
+            self._choices = Choices(whole, self._policy)
 
     def take(self, event: Event) -> None:
         """Take an event in.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # keep Ray's note on CUDA_VISIBLE_DEVICES away
@@ -31,3 +33,15 @@ def prepare_environment(address: str | None = None) -> None:
     os.environ.update(_SETTINGS)
     if address is None:
         os.environ[_CLUSTERS] = "0"
+
+
+@contextmanager
+def restored_environment() -> Iterator[None]:
+    """The environment variables are as before in the end."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -16,6 +16,7 @@ from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.cluster import Slots, on_cluster
+from search.transport.functions import packed
 from search.transport.processes import ProcessAddress
 from search.transport.ray_internals import (
     CONTINUE,
@@ -48,10 +49,12 @@ class Tune:
         self._address = address
         self._verbose = verbose
         self._slots: Slots | None = None
+        self._functions: dict[str, bytes] = {}
 
     @contextmanager
     def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
         """Ray while the work lasts."""
+        self._functions = packed(experiment.trainable)
         with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
             yield
 
@@ -68,7 +71,8 @@ class Tune:
         experiment, slots = dispatcher.experiment, self._slots
         link = _Link(dispatcher, slots)
         trainable = tune.with_resources(
-            tune.with_parameters(TuneWorker, data=data), {"cpu": slots.cpus, "gpu": slots.gpus}
+            tune.with_parameters(TuneWorker, data=data, functions=self._functions),
+            {"cpu": slots.cpus, "gpu": slots.gpus},
         )
         with scratch() as held, _part_of_an_interruption(dispatcher.controller):
             tune.Tuner(

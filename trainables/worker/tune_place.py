@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import ray
 import torch
+from ray import cloudpickle
 
+from spaces.given import receive
 from spaces.training_config import AnyConfig
 
 
 class RayPlace:
-    """A process that Ray has started."""
+    """A process that Ray has started.
+
+    Args:
+        functions: those that the program which started the search has handed over, pickled, by
+            what stands for them on the driver's machine.
+    """
+
+    def __init__(self, functions: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        self._take = {
+            reference: functools.cache(functools.partial(cloudpickle.loads, pickled))
+            for reference, pickled in functions.items()
+        }
 
     def code(self, reference: str, project: str | None) -> str:
         """Where the user's code lies in this process: Ray ships it to the workers of a cluster.
@@ -22,10 +38,13 @@ class RayPlace:
             reference: ``/path/on/the/driver.py:function``.
             project: the folder of it that was shipped.
         """
-        if project is None or not _is_shipped():
-            return reference
-        place, _, function = reference.rpartition(":")
-        return f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
+        here = reference
+        if project is not None and _is_shipped():
+            place, _, function = reference.rpartition(":")
+            here = f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
+        if reference in self._take:
+            receive(here, self._take[reference])
+        return here
 
     def enter(self, directory: str | None) -> None:
         """Work where the search began; shipped code works in its own copy of its folder."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ray import tune
@@ -18,15 +20,21 @@ from trainables.worker.worker import Worker
 class TuneWorker(tune.Trainable):  # type: ignore[misc]
     """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
 
-    def setup(self, config: dict[str, Any], data: Data | None = None) -> None:
+    def setup(
+        self,
+        config: dict[str, Any],
+        data: Data | None = None,
+        functions: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
         """Take the first trial.
 
         Args:
             config: ``{"assignment": …}``.
             data: the dataset, from Ray's object store; None for the user's own code.
+            functions: own code that the driver's program has handed over, see ``RayPlace``.
         """
         restore_path()
-        self._worker = Worker(data, RayPlace(), Printing())
+        self._worker = Worker(data, RayPlace(functions), Printing())
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

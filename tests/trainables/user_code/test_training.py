@@ -213,7 +213,7 @@ def test_anything_that_is_one_number_is_a_metric(code: Path, what: str, value: f
     ],
 )
 def test_a_yield_that_is_no_metrics_is_told(code: Path, what: str, received: str) -> None:
-    with pytest.raises(TypeError, match="each epoch must yield a mapping of metric") as caught:
+    with pytest.raises(TypeError, match="each epoch must report a mapping of metric") as caught:
         next(training(code, "yields", what=what))
     assert received in str(caught.value)
 
@@ -224,7 +224,7 @@ def test_a_dict_that_is_returned_is_the_only_report_and_the_last(code: Path, fun
 
 
 def test_what_is_neither_yielded_nor_a_dict_is_told(code: Path) -> None:
-    rule = "must yield the metrics of each epoch, or return those of a single one; it gave 0.5"
+    rule = "must report or yield the metrics of each epoch, or return those of one; it gave 0.5"
     with pytest.raises(TypeError, match=rule):
         next(training(code, "gives_up"))
 

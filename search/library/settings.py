@@ -1,0 +1,38 @@
+"""What Python code says of an experiment, as the plain data that a file would hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spaces.parameters import Choice, Float, Int, dump
+from spaces.problems import InputError, shown
+
+
+def plain_setting(value: Any, place: str) -> Any:
+    """A setting as plain data.
+
+    Args:
+        value: texts, numbers, paths, parameters, and lists and mappings of these.
+        place: where it stands, ``space.lr``.
+
+    Raises:
+        InputError: when it holds anything else.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Float | Int | Choice):
+        return dump(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, PathLike):
+        return str(Path(fspath(value)))
+    if isinstance(value, Mapping):
+        return {key: plain_setting(held, f"{place}.{key}") for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_setting(held, f"{place}.{n}") for n, held in enumerate(value)]
+    raise InputError(f"must hold texts, numbers, lists and mappings, got {shown(value)}", place)
