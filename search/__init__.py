@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,4 +55,6 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"search has no {name}; it has {', '.join(__all__)}")
-    return getattr(importlib.import_module(_PLACES[name]), name)
+    with warnings.catch_warnings():  # of bars that nobody draws: Optuna's, in a notebook
+        warnings.filterwarnings("ignore", "IProgress not found")
+        return getattr(importlib.import_module(_PLACES[name]), name)

@@ -59,7 +59,10 @@ ERR = Screen(stderr=True, soft_wrap=True)  # for errors, and what is being done
 @contextmanager
 def doing(what: str) -> Iterator[None]:
     """Say on standard error what is being done, as long as it takes."""
-    if not ERR.is_terminal or ERR.is_jupyter:
+    if ERR.is_jupyter:  # where a spinner needs a package of widgets, and a line would stay
+        yield
+        return
+    if not ERR.is_terminal:
         ERR.print(f"{what} …" if not ERR.options.ascii_only else f"{what} ...")
         yield
         return

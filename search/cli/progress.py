@@ -62,13 +62,11 @@ class Progress:
         self._notes: deque[str] = deque(maxlen=_NOTES)
 
     def __enter__(self) -> Progress:
-        if self._console.is_terminal and self._may_be_live:
-            if self._console.is_jupyter:
-                self._live = Cell(self.render)
-            else:
-                self._live = Live(
-                    get_renderable=self.render, console=self._console, auto_refresh=False
-                )
+        if self._may_be_live and self._console.is_jupyter:
+            self._live = Cell(self.render)
+        elif self._may_be_live and self._console.is_terminal:
+            self._live = Live(get_renderable=self.render, console=self._console, auto_refresh=False)
+        if self._live is not None:
             self._live.start(refresh=True)
         else:
             self._console.print(f"{self._folder.path}", soft_wrap=True)

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pydantic import ValidationError
+from typing import Any
 
 from analysis.bundle.bundle import Bundle, check_target
 from analysis.bundle.project_files import Taken
 from analysis.bundle.writing import write_bundle
 from analysis.display.plain import plain
 from analysis.display.tables import markdown_text
-from analysis.record.folder import RunFolder
-from analysis.record.reruns import Reruns
-from analysis.record.surroundings import Surroundings
-from analysis.record.trials import Reported, Trial, Trials
-from analysis.verdict.confirmation import Confirmation, open_confirmed
 from search.control.view import Note, ignore_note
 from search.export.portable import make_programs
-from search.export.weights import Kept, weights_of
-from search.provenance import changes_of, compare_here, trained_in
-from spaces.experiment import Experiment
-from spaces.problems import InputError, printable
-from spaces.sections import parse_section, problems_of
-from spaces.training_config import AnyConfig, TrainConfig, resolve
-from trainables.data.splits import InputSpec, input_spec
+from search.export.selection import Selected, select
+from search.provenance import changes_of, compare_here
+from spaces.problems import printable
+from spaces.training_config import TrainConfig
 
 
 def export_best(
@@ -60,27 +50,11 @@ def export_best(
             measured worse than the baseline.
     """
     check_target(target)
-    folder, experiment, trials, reruns, confirmation = open_confirmed(run)
+    chosen = select(run, number, anyway)
+    _, experiment, trials, *_ = chosen.run
+    trial, report, config, inputs, kept, worlds = chosen.trained
+    confirmation, world = chosen.confirmation, worlds[-1]
     assert trials.start is not None
-    if number is None and confirmation is not None and confirmation.is_worse and not anyway:
-        raise InputError(
-            f"the winner measured worse than the baseline, which needs no search "
-            f"({confirmation.sentence}); it is exported with --anyway"
-        )
-    measured = _measured(confirmation, reruns) if number is None else []
-    if number is not None and not _has_won(confirmation, number):
-        confirmation = None  # it says nothing of this one
-    best = trials.best(experiment.metric) if number is None else _asked(trials, number)
-    if best is not None and best.value(experiment.metric) is None:
-        told = f"it is {best.state}, with {best.epoch} epochs"
-        raise InputError(f"trial {number} has no value to export: {told}", "--trial")
-    trained = measured or ([] if best is None else [best])
-    if not trained:
-        raise InputError(f"{run} has no trial with a value of {experiment.metric.name} yet")
-    place = folder.of_reruns if measured else folder
-    first = _first_kept(experiment, place, trained, reruns.trials if measured else trials)
-    trial, report, config, inputs, kept, worlds = first
-    world = worlds[-1]
     since = compare_here(experiment, trials.start, world, strict, note)
     programs = {}
     if with_programs and isinstance(config, TrainConfig) and inputs is not None:
@@ -89,14 +63,14 @@ def export_best(
         config=config.model_dump(mode="json"),
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
         versions=world.versions,
-        origin=_origin(experiment, trials, trial, confirmation, bool(measured), number is not None),
+        origin=_origin(chosen, is_asked=number is not None),
         inputs=None if inputs is None else inputs.model_dump(mode="json"),
         programs=programs,
         split=world.plain_split if all(w.split == world.split for w in worlds) else None,
         params=trial.params,
         baseline=experiment.baseline,
         finding=None if confirmation is None else confirmation.sentence,
-        confirmation=confirmation if measured else None,
+        confirmation=confirmation if chosen.is_measured else None,
         code=kept.code,
         parts=kept.parts,
         changes=changes_of(trials.changes, worlds, since),
@@ -115,82 +89,10 @@ def tell_left_out(taken: Taken | None) -> None:
     warnings.warn(f"{message}; its README.md says what to do", stacklevel=2)
 
 
-def _asked(trials: Trials, number: int) -> Trial:
-    """The trial that somebody asks for.
-
-    Raises:
-        InputError: when there is none of that number.
-    """
-    if number not in trials.by_number:
-        there = f"its trials are 0 to {len(trials) - 1}" if len(trials) else "it has none yet"
-        raise InputError(f"the run has no trial {number}; {there}", "--trial")
-    return trials.by_number[number]
-
-
-def _has_won(confirmation: Confirmation | None, number: int) -> bool:
-    winner = None if confirmation is None else confirmation.winner
-    return winner is not None and winner.trial == number
-
-
-def _measured(confirmation: Confirmation | None, reruns: Reruns) -> list[Trial]:
-    """The trainings that measured the winner and came to their ends."""
-    if confirmation is None or confirmation.winner is None:
-        return []
-    ended = reruns.of(confirmation.winner.trial, "measure")
-    return [rerun for rerun in ended if rerun.state == "completed"]
-
-
-class _Trained(NamedTuple):
-    """A training whose weights are there, and the report of just these.
-
-    ``kept``: its weights, and what stands beside them in the checkpoint. ``worlds``: what it
-    depended on, in the order of the changes while it was trained.
-    """
-
-    trial: Trial
-    report: Reported
-    config: AnyConfig
-    inputs: InputSpec | None
-    kept: Kept
-    worlds: list[Surroundings]
-
-
-def _first_kept(
-    experiment: Experiment,
-    folder: RunFolder,
-    trained: Sequence[Trial],
-    among: Trials,
-) -> _Trained:
-    """The first whose checkpoint is there; ``among``: all trials, or reruns, of which they are.
-
-    Raises:
-        InputError: when none's is.
-    """
-    for trial in trained:
-        report = trial.scored(experiment.metric)
-        assert report is not None
-        config = _config_of(experiment, trial).model_copy(update={"epochs": report.epoch})
-        worlds = trained_in(among, trial, report.epoch)
-        inputs = inputs_of(config, worlds[-1].inputs)
-        try:
-            kept = weights_of(folder, experiment, trial, config, report.epoch, inputs)
-        except InputError:
-            if trial is trained[-1]:
-                raise
-        else:
-            return _Trained(trial, report, config, inputs, kept, worlds)
-    raise AssertionError
-
-
-def _origin(
-    experiment: Experiment,
-    trials: Trials,
-    trial: Trial,
-    confirmation: Confirmation | None,
-    is_measured: bool,
-    is_asked: bool,
-) -> str:
+def _origin(chosen: Selected, is_asked: bool) -> str:
     """How it was found, in sentences."""
+    _, experiment, trials, *_ = chosen.run
+    trial, confirmation = chosen.trained.trial, chosen.confirmation
     counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
     scheduler = experiment.scheduler
     search = (
@@ -198,7 +100,7 @@ def _origin(
         f"{experiment.sampler.name}, {trials.epochs} epochs in all, up to {scheduler.max_epochs} "
         f"each (scheduler {scheduler.name}, seed {experiment.seed})."
     )
-    if confirmation is None or confirmation.winner is None or not is_measured:
+    if confirmation is None or confirmation.winner is None or not chosen.is_measured:
         found = f"The best by {markdown_text(experiment.metric.name)} on the validation split"
         found = f"{search} {found}: trial {trial.number}, {trial.state}."
         if is_asked:
@@ -218,28 +120,6 @@ def _origin(
         f"chosen, and measured under {confirmation.most_seeds} other seeds. The weights are those "
         f"of the first of these that are kept (seed {trial.seed}).{note}"
     )
-
-
-def inputs_of(config: AnyConfig, recorded: dict[str, Any] | None = None) -> InputSpec | None:
-    """What a built-in model takes and gives; runs of earlier versions have not recorded it."""
-    if not isinstance(config, TrainConfig):
-        return None
-    if recorded is None:
-        return input_spec(config.dataset, config.split_seed)
-    return parse_section(InputSpec, recorded, ("experiment", "inputs"))
-
-
-def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
-    """What a trial trained; a journal that somebody edited may hold what nothing can train."""
-    space = experiment.search_space
-    if space.parameters:
-        space.check(trial.number, trial.params)
-    try:
-        return resolve(experiment, trial.params, trial.seed)
-    except ValidationError as error:
-        raise InputError(problems_of(error), source=f"trial {trial.number}") from None
-    except ValueError as error:
-        raise InputError(str(error), source=f"trial {trial.number}") from None
 
 
 def metrics_of(name: str, epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:

@@ -26,12 +26,13 @@ class Kept(NamedTuple):
     """What one checkpoint holds of an epoch.
 
     ``weights``: none, where the user's own code saved no state then. ``code``: what that took from
-    its project, unchecked; ``parts``: of the state that it saved.
+    its project, unchecked; ``parts``: of the state that it saved; ``state``: that itself.
     """
 
     weights: Mapping[str, torch.Tensor]
     code: Any = None
     parts: Mapping[str, int] = MappingProxyType({})
+    state: Any = None
 
 
 def weights_of(
@@ -90,7 +91,7 @@ def _kept_in(state: dict[str, Any], is_own_code: bool, epoch: int) -> Kept | Non
     training = state["training"]
     if is_own_code:
         saved, code = state_at(training, epoch), state.get("code")
-        return None if saved is None else Kept(tensors_in(saved), code, parts_of(saved))
+        return None if saved is None else Kept(tensors_in(saved), code, parts_of(saved), saved)
     held = training if training["kept"] is None else training["kept"]
     if held["epoch"] != epoch:
         return None

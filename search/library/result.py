@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.display.tables import show_params, show_value
 from analysis.record.folder import RunFolder, best_of, open_run, status_of
@@ -20,6 +19,7 @@ from spaces.given import Function
 from spaces.parameters import Params
 from spaces.problems import InputError
 from spaces.sections import parse_section
+from spaces.training_config import TrainConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,8 @@ class SearchResult:
         from search.export.report import report_of
 
         path = self._folder.report_file() if file is None else Path(file)
-        write_report(report_of(self.path), path)
+        with at_work({}):
+            write_report(report_of(self.path), path)
         return path
 
     def export(self, folder: str | Path, trial: int | None = None, anyway: bool = False) -> Path:
@@ -186,24 +187,46 @@ class SearchResult:
         """The built-in model of the confirmed winner, or of the best trial, with its weights.
 
         It is in evaluation mode on the CPU. Its inputs are values in [0, 1], normalised as the
-        bundle's ``inputs.json`` says; ``predict`` of the command line does all of that.
+        bundle's ``inputs.json`` says; ``shoal predict`` does all of that.
 
         Args:
             trial: the one to take instead.
 
         Raises:
-            InputError: when the run is of your own code: use what ``context.save`` kept.
+            InputError: when there is none, or the run is of your own code.
         """
-        from search.export.bundle import export_best
-        from search.export.inference import load_model
+        from search.export.selection import select
+        from trainables.models.families import empty_model
 
         if self.experiment.trainable is not None:
-            mend = "export it: model.safetensors in the bundle has the tensors that it saved"
-            raise InputError(f"the run is of your own code, which has no built-in model; {mend}")
-        with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
-            bundle = Path(folder) / "bundle"
-            export_best(self.path, bundle, with_programs=False, number=trial, anyway=True)
-            return load_model(bundle)[0]
+            raise InputError("the run is of your own code: load_state has what that saved")
+        _, _, config, inputs, kept, _ = select(self.path, trial, anyway=True).trained
+        assert isinstance(config, TrainConfig)
+        assert inputs is not None
+        model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, config.seed)
+        model.load_state_dict(dict(kept.weights), assign=True)
+        return model.eval()
+
+    def load_state(self, trial: int | None = None) -> Any:
+        """What your own code saved in the training of the confirmed winner, or of the best trial.
+
+        It is that of the epoch whose value counts, as ``context.load`` would give it.
+
+        Args:
+            trial: the one to take instead.
+
+        Raises:
+            InputError: when it saved nothing then, or the run is of built-in models.
+        """
+        from search.export.selection import select
+
+        if self.experiment.trainable is None:
+            raise InputError("the run is of built-in models: load_model gives one")
+        trained = select(self.path, trial, anyway=True).trained
+        if trained.kept.state is None:
+            told = f"trial {trained.trial.number} saved no state at epoch {trained.report.epoch}"
+            raise InputError(f"{told}; call context.save before each report")
+        return trained.kept.state
 
     def __repr__(self) -> str:
         counts = {state: count for state, count in self._run[1].counts().items() if count}

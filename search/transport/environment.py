@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ def prepare_environment(address: str | None = None) -> None:
         address: of a Ray cluster. None: Ray will run on this machine only, and shall listen on no
             other address than localhost, which it reads as it is imported.
     """
+    logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # of packages for notebooks
     os.environ.update(_SETTINGS)
     if address is None:
         os.environ[_CLUSTERS] = "0"

@@ -90,6 +90,7 @@ class Tune:
                     storage_path=str(held.path),
                     stop=_Stopper(link),
                     callbacks=[_Callback(link, held)],
+                    progress_reporter=_Silent(),
                     failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     verbose=0,
@@ -225,6 +226,16 @@ class _Callback(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, trial: TuneTrial, **info: Any) -> None:
         with self._link.dispatcher.keeping_fault():
             self._link.note_death(trial, starts_again=False)
+
+
+class _Silent(tune.ProgressReporter):  # type: ignore[misc]
+    """Shows nothing: Tune's own reporter for notebooks would clear the cell."""
+
+    def should_report(self, trials: Sequence[TuneTrial], done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: Sequence[TuneTrial], done: bool, *system: str) -> None:
+        """Never called."""
 
 
 class _Stopper(tune.Stopper):  # type: ignore[misc]

@@ -84,6 +84,7 @@ def test_a_function_of_a_module_is_searched_by_its_file(tmp_path: Path) -> None:
     assert best.value == found.trials["value"].min()
     assert best.params == {"x": found.trials["params.x"][best.trial]}
     assert f"best: trial {best.trial}" in repr(found)
+    assert found.load_state() == best.epoch - 1
 
 
 def test_a_function_inside_of_another_is_searched_by_value(tmp_path: Path) -> None:
@@ -269,7 +270,13 @@ def test_resume_says_which_function_a_run_needs(tmp_path: Path) -> None:
         (lambda: resume(by_value, 3, trials=1), "train: must be a function, got 3"),
         (lambda: resume(tmp_path, trials=1), "is no run folder"),
         (lambda: load(tmp_path / "nothing"), "is no run folder"),
-        (lambda: load(by_file).load_model(), "of your own code, which has no built-in model"),
+        (lambda: load(by_file).load_model(), "of your own code: load_state has what that saved"),
+        (lambda: load(built_in).load_state(), "of built-in models: load_model gives one"),
+        (
+            lambda: load(by_value).load_state(),
+            "saved no state at epoch 1; call context.save before",
+        ),
+        (lambda: load(by_file).load_state(trial=99), "the run has no trial 99"),
         (lambda: load(by_file).confirm(seeds=1), "seeds"),
     ]:
         with pytest.raises(InputError) as caught:
