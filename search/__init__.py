@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,6 +58,25 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"search has no {name}; it has {', '.join(__all__)}")
+    _check_packages()
     with warnings.catch_warnings():  # of bars that nobody draws: Optuna's, in a notebook
         warnings.filterwarnings("ignore", "IProgress not found")
         return getattr(importlib.import_module(_PLACES[name]), name)
+
+
+def _check_packages() -> None:
+    """See that no module of the user's hides a package of Shoal's.
+
+    Raises:
+        ImportError: when one does, with its file.
+    """
+    here = Path(__file__).resolve().parents[1]
+    for name in ("analysis", "spaces", "trainables"):
+        held = sys.modules.get(name)
+        spec = importlib.util.find_spec(name) if held is None else held.__spec__
+        file = getattr(spec, "origin", None) or getattr(held, "__file__", None)
+        if file is None or here not in Path(file).resolve().parents:
+            what = f"{file or name} hides the package {name} of Shoal"
+            raise ImportError(
+                f"{what}; rename it, or search with the command shoal, which sees both"
+            )

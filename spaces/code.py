@@ -45,7 +45,7 @@ def load_function(reference: str, wrapped: Wrapper = _as_it_is) -> Function:
     parsed = find(reference)
     project = project_at(parsed.root)
     if (handed := given_as(reference)) is not None:
-        return _handed_over(handed, project, parsed, wrapped)
+        return _handed_over(handed, parsed, wrapped)
     place = reference.rpartition(":")[0]
     try:
         module = project.load(parsed)
@@ -117,13 +117,14 @@ def files_taken(reference: str, earlier: Mapping[str, Any] | None = None) -> dic
     return taken
 
 
-def _handed_over(
-    handed: Given, project: Project, reference: Reference, wrapped: Wrapper
-) -> Function:
+def _handed_over(handed: Given, reference: Reference, wrapped: Wrapper) -> Function:
     """A function that was handed over; at home its modules are those that are imported there."""
-    stage = Stage(reference.file, keeps_main=handed.is_at_home)
-    if not handed.is_at_home:
-        project.survey(reference)
+    if handed.is_at_home:
+        return wrapped(handed.take())
+    if handed.home is not None and os.path.isdir(handed.home):
+        reference = reference._replace(root=Path(handed.home))
+    project, stage = project_at(reference.root), Stage(reference.file)
+    project.survey(reference)
     with project.running(stage):
         function = handed.take()
     return _on_stage(wrapped(function), project, stage)

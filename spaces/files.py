@@ -96,7 +96,7 @@ def _set_all(data: dict[str, Any], changes: Changes) -> Iterator[Problem]:
             if isinstance(change, str):
                 set_path(data, change)
             else:
-                set_value(data, *change)
+                set_value(data, str(change[0]), change[1])
         except InputError as error:
             flag = "--set" if isinstance(change, str) else "set"
             yield from (

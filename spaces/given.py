@@ -6,6 +6,7 @@ and bundles have it. While the functions are here, they run, and not what the fi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
@@ -16,11 +17,25 @@ Function: TypeAlias = Callable[..., Any]
 class Given(NamedTuple):
     """A function that was handed over.
 
-    ``take``: gives the function. ``is_at_home``: this process is the one in which it was written.
+    ``take``: gives the function. ``home``: the folder from which it imports the user's modules;
+    None: from beside the file that stands for it. ``is_at_home``: this process is the one in which
+    it was written.
     """
 
     take: Callable[[], Function]
+    home: str | None
     is_at_home: bool
+
+
+class Packed(NamedTuple):
+    """A function on its way to another process.
+
+    ``pickled``: by value. ``home``: as in ``Given``. ``path``: where modules are found there.
+    """
+
+    pickled: bytes
+    home: str
+    path: tuple[str, ...]
 
 
 _GIVEN: dict[str, Given] = {}
@@ -33,24 +48,28 @@ def given(functions: Mapping[str, Function]) -> Iterator[None]:
     Args:
         functions: by what stands for them, ``run/code/train.py:train``.
     """
-    before = dict(_GIVEN)
     for reference, function in functions.items():
-        _GIVEN[reference] = Given(lambda function=function: function, is_at_home=True)  # type: ignore[misc]
+        _GIVEN[reference] = Given(functools.partial(_itself, function), None, is_at_home=True)
     try:
         yield
     finally:
-        _GIVEN.clear()
-        _GIVEN.update(before)
+        for reference in functions:
+            _GIVEN.pop(reference, None)
 
 
-def receive(reference: str, take: Callable[[], Function]) -> None:
+def _itself(function: Function) -> Function:
+    return function
+
+
+def receive(reference: str, take: Callable[[], Function], home: str | None) -> None:
     """Let a function run in this process that another one has sent.
 
     Args:
         reference: what stands for it here.
         take: unpacks it, once its project is on the path.
+        home: as in ``Given``.
     """
-    _GIVEN[reference] = Given(take, is_at_home=False)
+    _GIVEN[reference] = Given(take, home, is_at_home=False)
 
 
 def given_as(reference: str | None) -> Given | None:

@@ -42,17 +42,11 @@ _PATH: list[str] = []
 
 
 class Stage:
-    """Where one call of own code stands: its arguments, and the folder that it has gone to.
+    """Where one call of own code stands: its arguments, and the folder that it has gone to."""
 
-    Args:
-        file: the code's.
-        keeps_main: whether the process's main program is its own.
-    """
-
-    def __init__(self, file: Path, keeps_main: bool = False) -> None:
+    def __init__(self, file: Path) -> None:
         self.argv = [str(file)]
         self.folder: str | None = None
-        self.keeps_main = keeps_main
 
 
 class Project:
@@ -95,7 +89,8 @@ class Project:
         importlib.invalidate_caches()
         self._names = {name for name in _names_in(self.root) if not _is_always_pythons(name)}
         files = imported_files(reference)
-        imported = {f.relative_to(self.root).parts[0].removesuffix(".py") for f in files}
+        below = (f.relative_to(self.root) for f in files if f.is_relative_to(self.root))
+        imported = {f.parts[0].removesuffix(".py") for f in below}
         self._own |= self._names & (imported | set(PACKAGES))
         self._shared |= {name for name in self._own if self._is_elsewhere(name)}
 
@@ -125,12 +120,10 @@ class Project:
         Args:
             stage: where it stands; keeps what it changes.
         """
-        names = {name for name in self._own if self._is_anothers(name)}
-        if not stage.keeps_main:
-            names.add("__main__")
+        names = {"__main__", *(name for name in self._own if self._is_anothers(name))}
         others = _take_out(names)
         sys.modules.update(self._aside)
-        sys.modules.setdefault("__main__", ModuleType("__main__"))
+        sys.modules["__main__"] = ModuleType("__main__")
         sys.meta_path.insert(0, self)
         sys.path.insert(0, str(self.root))
         argv, sys.argv = sys.argv, stage.argv
@@ -143,8 +136,7 @@ class Project:
             stage.folder = _change_folder(folder)
             with suppress(ValueError):
                 sys.path.remove(str(self.root))
-            is_guest = not stage.keeps_main
-            if is_guest and str(self.root) not in sys.path:  # its threads may go on to import
+            if str(self.root) not in sys.path:  # a thread of its own may go on to import
                 sys.path.append(str(self.root))
             sys.meta_path.remove(self)
             self._aside = _take_out(names)

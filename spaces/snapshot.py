@@ -8,23 +8,28 @@ source, such as an array in a notebook, is left out: then the module says so whe
 from __future__ import annotations
 
 import ast
-import builtins
-import inspect
-import linecache
 import os
 import shutil
 import sys
 import sysconfig
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
-from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeAlias
+from types import FunctionType, ModuleType
+from typing import Any
 
 from spaces.imports import Reference, imported_files
 from spaces.problems import InputError, shown
+from spaces.source import (
+    FUTURE_FLAG,
+    Written,
+    compiled,
+    methods,
+    names_in,
+    source_of,
+    submodules_in,
+    world_of,
+)
 
-Written: TypeAlias = FunctionType | type
 _LONGEST_CONSTANT = 10_000  # characters
 
 
@@ -54,38 +59,60 @@ def check_function(value: Any, place: str) -> FunctionType:
     return value
 
 
-def write_snapshot(function: FunctionType, file: Path, home: Path) -> None:
+def home_of(function: Callable[..., Any]) -> Path:
+    """The folder from which a function imports the user's modules."""
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    return Path.cwd() if file is None or _is_installed(file) else Path(file).resolve().parent
+
+
+def write_snapshot(function: FunctionType, file: Path) -> list[str]:
     """Write the module that stands for a function, and copy the user's modules beside it.
 
     Args:
         function: has a name.
         file: of the module; its folder is made.
-        home: where the user's modules lie.
+
+    Returns:
+        What the module lacks, each with the reason.
     """
+    snapshot = Snapshot(function)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(_Snapshot(function).text(), encoding="utf-8")
-    for module in imported_files(Reference(home, file.stem, file, function.__name__)):
-        if module != file and not _is_installed(str(module)):
-            copy = file.parent / module.relative_to(home)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(module, copy)
+    file.write_text(snapshot.text(), encoding="utf-8")
+    for root in {home_of(function), *snapshot.folders()}:
+        for module in imported_files(Reference(root, file.stem, file, function.__name__)):
+            if module != file and not _is_installed(str(module)):
+                copy = file.parent / module.relative_to(root)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(module, copy)
+    return [f"{name} ({held})" for name, held in snapshot.left_out.items()]
 
 
-class _Snapshot:
-    """The parts of the module, each by the name that it has in it."""
+class Snapshot:
+    """The parts of the module, each by the name that it has in it.
+
+    Args:
+        function: that the module stands for.
+    """
 
     def __init__(self, function: FunctionType) -> None:
+        self.left_out: dict[str, str] = {}
         self._imports: dict[str, str] = {}
         self._constants: dict[str, str] = {}
         self._sources: dict[str, str] = {}
-        self._left_out: dict[str, str] = {}
         self._seen: dict[str, Any] = {}
+        self._later: list[tuple[str, Any, Written]] = []  # used by classes, once they are there
+        self._flags = 0
         self._take(function.__name__, function, function)
+        while self._later:
+            self._take(*self._later.pop(0))
 
     def text(self) -> str:
+        """The source of the module."""
         parts = ['"""Kept by Shoal: the code of a search that was started from Python."""']
-        if self._left_out:
-            what = ", ".join(f"{name} ({held})" for name, held in self._left_out.items())
+        if self._flags:
+            parts.append("from __future__ import annotations")
+        if self.left_out:
+            what = ", ".join(f"{name} ({held})" for name, held in self.left_out.items())
             problem = f"{what}: used by the code, but only in the program that started the search"
             mend = "resume it from there, with search.resume(folder, train)"
             parts.append(f"raise ImportError({f'{problem}; {mend}'!r})")
@@ -96,11 +123,20 @@ class _Snapshot:
         parts += [f"\n{source}" for source in self._sources.values()]
         return "\n\n".join(parts) + "\n"
 
+    def folders(self) -> Iterator[Path]:
+        """Those from which the modules were imported that are the user's."""
+        for line in self._imports.values():
+            module = sys.modules.get(line.split()[1].partition(".")[0])
+            file = getattr(module, "__file__", None)
+            if file is not None and not _is_installed(file):
+                folder = Path(file).resolve().parent
+                yield folder.parent if Path(file).stem == "__init__" else folder
+
     def _take(self, name: str, value: Any, user: Written) -> None:
-        """Take a value in, under a name, and before it what it uses itself."""
+        """Take a value in, under a name, and before it what it needs to be made."""
         if name in self._seen:
             if self._seen[name] is not value:
-                self._left_out[name] = "two things of this name"
+                self.left_out[name] = "two things of this name"
             return
         self._seen[name] = value
         if isinstance(value, ModuleType):
@@ -113,89 +149,29 @@ class _Snapshot:
         elif (text := _constant(value)) is not None:
             self._constants[name] = f"{name} = {text}"
         else:
-            self._left_out[name] = f"of type {type(value).__name__}"
+            self.left_out[name] = f"of type {type(value).__name__}"
 
     def _take_written(self, name: str, value: Written) -> None:
-        source = _source_of(value)
-        if source is None or value.__name__ != name or not _stands_alone(source):
-            self._left_out[name] = "has no source that could stand alone"
+        source = source_of(value)
+        flags = next((m.__code__.co_flags for m in methods(value)), 0) & FUTURE_FLAG
+        code = None if source is None else compiled(source, flags)
+        if source is None or code is None or value.__name__ != name:
+            self.left_out[name] = "has no source that could stand alone"
             return
-        for used, held in _used_by(value, source):
-            self._take(used, held, value)
-        for module in _submodules_in(source):
+        self._flags |= flags
+        around = world_of(value)
+        at_once, once_called = ({*names_in(code, kind)} - {name} for kind in (True, False))
+        for used in sorted(at_once & around.keys()):
+            self._take(used, around[used], value)
+        laters = [(used, around[used], value) for used in sorted(once_called & around.keys())]
+        if isinstance(value, type):  # whose methods may use what is made of it
+            self._later += laters
+        else:
+            for later in laters:
+                self._take(*later)
+        for module in submodules_in(source):
             self._imports[module] = f"import {module}"
         self._sources[name] = source
-
-
-def _stands_alone(source: str) -> bool:
-    """Whether Python takes it as a module: no variable of it is ``nonlocal``, it is no method."""
-    try:
-        compile(source, "given", "exec")
-    except SyntaxError:
-        return False
-    return True
-
-
-def _used_by(value: Written, source: str) -> Iterator[tuple[str, Any]]:
-    """What code uses of the world around it, by name."""
-    around = dict(vars(sys.modules[value.__module__])) if value.__module__ in sys.modules else {}
-    functions = [value] if isinstance(value, FunctionType) else _methods(value)
-    for function in functions:
-        around |= function.__globals__
-    for function in functions:
-        for name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=False
-        ):
-            if name != "__class__":
-                around[name] = cell.cell_contents
-    names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-    for name in sorted(names - {value.__name__}):
-        if name in around and around[name] is not getattr(builtins, name, around):
-            yield name, around[name]
-
-
-def _submodules_in(source: str) -> Iterator[str]:
-    """The modules that are written out, such as ``torch.nn.functional``, where they are imported.
-
-    ``import torch.nn as nn`` has another name for one, and ``import torch`` may not import all.
-    """
-    for node in ast.walk(ast.parse(source)):
-        name = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
-        if isinstance(sys.modules.get(name), ModuleType):
-            yield name
-
-
-def _methods(cls: type) -> list[FunctionType]:
-    held = [*vars(cls).values()]
-    held += [getattr(method, "__func__", getattr(method, "fget", None)) for method in held]
-    found = (inspect.unwrap(method) for method in held if callable(method))
-    return [method for method in found if isinstance(method, FunctionType)]
-
-
-def _source_of(value: Written) -> str | None:
-    """The source; None where nobody has kept it.
-
-    (For a class of a notebook ``inspect.getsource`` looks for a file of the main program.)
-    """
-    codes = [] if isinstance(value, FunctionType) else [m.__code__ for m in _methods(value)]
-    for text in filter(None, map(_file_of, codes)):
-        found = [
-            node
-            for node in ast.walk(ast.parse(text))
-            if isinstance(node, ast.ClassDef) and node.name == value.__name__
-        ]
-        if found:
-            first = min([found[-1].lineno, *(d.lineno for d in found[-1].decorator_list)])
-            lines = text.splitlines()[first - 1 : found[-1].end_lineno]
-            return textwrap.dedent("\n".join(lines))
-    try:
-        return textwrap.dedent(inspect.getsource(value)).strip()
-    except (OSError, TypeError):
-        return None
-
-
-def _file_of(code: CodeType) -> str:
-    return "".join(linecache.getlines(code.co_filename))
 
 
 def _import_of(name: str, value: Any) -> str | None:
@@ -213,6 +189,9 @@ def _constant(value: Any) -> str | None:
     if isinstance(value, PurePath):
         return f"__import__('pathlib').Path({str(value)!r})"
     text = repr(value) if isinstance(value, _PLAIN) else ""
+    if isinstance(value, set):  # whose order is another one in each process
+        text = f"{{{', '.join(sorted(map(repr, value)))}}}" if value else "set()"
+        return text if all(_constant(held) is not None for held in value) else None
     try:
         is_plain = 0 < len(text) <= _LONGEST_CONSTANT and ast.literal_eval(text) == value
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -150,6 +150,7 @@ def experiment_of(folder: RunFolder) -> Experiment:
     experiment = parse_section(Experiment, start_of(folder).spec, ("experiment", "spec"))
     if own_code(experiment) and (moved := moved_code(folder)) is not None:
         experiment = with_moved_code(experiment, moved)
+    experiment = _with_kept_code(experiment, folder)
     return _without_keys(experiment, folder.journal_file).only_read()
 
 
@@ -168,6 +169,17 @@ def own_code(experiment: Experiment) -> dict[str, str]:
     """The user's functions that an experiment names, ``file.py:function``, by where it does."""
     named = {"trainable": experiment.trainable, "space": experiment.space}
     return {place: held for place, held in named.items() if isinstance(held, str)}
+
+
+def _with_kept_code(experiment: Experiment, folder: RunFolder) -> Experiment:
+    """The same experiment; code that the run has kept itself lies where the run lies now."""
+    here = {}
+    for place, reference in own_code(experiment).items():
+        file, _, name = reference.rpartition(":")
+        kept = folder.own_code.resolve() / Path(file).name
+        if Path(file).parts[-2:] == kept.parts[-2:] and kept.is_file():
+            here[place] = f"{kept}:{name}"
+    return experiment.model_copy(update=here)
 
 
 def with_moved_code(experiment: Experiment, moved: Moved) -> Experiment:

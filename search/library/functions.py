@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 
 from analysis.record.folder import RunFolder, experiment_of, own_code
 from analysis.record.lock import is_locked
+from search.control.view import Note, ignore_note
 from spaces.given import Function
 from spaces.problems import InputError
 from spaces.snapshot import check_function, module_reference, write_snapshot
@@ -16,13 +18,14 @@ _ARGUMENTS = {"trainable": "train", "space": "space"}  # by the place in an expe
 
 
 def references_of(
-    functions: Mapping[str, FunctionType], folder: RunFolder
+    functions: Mapping[str, FunctionType], folder: RunFolder, note: Note = ignore_note
 ) -> tuple[dict[str, str], dict[str, Function]]:
     """What stands for functions in a run; the source is kept of those that no module has.
 
     Args:
         functions: by the place where the experiment names them.
         folder: the run.
+        note: is told what the kept source lacks.
 
     Returns:
         The references by place; and the functions, those of modules left out, by reference.
@@ -33,7 +36,10 @@ def references_of(
         reference = module_reference(function)
         if reference is None:
             file = _file_for(place, folder)
-            write_snapshot(function, file, Path.cwd())
+            if lacking := write_snapshot(function, file):
+                what = f"the run keeps the source of {function.__name__}, but not {lacking[0]}"
+                more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
+                note(f"note: {what}{more}; to go on with it, resume needs the function")
             reference = f"{file}:{function.__name__}"
             handed[reference] = function
         references[place] = reference
@@ -42,7 +48,7 @@ def references_of(
 
 def resumed_functions(
     folder: RunFolder, functions: Mapping[str, Function | None]
-) -> tuple[dict[str, Function], Path | None]:
+) -> dict[str, Function]:
     """The functions with which a run goes on.
 
     Args:
@@ -50,15 +56,13 @@ def resumed_functions(
         functions: by the place where the experiment names them; None: not handed over.
 
     Returns:
-        The functions by what stands for them; and where the code lies that the run has kept, if
-        the run has moved.
+        The functions by what stands for them.
 
     Raises:
         InputError: when the run has no place for one of them, or has another one there.
     """
     names = own_code(experiment_of(folder))
-    kept = {place: held for place, held in names.items() if _is_kept(place, held, folder)}
-    has_moved = any(_file_of(held) != _file_for(place, folder) for place, held in kept.items())
+    kept = {place for place, held in names.items() if _file_of(held) == _file_for(place, folder)}
     given = {}
     for place, held in functions.items():
         if held is not None:
@@ -67,8 +71,7 @@ def resumed_functions(
             given[place] = function
     if given and is_locked(folder.path):
         raise InputError(f"{folder.path} is being written by another process")
-    handed = references_of(given, folder)[1]
-    return handed, folder.own_code.resolve() if has_moved else None
+    return references_of(given, folder)[1]
 
 
 def _file_for(place: str, folder: RunFolder) -> Path:
@@ -80,14 +83,8 @@ def _file_of(reference: str) -> Path:
     return Path(reference.rpartition(":")[0])
 
 
-def _is_kept(place: str, reference: str, folder: RunFolder) -> bool:
-    """Whether a run's own folder has the code, or had it where the run was before."""
-    own = _file_for(place, folder)
-    return _file_of(reference).parts[-2:] == own.parts[-2:] and own.is_file()
-
-
 def _check_place(
-    place: str, function: FunctionType, names: Mapping[str, str], kept: Mapping[str, str]
+    place: str, function: FunctionType, names: Mapping[str, str], kept: Collection[str]
 ) -> None:
     """See that a run has such a function, and that it is this one.
 
@@ -107,3 +104,21 @@ def _check_place(
         raise InputError(
             f"the run's function is {name}, of a notebook or a script; got {got}", argument
         )
+
+
+@contextmanager
+def replaced_if_begun(folder: RunFolder) -> Iterator[None]:
+    """The kept source is what it was, unless a session begins with another one.
+
+    Then the earlier one stays beside it, as ``given_train-earlier.py``.
+    """
+    before = {file: file.read_bytes() for file in folder.own_code.glob("given_*.py")}
+    size = folder.journal_file.stat().st_size
+    try:
+        yield
+    finally:
+        has_begun = folder.journal_file.stat().st_size > size
+        for file, source in before.items():
+            if file.read_bytes() != source:
+                kept = file.with_stem(f"{file.stem}-earlier") if has_begun else file
+                kept.write_bytes(source)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import get_args
 
 from search.session import Host, quiet_optuna
 from search.signals import stoppable
 from search.transport.environment import restored_environment
 from spaces.experiment import Engine
 from spaces.given import Function, given
+from spaces.problems import InputError, unknown_name
 
 
 def library_host(engine: Engine | None, address: str | None, show: bool) -> Host:
@@ -20,7 +22,12 @@ def library_host(engine: Engine | None, address: str | None, show: bool) -> Host
         address: of a Ray cluster.
         show: whether progress is shown, on standard error or below a notebook's cell; otherwise
             notes are logged by Python's logging, as ``shoal``.
+
+    Raises:
+        InputError: when there is no such engine.
     """
+    if engine not in (None, *get_args(Engine)):
+        raise InputError(unknown_name("engine", str(engine), get_args(Engine)), "engine")
     if not show:
         return Host(engine, address, guard=stoppable)
     from search.cli.host import Terminal

@@ -11,8 +11,9 @@ from types import FunctionType
 from typing import Any, TypeAlias
 
 from analysis.record.folder import RunFolder, start_of
-from search.folders import new_folder
-from search.library.functions import references_of, resumed_functions
+from search.control.view import Note, ignore_note
+from search.folders import new_folder, removed_if_empty
+from search.library.functions import references_of, replaced_if_begun, resumed_functions
 from search.library.host import at_work, library_host
 from search.library.result import SearchResult
 from search.library.settings import plain_setting
@@ -93,8 +94,8 @@ def run(
         experiment, _ = _checked(what, settings, functions, RunFolder(Path(draft)))
     run_folder = new_folder(experiment, None if folder is None else Path(folder))
     host = library_host(engine, address, show)
-    with _emptied_if_unbegun(run_folder), at_work({}):
-        experiment, handed = _checked(what, settings, functions, run_folder)
+    with removed_if_empty(run_folder.path), _emptied_if_unbegun(run_folder), at_work({}):
+        experiment, handed = _checked(what, settings, functions, run_folder, host.view.note)
         with given(handed):
             start_search(experiment, run_folder, host, keep_going)
             _confirm_if_asked(run_folder, host)
@@ -106,9 +107,10 @@ def _checked(
     settings: Mapping[str, Any],
     functions: Mapping[str, FunctionType],
     folder: RunFolder,
+    note: Note = ignore_note,
 ) -> tuple[Experiment, dict[str, Function]]:
     """The experiment, and its functions that no module has, by what stands for them in a folder."""
-    references, handed = references_of(functions, folder)
+    references, handed = references_of(functions, folder, note)
     with given(handed):
         if isinstance(what, str | Path):
             return load_experiment(what, {**settings, **references}), handed
@@ -173,13 +175,17 @@ def resume(
     """
     run_folder = RunFolder(Path(folder))
     start_of(run_folder)
-    functions, moved = resumed_functions(run_folder, {"trainable": train, "space": space})
-    terms = Terms(moved if code is None else Path(code), strict, keep_going)
+    for name, more in (("trials", trials), ("hours", hours)):
+        if isinstance(more, bool) or not isinstance(more, int | float) or not more >= 0:
+            raise InputError(f"must be a number from 0, got {shown(more)}", name)
+    terms = Terms(None if code is None else Path(code), strict, keep_going)
     host = library_host(engine, address, show)
-    with at_work(functions):
-        if trials or hours or not _confirm_if_asked(run_folder, host, terms):
-            resume_search(run_folder, trials, hours, host, terms)
-            _confirm_if_asked(run_folder, host)
+    with replaced_if_begun(run_folder):
+        functions = resumed_functions(run_folder, {"trainable": train, "space": space})
+        with at_work(functions):
+            if trials or hours or not _confirm_if_asked(run_folder, host, terms):
+                resume_search(run_folder, trials, hours, host, terms)
+                _confirm_if_asked(run_folder, host)
     return SearchResult(run_folder, functions, show)
 
 

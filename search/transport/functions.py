@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ from typing import Any
 
 from ray import cloudpickle
 
-from spaces.given import given_as
+from spaces.given import Packed, given_as
 from spaces.problems import InputError, Problem
+from spaces.snapshot import home_of
 
 
-def packed(reference: str | None) -> dict[str, bytes]:
-    """The function that stands behind a reference, pickled by value; none where a file has it.
+def packed(reference: str | None) -> dict[str, Packed]:
+    """The function that stands behind a reference, packed by value; none where a file has it.
 
     Args:
         reference: to own code.
@@ -28,11 +30,13 @@ def packed(reference: str | None) -> dict[str, bytes]:
     function = handed.take()
     try:
         with _its_module_by_value(function):
-            return {reference: cloudpickle.dumps(function)}
+            pickled = cloudpickle.dumps(function)
     except Exception as error:  # whatever the objects raise that it uses
         what = f"{function.__name__} can't be sent to the processes of Ray: {error}"
         mend = "make what it uses inside of it, or choose engine: inline, which trains here"
         raise InputError([Problem("trainable", f"{what}; {mend}")]) from None
+    path = tuple(os.path.abspath(place) for place in sys.path)
+    return {reference: Packed(pickled, str(home_of(function)), path)}
 
 
 @contextmanager

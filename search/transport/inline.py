@@ -32,11 +32,6 @@ class Trainer(Protocol):
         """End the training."""
 
 
-def local_worker(data: Data | None) -> Trainer:
-    """A worker in this process."""
-    return Worker(data, Here(), Echo())
-
-
 def first(running: Sequence[int]) -> int:
     """The order in which one trial is trained after the other."""
     return running[0]
@@ -48,19 +43,20 @@ class Inline:
     Args:
         slots: how many trials are trained side by side, an epoch of one after an epoch of another.
         choose: which of the running trials, by number, trains its next epoch.
-        trainer: makes what trains; one for each slot.
+        trainer: makes what trains; one for each slot. Left out: a worker in this process.
     """
 
     def __init__(
         self,
         slots: int = 1,
         choose: Callable[[Sequence[int]], int] = first,
-        trainer: Callable[[Data | None], Trainer] = local_worker,
+        trainer: Callable[[Data | None], Trainer] | None = None,
     ) -> None:
         self._slots = slots
         self._choose = choose
-        self._make_trainer = trainer
+        self._make_trainer = trainer or self._worker
         self._is_training = False
+        self._is_interrupted = False  # in this epoch
 
     @contextmanager
     def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
@@ -82,9 +78,13 @@ class Inline:
         finally:
             torch.set_num_threads(threads)
 
+    def _worker(self, data: Data | None) -> Trainer:
+        return Worker(data, Here(), Echo(), lambda: self._is_interrupted)
+
     def interrupt(self) -> None:
         """Leave the epoch that is being trained; its trial goes on from its last checkpoint."""
         if self._is_training:
+            self._is_interrupted = True
             raise KeyboardInterrupt
 
     def processes(self) -> Sequence[ProcessAddress]:
@@ -119,7 +119,7 @@ class Inline:
         What would end a process of Ray's, such as want of memory, begins the trial anew here, too.
         """
         try:
-            self._is_training = True
+            self._is_training, self._is_interrupted = True, False
             outcome = running[number].step()
         except KeyboardInterrupt:
             if not dispatcher.is_stopping:

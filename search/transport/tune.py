@@ -33,6 +33,7 @@ from search.transport.ray_internals import (
 from search.transport.ray_processes import places_of_ray
 from search.transport.scratch import Scratch, scratch
 from spaces.experiment import Experiment
+from spaces.given import Packed
 from trainables.data.splits import Data
 from trainables.worker.tune_worker import TuneWorker
 
@@ -49,7 +50,7 @@ class Tune:
         self._address = address
         self._verbose = verbose
         self._slots: Slots | None = None
-        self._functions: dict[str, bytes] = {}
+        self._functions: dict[str, Packed] = {}
 
     @contextmanager
     def opened(self, experiment: Experiment, view: View) -> Iterator[None]:

@@ -69,7 +69,7 @@ if __name__ == "__main__":
     from spaces.snapshot import module_reference, write_snapshot
     function = globals()[sys.argv[2]]
     assert module_reference(function) is None
-    write_snapshot(function, Path(sys.argv[3]), Path.cwd())
+    write_snapshot(function, Path(sys.argv[3]))
 """
 
 
@@ -142,7 +142,7 @@ def test_two_things_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
         return helper() + int(other())
 
     file = tmp_path / "kept" / "kept.py"
-    write_snapshot(train, file, tmp_path)
+    write_snapshot(train, file)
     assert "helper (two things of this name)" in file.read_text()
 
 
@@ -154,7 +154,7 @@ def test_a_function_that_changes_what_is_around_it_does_not_stand_alone(tmp_path
         count += 1
 
     file = tmp_path / "kept" / "kept.py"
-    write_snapshot(train, file, tmp_path)
+    write_snapshot(train, file)
     assert "train (has no source that could stand alone)" in file.read_text()
 
 

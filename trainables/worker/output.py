@@ -114,6 +114,7 @@ class _Tee(io.TextIOBase):
         self._name = name
         self.shown: TextIO = getattr(sys, name)
         self.log: TextIO | None = None
+        self.of_code: TextIO | None = None  # what the code has put there, such as redirect_stdout
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -138,15 +139,15 @@ class _Tee(io.TextIOBase):
         """Stay open, for the next trial prints, too."""
 
     def put(self) -> None:
-        """Stand in for the stream of the process."""
-        if getattr(sys, self._name) is not self:
-            self.shown = getattr(sys, self._name)
-            setattr(sys, self._name, self)
+        """Stand in for the stream of the process, or put back the one that the code had put."""
+        self.shown = getattr(sys, self._name)
+        setattr(sys, self._name, self.of_code or self)
 
     def take_away(self) -> None:
-        """Give the stream of the process back, unless the code has put another one there."""
-        if getattr(sys, self._name) is self:
-            setattr(sys, self._name, self.shown)
+        """Give the stream of the process back."""
+        held = getattr(sys, self._name)
+        self.of_code = None if held is self else held
+        setattr(sys, self._name, self.shown)
 
 
 class Echo:
@@ -192,6 +193,8 @@ class Echo:
             with contextlib.suppress(OSError):
                 self._log.close()
         self._log = None
+        for stream in self._streams:
+            stream.of_code = None
 
 
 def _open(log_file: str) -> tuple[BinaryIO, int | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,7 @@ import ray
 import torch
 from ray import cloudpickle
 
-from spaces.given import receive
+from spaces.given import Packed, receive
 from spaces.training_config import AnyConfig
 
 
@@ -21,14 +22,15 @@ class RayPlace:
     """A process that Ray has started.
 
     Args:
-        functions: those that the program which started the search has handed over, pickled, by
-            what stands for them on the driver's machine.
+        functions: those that the program which started the search has handed over, by what stands
+            for them on the driver's machine.
     """
 
-    def __init__(self, functions: Mapping[str, bytes] = MappingProxyType({})) -> None:
+    def __init__(self, functions: Mapping[str, Packed] = MappingProxyType({})) -> None:
+        self._functions = functions
         self._take = {
-            reference: functools.cache(functools.partial(cloudpickle.loads, pickled))
-            for reference, pickled in functions.items()
+            reference: functools.cache(functools.partial(cloudpickle.loads, packed.pickled))
+            for reference, packed in functions.items()
         }
 
     def code(self, reference: str, project: str | None) -> str:
@@ -43,7 +45,10 @@ class RayPlace:
             place, _, function = reference.rpartition(":")
             here = f"{Path.cwd() / Path(place).relative_to(project)}:{function}"
         if reference in self._take:
-            receive(here, self._take[reference])
+            packed = self._functions[reference]
+            home = None if _is_shipped() else packed.home
+            sys.path += [place for place in packed.path if home and place not in sys.path]
+            receive(here, self._take[reference], home)
         return here
 
     def enter(self, directory: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray import tune
 
+from spaces.given import Packed
 from spaces.project import restore_path
 from trainables.data.splits import Data
 from trainables.worker.output import Printing
@@ -24,7 +25,7 @@ class TuneWorker(tune.Trainable):  # type: ignore[misc]
         self,
         config: dict[str, Any],
         data: Data | None = None,
-        functions: Mapping[str, bytes] = MappingProxyType({}),
+        functions: Mapping[str, Packed] = MappingProxyType({}),
     ) -> None:
         """Take the first trial.
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import faulthandler
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from trainables.training import EpochReport, Training
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.training import CodeTraining
 from trainables.worker.messages import Assignment, Outcome
+from trainables.worker.room import is_short_of_room
 from trainables.worker.watchdog import Watchdog
 
 
@@ -85,12 +85,20 @@ class Worker:
         data: the dataset; None for the user's own code.
         place: where it runs.
         output: where what the code prints goes.
+        is_interrupted: whether an interruption has reached the code, which may have handled it.
     """
 
-    def __init__(self, data: Data | None, place: Place, output: Output) -> None:
+    def __init__(
+        self,
+        data: Data | None,
+        place: Place,
+        output: Output,
+        is_interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._data = data
         self._place = place
         self._output = output
+        self._is_interrupted = is_interrupted
         self._training: Training | CodeTraining | None = None
         self._watchdog: Watchdog | None = None
 
@@ -131,6 +139,8 @@ class Worker:
         except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
             if is_short_of_room(exception):
                 raise
+            if self._is_interrupted():
+                raise KeyboardInterrupt from None
             error = traceback.format_exc()
         notes, self._notes = tuple(self._notes), []
         return Outcome(report, saved, self._output.take(), error, fault, notes)
@@ -158,9 +168,10 @@ class Worker:
         assert self._training is not None
         if self._unsent:
             return self._unsent.popleft(), False
-        try:
-            report = next(self._training)
-        except StopIteration:
+        report = next(self._training, None)
+        if self._is_interrupted():  # what code reports or returns then is no whole epoch
+            raise KeyboardInterrupt
+        if report is None:
             return None, False
         if self._training.config.metric.name not in report.metrics:
             return report, False  # the search refuses it, and no checkpoint shall bring it back
@@ -276,15 +287,3 @@ def make_training(
         return CodeTraining(config, device, gpu_ids, trial, folder)
     assert data is not None
     return Training(config, data, device)
-
-
-def is_short_of_room(error: BaseException) -> bool:
-    """Whether there was no memory left, here or on the GPU, or no room on a disk of the code's.
-
-    (A CPU's allocator has no type of its own for it.)
-    """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
