@@ -175,9 +175,10 @@ def resume(
     """
     run_folder = RunFolder(Path(folder))
     start_of(run_folder)
-    for name, more in (("trials", trials), ("hours", hours)):
-        if isinstance(more, bool) or not isinstance(more, int | float) or not more >= 0:
-            raise InputError(f"must be a number from 0, got {shown(more)}", name)
+    for name, more, kind in (("trials", trials, int), ("hours", hours, int | float)):
+        if isinstance(more, bool) or not isinstance(more, kind) or not more >= 0:
+            what = "a whole number" if kind is int else "a number"
+            raise InputError(f"must be {what} from 0, got {shown(more)}", name)
     terms = Terms(None if code is None else Path(code), strict, keep_going)
     host = library_host(engine, address, show)
     with replaced_if_begun(run_folder):

@@ -16,6 +16,9 @@ from tests.support.source import ROOT
 
 HELPERS = "SCALE = 3\n\ndef scaled(x):\n    return x * SCALE\n"
 SCRIPT = """
+from __future__ import annotations
+
+import functools
 import json as j
 import os.path
 from math import floor
@@ -62,6 +65,51 @@ def uses_an_array(config, context):
     return {"score": BIG.sum() + os.path.exists("x")}
 
 inner = make(5)
+model, config, context = np.zeros(1), np.zeros(1), np.zeros(1)
+OPTIMIZERS = {"sgd", "adam", "lion"}
+
+def logged(function):
+    @functools.wraps(function)
+    def wrapper(*arguments):
+        return function(*arguments)
+    return wrapper
+
+@torch.no_grad()
+def decorated(x):
+    return floor(x)
+
+def make_decorated(bonus):
+    @logged
+    def inner_decorated(config, context):
+        return {"score": config["x"] + bonus}
+    return inner_decorated
+
+inner_decorated = make_decorated(7)
+
+class Settings:
+    value = 1
+    def get(self):
+        return self.value
+
+class Other:
+    class Settings:
+        value = 999
+        def get(self):
+            return self.value
+
+class Net:
+    def grown(self) -> BigNet:
+        return BigNet()
+
+class BigNet(Net):
+    size = 4
+
+def tricky(config, context):
+    model = decorated(config["x"])
+    text = '''a
+    b'''
+    return {"score": model + Settings().get() + Net().grown().size, "length": len(text),
+            "sorted": sorted(OPTIMIZERS)[0]}
 
 if __name__ == "__main__":
     import sys
@@ -103,8 +151,15 @@ def test_a_function_is_kept_with_all_that_it_uses(tmp_path: Path) -> None:
     assert parse_reference(f"{file}:train").root == file.parent
 
 
-def test_what_a_closure_holds_is_kept(tmp_path: Path) -> None:
-    assert called(snapshot(tmp_path, "inner"), "inner", {"x": 1}) == "{'score': 6}"
+@pytest.mark.parametrize(("name", "score"), [("inner", 6), ("inner_decorated", 8)])
+def test_what_a_closure_holds_is_kept(tmp_path: Path, name: str, score: int) -> None:
+    assert called(snapshot(tmp_path, name), name, {"x": 1}) == f"{{'score': {score}}}"
+
+
+def test_names_are_those_that_python_would_find(tmp_path: Path) -> None:
+    file = snapshot(tmp_path, "tricky")
+    assert called(file, "tricky", {"x": 2.5}) == "{'score': 7, 'length': 7, 'sorted': 'adam'}"
+    assert "{'adam', 'lion', 'sgd'}" in file.read_text()
 
 
 def test_what_has_no_source_is_named(tmp_path: Path) -> None:

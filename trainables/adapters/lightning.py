@@ -35,6 +35,7 @@ class ReportCallback(Callback):  # type: ignore[misc]
         self._context = context
         self._folder = tempfile.TemporaryDirectory(prefix="shoal-")
         self._file = Path(self._folder.name) / "last.ckpt"
+        self._drawn: torch.Tensor | None = None
 
     @property
     def checkpoint(self) -> str | None:
@@ -42,14 +43,21 @@ class ReportCallback(Callback):  # type: ignore[misc]
         state = self._context.load()
         if state is None:
             return None
-        torch.save(state, self._file)
+        torch.save(state["trainer"], self._file)
+        self._drawn = state["drawn"]
         return str(self._file)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let what is drawn at random go on where the trial stood: Lightning does not keep that."""
+        if self._drawn is not None:
+            torch.set_rng_state(self._drawn)
+            self._drawn = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the whole state of the trainer, and report all that was logged."""
         trainer.save_checkpoint(self._file)
         state = torch.load(self._file, map_location="cpu", weights_only=True)
-        self._context.save(_plain(state))
+        self._context.save({"trainer": _plain(state), "drawn": torch.get_rng_state()})
         self._context.report(dict(trainer.callback_metrics))
 
 

@@ -43,7 +43,8 @@ class ReportCallback(TrainerCallback):  # type: ignore[misc]
             return None
         folder = Path(self._folder.name) / "checkpoint"
         folder.mkdir(exist_ok=True)
-        safetensors.torch.save_file(state["model"], folder / _WEIGHTS, {"format": "pt"})
+        weights = {name: tensor.clone() for name, tensor in state["model"].items()}
+        safetensors.torch.save_file(weights, folder / _WEIGHTS, {"format": "pt"})
         for name, content in state["files"].items():
             (folder / name).write_bytes(content)
         return str(folder)
@@ -79,9 +80,10 @@ class ReportCallback(TrainerCallback):  # type: ignore[misc]
         """Save what the trainer has just written, and report."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         files = [file for file in folder.iterdir() if file.is_file() and file.name != _WEIGHTS]
+        weights = kwargs["model"].state_dict()  # the file may have other names: of older versions
         self._context.save(
             {
-                "model": safetensors.torch.load_file(folder / _WEIGHTS),
+                "model": {name: tensor.detach().cpu() for name, tensor in weights.items()},
                 "files": {file.name: file.read_bytes() for file in files},
             }
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -35,7 +35,7 @@ def checked_metrics(metrics: Any) -> dict[str, float]:
     Raises:
         TypeError: when they are no mapping, or one of them is no number.
     """
-    if not isinstance(metrics, dict):
+    if not isinstance(metrics, Mapping):
         raise TypeError(f"{_RULE}, got {shown(metrics)}")
     return {_written(name): _number(name, value) for name, value in metrics.items()}
 

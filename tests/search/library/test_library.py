@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +28,7 @@ from spaces.parameters import Float
 from spaces.problems import RunError
 from tests.support import examples
 from tests.support.invariants import events_of
+from tests.support.source import ROOT
 
 SPACE = {"x": {"low": -1.0, "high": 1.0}}
 DIGITS: dict[str, Any] = {
@@ -118,6 +123,9 @@ def test_a_kept_source_runs_without_the_function(tmp_path: Path) -> None:
     found.path.rename(tmp_path / "moved")
     assert len(resume(tmp_path / "moved", trials=2, show=False).trials) == 10
     assert len(resume(tmp_path / "moved", train, trials=2, show=False).trials) == 12
+    (tmp_path / "moved").rename(tmp_path / "again")
+    assert load(tmp_path / "again").confirm(top=1, seeds=2) is not None
+    assert load(tmp_path / "again").export(tmp_path / "bundle").is_dir()
 
 
 def test_another_function_is_told_as_a_change(tmp_path: Path) -> None:
@@ -132,8 +140,13 @@ def test_another_function_is_told_as_a_change(tmp_path: Path) -> None:
     assert not [*events_of(found.path, Changed)]
     resume(found.path, version(9.0), trials=1, show=False)
     assert len([*events_of(found.path, Changed)]) == 1
+    file = found.path / "code" / "given_train.py"
+    kept = file.read_text()
+    assert "bonus = 9.0" in kept
+    assert "bonus = 0.0" in file.with_stem("given_train-earlier").read_text()
     with pytest.raises(InputError, match="--strict"):
         resume(found.path, version(8.0), trials=1, strict=True, show=False)
+    assert file.read_text() == kept
 
 
 @pytest.mark.parametrize("kind", [dict, Experiment.model_validate])
@@ -181,6 +194,53 @@ def test_a_stop_returns_what_was_found_until_then(tmp_path: Path) -> None:
     assert 0 < len(found.trials) < 6
     whole = resume(found.path, train, show=False)
     assert (whole.state, len(whole.trials)) == ("finished", 6)
+
+
+@pytest.mark.parametrize("ending", ["returns", "raises", "reports"])
+def test_code_that_handles_a_stop_itself_reports_no_half_epoch(tmp_path: Path, ending: str) -> None:
+    stops = [True]
+
+    def train(config: dict[str, Any], context: Any) -> None:
+        for epoch in range(context.epoch, context.max_epochs):
+            try:
+                if epoch == 2 and stops and stops.pop():
+                    signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                if ending == "reports":
+                    context.report({"val_loss": 100.0})
+                if ending == "raises":
+                    raise RuntimeError("interrupted") from None
+                return
+            context.save(epoch)
+            context.report({"val_loss": config["x"]})
+
+    found = searched(tmp_path / "run", train, trials=1)
+    assert (found.state, [*found.trials["state"]]) == ("interrupted", ["running"])
+    assert found.curves["value"].max() < 100
+    assert [*resume(found.path, train, show=False).trials["epoch"]] == [9]
+
+
+def test_code_may_report_while_it_prints_elsewhere(tmp_path: Path) -> None:
+    def train(config: dict[str, Any], context: Any) -> None:
+        with contextlib.redirect_stdout(io.StringIO()) as held:
+            for _ in range(context.max_epochs):
+                print("an epoch")
+                context.report({"val_loss": config["x"] - len(held.getvalue())})
+
+    before = sys.stdout
+    found = searched(tmp_path / "run", train)
+    assert sys.stdout is before
+    assert found.curves["value"].min() < -70  # all went to one place, epoch after epoch
+
+
+def test_a_module_that_hides_a_package_of_shoal_is_named(tmp_path: Path) -> None:
+    (tmp_path / "analysis.py").touch()
+    run_it = [sys.executable, "-c", "from search import run"]
+    path = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        run_it, cwd=tmp_path, env=path, check=False, capture_output=True, text=True
+    )
+    assert f"{tmp_path}/analysis.py hides the package analysis of Shoal" in done.stderr
 
 
 def test_a_second_stop_is_an_exception(tmp_path: Path) -> None:
@@ -267,6 +327,8 @@ def test_resume_says_which_function_a_run_needs(tmp_path: Path) -> None:
             "no such function; it lists",
         ),
         (lambda: resume(built_in, train, trials=1), "no such function; it trains built-in models"),
+        (lambda: resume(by_value, trials=-1), "trials: must be a whole number from 0, got -1"),
+        (lambda: resume(by_value, trials=1, engine="x"), "engine: unknown engine 'x'"),
         (lambda: resume(by_value, 3, trials=1), "train: must be a function, got 3"),
         (lambda: resume(tmp_path, trials=1), "is no run folder"),
         (lambda: load(tmp_path / "nothing"), "is no run folder"),

@@ -16,6 +16,12 @@ from search import run
 from spaces.problems import InputError
 from tests.support.source import ROOT
 
+HELPERS = """
+from pathlib import Path
+
+def doubled(x):
+    return float(Path(__file__).with_name("factor.txt").read_text()) * x
+"""
 SCRIPT = """
 import os, signal, threading
 from pathlib import Path
@@ -63,10 +69,13 @@ print("children:", children.read_text() if children.exists() else "")
 
 
 def test_a_script_searches_on_ray_twice_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "helpers.py").write_text("def doubled(x):\n    return 2 * x\n")
-    (tmp_path / "script.py").write_text(SCRIPT)
+    project = tmp_path / "project"  # the script is started from another folder
+    project.mkdir()
+    (project / "factor.txt").write_text("2")
+    (project / "helpers.py").write_text(HELPERS)
+    (project / "script.py").write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, "script.py"],
+        [sys.executable, "project/script.py"],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
         check=False,
