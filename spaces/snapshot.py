@@ -22,11 +22,11 @@ from spaces.problems import InputError, shown
 from spaces.source import (
     FUTURE_FLAG,
     Written,
-    compiled,
     methods,
     names_in,
     source_of,
     submodules_in,
+    table_of,
     world_of,
 )
 
@@ -154,13 +154,13 @@ class Snapshot:
     def _take_written(self, name: str, value: Written) -> None:
         source = source_of(value)
         flags = next((m.__code__.co_flags for m in methods(value)), 0) & FUTURE_FLAG
-        code = None if source is None else compiled(source, flags)
-        if source is None or code is None or value.__name__ != name:
+        table = None if source is None else table_of(source, flags)
+        if source is None or table is None or value.__name__ != name:
             self.left_out[name] = "has no source that could stand alone"
             return
         self._flags |= flags
         around = world_of(value)
-        at_once, once_called = ({*names_in(code, kind)} - {name} for kind in (True, False))
+        at_once, once_called = ({*names_in(table, kind)} - {name} for kind in (True, False))
         for used in sorted(at_once & around.keys()):
             self._take(used, around[used], value)
         laters = [(used, around[used], value) for used in sorted(once_called & around.keys())]

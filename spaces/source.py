@@ -4,12 +4,12 @@ from __future__ import annotations
 import __future__
 
 import ast
-import dis
 import inspect
 import linecache
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from symtable import SymbolTable, symtable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
@@ -18,30 +18,28 @@ FUTURE_FLAG = __future__.annotations.compiler_flag
 _AS_MODULE = "if True:  # it stood inside of something\n"
 
 
-def compiled(source: str, flags: int) -> CodeType | None:
-    """The code of a module of this source; None: it has a variable that is ``nonlocal``, say."""
+def table_of(source: str, flags: int) -> SymbolTable | None:
+    """The names of a module of this source; None: it has a variable that is ``nonlocal``, say."""
+    future = "from __future__ import annotations\n" if flags else ""
     try:
-        code: CodeType = compile(source, "given", "exec", flags=flags, dont_inherit=True)
+        return symtable(future + source, "given", "exec")
     except SyntaxError:
         return None
-    return code
 
 
-def names_in(code: CodeType, at_once: bool) -> Iterator[str]:
+def names_in(table: SymbolTable, at_once: bool) -> Iterator[str]:
     """The names that code takes from around it.
 
     Args:
-        code: of a module.
+        table: of a module.
         at_once: those that it needs as it is read; or those that its functions need, once called.
     """
-    is_function = bool(code.co_flags & inspect.CO_OPTIMIZED)
-    if is_function is not at_once:
-        for step in dis.get_instructions(code):
-            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                yield step.argval
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from names_in(inner, at_once)
+    if (table.get_type() == "function") is not at_once:
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and symbol.is_global():
+                yield symbol.get_name()
+    for inner in table.get_children():
+        yield from names_in(inner, at_once)
 
 
 def world_of(value: Written) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class CodeTraining:
         try:
             return next(self._generator)
         except StopIteration as end:
-            if self.epoch:
+            if self.epoch or end.value is None:
                 raise
             if not isinstance(end.value, dict):
                 rule = "must report or yield the metrics of each epoch, or return those of one"

@@ -15,7 +15,8 @@ from analysis.insight.screening import MOST_PARAMETERS, screened
 from analysis.report.build import Report, write_report
 from search.cli.main import main
 from search.cli.render import print_outcome
-from search.cli.report import _build, report_again
+from search.cli.report import report_again
+from search.export.report import report_of
 from tests.support import examples
 
 
@@ -58,7 +59,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Report:
         score = 3.0 * float(trial.params["x151"] or 0) + 2.0 * float(trial.params["x48"] or 0)
         coordinator.report(trial.number, 1, {"score": score + 0.1 * draw.normal()})
     coordinator.close()
-    return _build(folder)
+    return report_of(folder)
 
 
 def test_of_many_parameters_those_that_matter_are_looked_at(large: Report) -> None:
@@ -106,6 +107,6 @@ def test_the_report_of_a_small_space_is_written_once(
     coordinator = examples.coordinator(tmp_path)
     examples.run_all(coordinator)
     coordinator.close()
-    assert not _build(tmp_path).takes_long
+    assert not report_of(tmp_path).takes_long
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().err == ""
