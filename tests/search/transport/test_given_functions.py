@@ -68,6 +68,7 @@ print("children:", children.read_text() if children.exists() else "")
 """
 
 
+@pytest.mark.slow
 def test_a_script_searches_on_ray_twice_and_leaves_nothing(tmp_path: Path) -> None:
     project = tmp_path / "project"  # the script is started from another folder
     project.mkdir()
