@@ -26,7 +26,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shoal")
 
 
-STARTS_RAY = ("faults/", "test_docs", "test_installed", "test_end_to_end", "search/transport/")
+STARTS_RAY = (
+    "test_notebook",
+    "faults/",
+    "test_docs",
+    "test_installed",
+    "test_end_to_end",
+    "search/transport/",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
