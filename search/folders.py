@@ -13,7 +13,7 @@ from spaces.experiment import Experiment
 from spaces.problems import InputError
 
 
-def new_folder(experiment: Experiment, path: Path | None = None) -> RunFolder:
+def new_folder(experiment: Experiment, path: Path | None) -> RunFolder:
     """The folder of a new run: ``path``, or ``runs/<name>-<time>``, which is made, for nobody else.
 
     Raises:

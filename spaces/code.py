@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 from collections.abc import Callable, Generator, Mapping
@@ -59,7 +58,7 @@ def load_function(reference: str, wrapped: Wrapper = _as_it_is) -> Function:
             f"{place} has no function {shown(parsed.function)}; it has {', '.join(names) or 'none'}"
         )
     _LOADED[reference] = parsed
-    return _on_stage(wrapped(found), project, Stage(parsed.file))
+    return _on_stage(wrapped(found), project, parsed.file)
 
 
 def renew(reference: str) -> None:
@@ -123,19 +122,19 @@ def _handed_over(handed: Given, reference: Reference, wrapped: Wrapper) -> Funct
         return wrapped(handed.take())
     if handed.home is not None and os.path.isdir(handed.home):
         reference = reference._replace(root=Path(handed.home))
-    project, stage = project_at(reference.root), Stage(reference.file)
+    project = project_at(reference.root)
     project.survey(reference)
-    with project.running(stage):
+    with project.running(Stage(reference.file)):
         function = handed.take()
-    return _on_stage(wrapped(function), project, stage)
+    return _on_stage(wrapped(function), project, reference.file)
 
 
-def _on_stage(function: Function, project: Project, start: Stage) -> Function:
+def _on_stage(function: Function, project: Project, file: Path) -> Function:
     """The function, in the world of its own."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        stage = copy.deepcopy(start)
+        stage = Stage(file)
         with project.running(stage):
             result = function(*args, **kwargs)
         return _steps(result, project, stage) if isinstance(result, Generator) else result

@@ -140,8 +140,10 @@ class _Tee(io.TextIOBase):
 
     def put(self) -> None:
         """Stand in for the stream of the process, or put back the one that the code had put."""
-        self.shown = getattr(sys, self._name)
-        setattr(sys, self._name, self.of_code or self)
+        held = getattr(sys, self._name)
+        if held is not self:  # as when an interruption came before it was taken away
+            self.shown = held
+        setattr(sys, self._name, self if self.of_code is None else self.of_code)
 
     def take_away(self) -> None:
         """Give the stream of the process back."""

@@ -53,25 +53,24 @@ def searched(folder: Path, what: Any = parabola, **settings: Any) -> Any:
     return run(what, folder=folder, engine="inline", show=False, **{**options, **settings})
 
 
+def surroundings() -> tuple[Any, ...]:
+    """What a search may change of this process, and must give back."""
+    return (
+        dict(os.environ),
+        signal.getsignal(signal.SIGINT),
+        signal.getsignal(signal.SIGTERM),
+        Path.cwd(),
+        torch.get_num_threads(),
+        sys.stdout,
+    )
+
+
 @contextmanager
 def nothing_stays() -> Iterator[None]:
-    """No signal handler, environment variable, thread or folder of this process is changed."""
-    before = (
-        dict(os.environ),
-        signal.getsignal(signal.SIGINT),
-        signal.getsignal(signal.SIGTERM),
-        Path.cwd(),
-        torch.get_num_threads(),
-    )
+    """No signal handler, environment variable, folder or stream of this process is changed."""
+    before = surroundings()
     yield
-    after = (
-        dict(os.environ),
-        signal.getsignal(signal.SIGINT),
-        signal.getsignal(signal.SIGTERM),
-        Path.cwd(),
-        torch.get_num_threads(),
-    )
-    assert after == before
+    assert surroundings() == before
 
 
 def test_a_function_of_a_module_is_searched_by_its_file(tmp_path: Path) -> None:
