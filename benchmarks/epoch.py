@@ -22,7 +22,9 @@ from torch import nn
 
 from spaces.experiment import Experiment
 from spaces.scheduler import Scheduler
-from spaces.settings import Dataset, Mlp, Train
+from spaces.settings.dataset import Dataset
+from spaces.settings.model import Mlp
+from spaces.settings.train import Train
 from spaces.training_config import TrainConfig, resolve
 from trainables.data.splits import Data, load_data
 from trainables.training import Training

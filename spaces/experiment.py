@@ -23,18 +23,11 @@ from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
 from spaces.scheduler import Sampler, Scheduler
 from spaces.sections import Section
-from spaces.settings import (
-    MODELS,
-    Dataset,
-    Location,
-    Mlp,
-    Model,
-    Size,
-    Train,
-    is_float_field,
-    named,
-    set_fields,
-)
+from spaces.sections import Location, Size, named
+from spaces.settings.dataset import Dataset
+from spaces.settings.fields import is_float_field, set_fields
+from spaces.settings.model import MODELS, Mlp, Model
+from spaces.settings.train import Train
 from spaces.space import SearchSpace
 
 MOST_THREADS = 1024

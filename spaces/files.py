@@ -12,7 +12,7 @@ from spaces.code import absolute_reference
 from spaces.experiment import Experiment
 from spaces.notes import notes_on
 from spaces.problems import InputError, Problem, shown, unknown_name
-from spaces.settings import NAMED, named
+from spaces.sections import NAMED, named
 from spaces.text import MOST_LEVELS, dump_yaml, parse_yaml, read_mapping
 
 Changes: TypeAlias = Sequence[str] | Mapping[str, Any]

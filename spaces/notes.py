@@ -8,7 +8,7 @@ from typing import Any
 from spaces.directions import usual_mode
 from spaces.experiment import Experiment
 from spaces.parameters import Choice
-from spaces.settings import is_float_field
+from spaces.settings.fields import is_float_field
 
 
 def notes_on(experiment: Experiment, data: Mapping[str, Any]) -> Iterator[str]:

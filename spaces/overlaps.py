@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from spaces.parameters import Choice, Parameter, Scalar
 from spaces.problems import Problem
-from spaces.settings import field_path
+from spaces.settings.fields import field_path
 
 Field = tuple[str, ...]
 Conditions = dict[str, list[Scalar]]

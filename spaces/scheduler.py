@@ -9,7 +9,7 @@ from pydantic import Field
 
 from spaces.problems import Problem
 from spaces.sections import Section
-from spaces.settings import Size
+from spaces.sections import Size
 
 
 class Sampler(Section):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
     model_validator,
@@ -15,6 +16,17 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from spaces.problems import InputError, Problem, shown, unknown_name
+
+Rate: TypeAlias = Annotated[float, Field(ge=0.0, lt=1.0)]
+Size: TypeAlias = Annotated[int, Field(ge=1, le=10**9)]
+Location: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")]  # a folder or a URI
+
+NAMED = {"dataset", "metric", "sampler", "scheduler", "init", "schedule"}
+
+
+def named(value: Any) -> Any:
+    """``he`` is short for ``{name: he}``."""
+    return {"name": value} if isinstance(value, str) else value
 
 
 class Section(BaseModel):

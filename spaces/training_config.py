@@ -13,7 +13,10 @@ from spaces.experiment import MOST_THREADS, Experiment
 from spaces.metric import Metric
 from spaces.parameters import Settings
 from spaces.sections import Section, parse_section
-from spaces.settings import Dataset, Model, Size, Train
+from spaces.sections import Size
+from spaces.settings.dataset import Dataset
+from spaces.settings.model import Model
+from spaces.settings.train import Train
 
 Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -25,7 +25,9 @@ from spaces.files import load_experiment
 from spaces.metric import Metric
 from spaces.parameters import Parameter
 from spaces.scheduler import Sampler, Scheduler
-from spaces.settings import Block, Convnet, Dataset, Init, Mlp, Schedule, Train
+from spaces.settings.dataset import Dataset
+from spaces.settings.model import Block, Convnet, Init, Mlp
+from spaces.settings.train import Schedule, Train
 from spaces.text import parse_yaml
 
 ROOT = Path(__file__).parents[1]

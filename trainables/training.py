@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from spaces.seeds import derive_seed
-from spaces.settings import Schedule, Train
+from spaces.settings.train import Schedule, Train
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, DeviceSplit, to_device
 from trainables.diagnostics.divergence import has_exploded

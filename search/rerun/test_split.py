@@ -12,7 +12,7 @@ from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial
 from search.export.weights import weights_of
 from spaces.experiment import Experiment
-from spaces.settings import Dataset
+from spaces.settings.dataset import Dataset
 from spaces.training_config import TrainConfig, resolve
 from trainables.data.sources import data_root
 from trainables.data.splits import Data, load_test, to_device

@@ -10,7 +10,7 @@ import yaml
 
 from spaces import InputError, load_experiment, save_experiment, studies
 from spaces.files import dump_yaml, read_mapping
-from spaces.settings import Train
+from spaces.settings.train import Train
 from spaces.text import parse_yaml
 
 OWN_CODE = Path(__file__).with_name("own_code.py")

@@ -10,7 +10,10 @@ from pydantic import ValidationError
 
 from spaces import Experiment
 from spaces.checks import parse_experiment
-from spaces.settings import Convnet, Dataset, Mlp, Train, field_path, is_float_field
+from spaces.settings.dataset import Dataset
+from spaces.settings.fields import field_path, is_float_field
+from spaces.settings.model import Convnet, Mlp
+from spaces.settings.train import Train
 
 CONVNET = {
     "family": "convnet",

@@ -8,7 +8,7 @@ import pytest
 
 from spaces import InputError
 from spaces.checks import parse_experiment
-from spaces.settings import Convnet, Mlp
+from spaces.settings.model import Convnet, Mlp
 from spaces.training_config import CodeConfig, TrainConfig, identity, parse_config, resolve
 
 CODE = """

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from spaces.settings import Schedule
+from spaces.settings.train import Schedule
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data, tiny_training
 from trainables.data.sources import Split
 from trainables.data.splits import Data

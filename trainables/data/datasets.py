@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spaces.settings import Dataset
+from spaces.settings.dataset import Dataset
 from trainables.data.image_folder import read_image_folder
 from trainables.data.sources import SOURCES, Split, chosen_classes, data_root
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from spaces.problems import InputError, printable, unknown_name
-from spaces.settings import Dataset
+from spaces.settings.dataset import Dataset
 from trainables.data.images import picture_endings, read_picture
 from trainables.data.sources import Array, Split, data_root
 

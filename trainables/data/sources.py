@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spaces.problems import InputError, unknown_name
-from spaces.settings import Dataset
+from spaces.settings.dataset import Dataset
 
 Array = npt.NDArray[Any]
 

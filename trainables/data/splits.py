@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from spaces.problems import InputError
 from spaces.sections import Section
-from spaces.settings import Dataset, PixelScale, Size
+from spaces.sections import Size
+from spaces.settings.dataset import Dataset, PixelScale
 from trainables.data.datasets import read
 from trainables.data.image_folder import validation_folder
 from trainables.data.sources import Array, Split, data_root, known_classes, known_shape

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spaces.seeds import derive_seed
-from spaces.settings import Block, Convnet, Mlp
+from spaces.settings.model import Block, Convnet, Mlp
 from trainables.models.layers import (
     ACTIVATIONS,
     DropConnect,

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from spaces.seeds import derive_seed
-from spaces.settings import Init
+from spaces.settings.model import Init
 
 
 class Noise:

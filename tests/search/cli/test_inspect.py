@@ -24,7 +24,7 @@ from search.export.inference import load_model, predict
 from search.tools.probe import Probed, probe_space, shared_values
 from spaces.files import load_experiment
 from spaces.problems import InputError
-from spaces.settings import Dataset
+from spaces.settings.dataset import Dataset
 from tests.support import examples
 from tests.support.commands import bundle_of, file, message
 from trainables.data.datasets import read

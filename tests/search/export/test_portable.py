@@ -24,7 +24,8 @@ from search.export.inference import load_inputs, load_model
 from search.export.portable import OLDEST_ONNXSCRIPT, WholeModel, can_make_onnx, make_programs
 from spaces.experiment import Experiment
 from spaces.problems import InputError, RunError
-from spaces.settings import Activation, Dataset, Norm
+from spaces.settings.dataset import Dataset
+from spaces.settings.model import Activation, Norm
 from spaces.training_config import TrainConfig, resolve
 from tests.support.commands import bundle_of
 from trainables.data.splits import InputSpec, input_spec, load_test

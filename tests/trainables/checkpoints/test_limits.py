@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from search.cli.main import main
-from spaces.settings import Mlp
+from spaces.settings.model import Mlp
 from tests.support import damage
 from trainables.checkpoints.checkpoints import Checkpoints
 from trainables.checkpoints.limits import UnfoldingError, check_copied, check_unfolded

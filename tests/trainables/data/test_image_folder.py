@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from spaces import InputError
-from spaces.settings import Dataset
+from spaces.settings.dataset import Dataset
 from trainables.data.datasets import read
 from trainables.data.image_folder import read_image_folder
 from trainables.data.images import picture_endings, read_picture

@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from spaces import InputError
-from spaces.settings import Dataset
+from spaces.settings.dataset import Dataset
 from trainables.data.datasets import read
 from trainables.data.sources import SOURCES, Array, Split
 from trainables.data.splits import Data, load_data, load_test, shape_of, to_device

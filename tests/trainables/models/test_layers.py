@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces.settings import Init
+from spaces.settings.model import Init
 from trainables.models.layers import DropConnect, Dropout, Noise, init_weights, make_norm
 
 LINEAR_SHAPE = (300, 500)  # (out, in)
