@@ -22,8 +22,7 @@ from spaces.parameters import Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
 from spaces.scheduler import Sampler, Scheduler
-from spaces.sections import Section
-from spaces.sections import Location, Size, named
+from spaces.sections import Location, Section, Size, named
 from spaces.settings.dataset import Dataset
 from spaces.settings.fields import is_float_field, set_fields
 from spaces.settings.model import MODELS, Mlp, Model

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from spaces.problems import Problem
-from spaces.sections import Section
-from spaces.sections import Size
+from spaces.sections import Section, Size
 
 
 class Sampler(Section):

@@ -12,8 +12,7 @@ from pydantic import Field
 from spaces.experiment import MOST_THREADS, Experiment
 from spaces.metric import Metric
 from spaces.parameters import Settings
-from spaces.sections import Section, parse_section
-from spaces.sections import Size
+from spaces.sections import Section, Size, parse_section
 from spaces.settings.dataset import Dataset
 from spaces.settings.model import Model
 from spaces.settings.train import Train

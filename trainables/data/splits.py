@@ -12,8 +12,7 @@ import torch
 from pydantic import Field, model_validator
 
 from spaces.problems import InputError
-from spaces.sections import Section
-from spaces.sections import Size
+from spaces.sections import Section, Size
 from spaces.settings.dataset import Dataset, PixelScale
 from trainables.data.datasets import read
 from trainables.data.image_folder import validation_folder

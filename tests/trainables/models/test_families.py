@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from spaces.settings.model import Activation, Convnet, MODELS, Mlp, Norm
+from spaces.settings.model import MODELS, Activation, Convnet, Mlp, Norm
 from trainables.models.families import build_model, count_parameters
 
 INPUT_SHAPE = (1, 8, 8)
