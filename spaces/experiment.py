@@ -21,6 +21,7 @@ from spaces.metric import Metric
 from spaces.parameters import Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
+from spaces.resources import Checkpointing, Resources
 from spaces.scheduler import Sampler, Scheduler
 from spaces.sections import Location, Section, Size, named
 from spaces.settings.dataset import Dataset
@@ -29,7 +30,6 @@ from spaces.settings.model import MODELS, Mlp, Model
 from spaces.settings.train import Train
 from spaces.space import SearchSpace
 
-MOST_THREADS = 1024
 _MOST_PARAMETERS = 200
 _LONGEST_NAME = 100
 
@@ -68,32 +68,12 @@ class Confirm(Section):
         return (chosen + 1 + has_baseline) * self.seeds * max_epochs
 
 
-def _parse_gpus(value: Any) -> Literal["auto"] | float:
-    if value == "auto":
-        return "auto"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ValueError(f"must be auto or a number from 0 to 1, got {shown(value)}")
-    if value > 1:
-        raise ValueError(f"more than one GPU per trial is not supported yet, got {shown(value)}")
-    return float(value)
-
-
 Engine: TypeAlias = Literal["auto", "tune", "inline"]
 
 
 def _engine(value: Any) -> Any:
     """Earlier versions called it ``plain`` where Tune trains one configuration per trial."""
     return "tune" if value == "plain" else value
-
-
-class Resources(Section):
-    """What each trial gets; ``gpus: auto`` is one GPU per trial where there is any, else none.
-
-    Fractions let trials share a CPU or a GPU. A trial uses one thread per whole CPU, at least one.
-    """
-
-    cpus: Annotated[float, Field(gt=0, le=MOST_THREADS)] = 1
-    gpus: Annotated[Literal["auto"] | float, PlainValidator(_parse_gpus)] = "auto"
 
 
 def _parse_train(value: Any, info: ValidationInfo) -> Train | dict[str, Any]:
@@ -158,6 +138,7 @@ class Experiment(Section):
     scheduler: Annotated[Scheduler, BeforeValidator(named)] = Scheduler()
     budget: Budget = Budget()
     resources: Resources = Resources()
+    checkpoint: Checkpointing = Checkpointing()
     confirm: Confirm | None = None
     storage: Location | None = None
     diagnostics: bool = False

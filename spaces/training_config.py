@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from spaces.experiment import MOST_THREADS, Experiment
+from spaces.experiment import Experiment
 from spaces.metric import Metric
 from spaces.parameters import Settings
+from spaces.resources import MOST_THREADS
 from spaces.sections import Section, Size, parse_section
 from spaces.settings.dataset import Dataset
 from spaces.settings.model import Model

@@ -20,10 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from search.cli.groups import GROUPS
 from search.cli.main import app
-from spaces.experiment import Budget, Confirm, Experiment, Resources
+from spaces.experiment import Budget, Confirm, Experiment
 from spaces.files import load_experiment
 from spaces.metric import Metric
 from spaces.parameters import Parameter
+from spaces.resources import Checkpointing, Resources
 from spaces.scheduler import Sampler, Scheduler
 from spaces.settings.dataset import Dataset
 from spaces.settings.model import Block, Convnet, Init, Mlp
@@ -37,7 +38,7 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 LAYERS = ("trainables", "analysis", "search")
 SECTIONS = (
     *(Experiment, Dataset, Mlp, Convnet, Block, Init, Train, Schedule),
-    *(Metric, Sampler, Scheduler, Budget, Resources, Confirm),
+    *(Metric, Sampler, Scheduler, Budget, Resources, Checkpointing, Confirm),
 )
 
 

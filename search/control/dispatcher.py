@@ -20,6 +20,7 @@ from spaces.links import unlinked
 from spaces.problems import InputError, RunError, printable
 from spaces.training_config import resolve
 from trainables.checkpoints.checkpoints import Checkpoints
+from trainables.checkpoints.saving import SavePlan
 from trainables.training import EpochReport
 from trainables.worker.messages import Assignment, Origin, Outcome
 
@@ -85,7 +86,14 @@ class Dispatcher:
             files=self._files(trial.number, origin),
             directory=None if self.experiment.trainable is None else os.getcwd(),
             epoch_timeout_seconds=self.experiment.epoch_timeout_seconds,
+            saving=self._saving(),
         )
+
+    def _saving(self) -> SavePlan:
+        """After which epochs checkpoints are written; and where a trial may leave its worker."""
+        every, scheduler = self.experiment.checkpoint, self.controller.policy.experiment.scheduler
+        ends = frozenset((*scheduler.rung_epochs, scheduler.max_epochs))
+        return SavePlan(every.every_epochs, every.every_seconds, ends)
 
     def _origin(self, trial: Trial) -> Origin | None:
         """The trial that this training continues."""

@@ -20,9 +20,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.control.view import View
 from search.transport.environment import prepare_environment
 from search.transport.ray_faults import keep_token_in_memory, start_error, start_faults
-from spaces.experiment import Experiment, Resources
+from spaces.experiment import Experiment
 from spaces.imports import project_of
 from spaces.problems import InputError, Problem
+from spaces.resources import Resources
 
 _PROJECT = "project"
 _NOT_SHIPPED = [f"/{_PROJECT}/runs", f"/{_PROJECT}/data", "*.pt", "*.safetensors"]  # and .gitignore

@@ -16,7 +16,8 @@ from spaces.problems import InputError, Problem
 from trainables.data.splits import Data
 from trainables.worker.messages import Assignment, Outcome
 from trainables.worker.output import Echo
-from trainables.worker.worker import Here, Worker
+from trainables.worker.place import Here
+from trainables.worker.worker import Worker
 
 
 class Trainer(Protocol):

@@ -7,7 +7,7 @@ import io
 import platform
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,7 +147,8 @@ class Checkpoints:
     def _delete(self, paths: Iterable[str]) -> None:
         for path in paths:
             self._check_links(path)
-            self._fs.delete_file(path)
+            with suppress(FileNotFoundError):  # the driver and the worker may both tidy up
+                self._fs.delete_file(path)
 
     def _check_links(self, path: str) -> None:
         """See that no link stands on the way from the root to what is written or deleted.

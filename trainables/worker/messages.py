@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from trainables.checkpoints.saving import SavePlan
 from trainables.training import EpochReport
 
 
@@ -28,7 +29,7 @@ class Assignment:
     on the driver's machine. ``log_file``: where what the code prints goes, if that folder is there
     on the worker's machine. ``files``: the run's folder, and below it that of this trial for files
     of its own, and of the trial in ``origin``. ``directory``: where the user's own code runs,
-    unless it was shipped to a cluster.
+    unless it was shipped to a cluster. ``saving``: after which epochs checkpoints are written.
     """
 
     trial: int
@@ -41,14 +42,15 @@ class Assignment:
     files: tuple[str, str, str | None]
     epoch_timeout_seconds: float | None
     directory: str | None = None
+    saving: SavePlan = field(default_factory=SavePlan)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a worker answers after each epoch.
 
-    ``report`` is None when the training had ended before; ``saved``: whether a checkpoint of the
-    epoch was written; ``error`` is the traceback of an exception in it; ``fault`` is what the whole
+    ``report`` is None when the training had ended before; ``saved``: whether a checkpoint was
+    written meanwhile; ``error`` is the traceback of an exception in it; ``fault`` is what the whole
     search can't go on without: a storage, room on a disk, the file of the user's own code.
     ``printed`` is what the code printed meanwhile, unless it is in the log; ``notes`` are lines for
     the one who searches.

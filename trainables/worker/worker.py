@@ -7,10 +7,9 @@ import faulthandler
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -18,64 +17,16 @@ from spaces.code import files_taken, find
 from spaces.problems import InputError, RunError
 from spaces.training_config import AnyConfig, CodeConfig, identity, parse_config
 from trainables.checkpoints.checkpoints import MOST_BYTES, Checkpoints
+from trainables.checkpoints.saving import Saving
 from trainables.data.splits import Data
 from trainables.models.families import most_state_bytes
 from trainables.training import EpochReport, Training
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.training import CodeTraining
 from trainables.worker.messages import Assignment, Outcome
+from trainables.worker.place import Output, Place
 from trainables.worker.room import is_short_of_room
 from trainables.worker.watchdog import Watchdog
-
-
-class Place(Protocol):
-    """Where a worker runs."""
-
-    def code(self, reference: str, project: str | None) -> str:
-        """Where the user's code lies here, ``/path.py:function``."""
-
-    def enter(self, directory: str | None) -> None:
-        """Work in the directory where the search began."""
-
-    def device(self, config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
-        """The device to train on, and the ids of the GPUs."""
-
-
-class Output(Protocol):
-    """Where what the code prints goes."""
-
-    @property
-    def traces_to(self) -> int:
-        """The descriptor for the last words of a process that hangs."""
-
-    def open(self, log_file: str) -> None:
-        """Print to this log from now on."""
-
-    def capturing(self) -> AbstractContextManager[None]:
-        """While the code runs."""
-
-    def take(self) -> str:
-        """What was printed since the last call, where it is not in the log."""
-
-    def close(self) -> None:
-        """Print to where the process printed at first."""
-
-
-class Here:
-    """This process, which the user has started."""
-
-    def code(self, reference: str, project: str | None) -> str:
-        """The reference itself."""
-        return reference
-
-    def enter(self, directory: str | None) -> None:
-        """Nothing: the session works in that directory."""
-
-    def device(self, config: AnyConfig) -> tuple[torch.device, tuple[str, ...]]:
-        """A GPU where there is one and it is wanted."""
-        has_gpu = config.device == "auto" and torch.cuda.is_available()
-        gpu_ids = ("0",) if has_gpu else ()
-        return torch.device("cuda" if has_gpu else "cpu"), gpu_ids
 
 
 class Worker:
@@ -100,6 +51,7 @@ class Worker:
         self._output = output
         self._is_interrupted = is_interrupted
         self._training: Training | CodeTraining | None = None
+        self._saving: Saving | None = None
         self._watchdog: Watchdog | None = None
 
     def take(self, assignment: Assignment) -> None:
@@ -108,18 +60,26 @@ class Worker:
         self._assignment = assignment
         self._output.open(assignment.log_file)
         self._unsent: deque[EpochReport] = deque()
+        self._unsaved: EpochReport | None = None
         self._notes: list[str] = []
         self._code: dict[str, Any] | None = None
 
     def close(self) -> None:
-        """Close the user's generator, if there is one."""
+        """Close the user's generator, if there is one, once no checkpoint is being written."""
+        if self._saving is not None:
+            with self._ending():
+                self._saving.finish()
         if self._training is not None:
-            # a ``finally`` of the user's may hang or raise, too
-            raised = contextlib.suppress(Exception, SystemExit)
-            with raised, self._output.capturing(), self._watched():
+            with self._ending():
                 self._training.close()
-        self._training = None
+        self._training = self._saving = None
         self._output.close()
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """A storage may fail, and a ``finally`` of the user's may hang or raise: nobody asks."""
+        with contextlib.suppress(Exception, SystemExit), self._output.capturing(), self._watched():
+            yield
 
     def step(self) -> Outcome:
         """Train one epoch, or hand in again a report that may have been lost on its way.
@@ -130,10 +90,10 @@ class Worker:
             Exception: one for want of memory or of room on a disk; the trial is then started again
                 in a fresh process.
         """
-        report, saved, error, fault = None, False, None, None
+        report, error, fault = None, None, None
         try:
             with self._output.capturing(), self._watched():
-                report, saved = self._next_report()
+                report = self._next_report()
         except RunError as no_fault_of_the_trial:
             fault = str(no_fault_of_the_trial)
         except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
@@ -143,6 +103,7 @@ class Worker:
                 raise KeyboardInterrupt from None
             error = traceback.format_exc()
         notes, self._notes = tuple(self._notes), []
+        saved = self._saving is not None and self._saving.take_written()
         return Outcome(report, saved, self._output.take(), error, fault, notes)
 
     @contextlib.contextmanager
@@ -161,28 +122,44 @@ class Worker:
             faulthandler.cancel_dump_traceback_later()
             self._watchdog.end()
 
-    def _next_report(self) -> tuple[EpochReport | None, bool]:
-        """The next report, or None at the end, and whether its checkpoint was saved."""
+    def _next_report(self) -> EpochReport | None:
+        """The next report, whose checkpoint is being written; None at the end."""
         if self._training is None:
             self._start()
         assert self._training is not None
+        assert self._saving is not None
         if self._unsent:
-            return self._unsent.popleft(), False
+            return self._unsent.popleft()
+        self._saving.check()
         report = next(self._training, None)
         if self._is_interrupted():  # what code reports or returns then is no whole epoch
             raise KeyboardInterrupt
         if report is None:
-            return None, False
-        if self._training.config.metric.name not in report.metrics:
-            return report, False  # the search refuses it, and no checkpoint shall bring it back
-        # the driver has every earlier report, or it would not have asked for this epoch
+            if self._unsaved is not None:
+                self._save(self._unsaved, is_last=True)
+            self._saving.finish()
+        # the search refuses one without its metric, and no checkpoint shall bring it back
+        elif self._training.config.metric.name in report.metrics:
+            self._unsaved = report
+            if report.is_last or self._saving.is_due(report.epoch):
+                self._save(report, report.is_last)
+        return report
+
+    def _save(self, report: EpochReport, is_last: bool) -> None:
+        """Save the state after a report.
+
+        The driver has every earlier report, or it would not have asked for this epoch.
+        """
+        assert self._training is not None
+        assert self._saving is not None
         training = self._training.state_dict()
         state = {"of": self._identity, "training": training, "reports": [asdict(report)]}
         if isinstance(self._training, CodeTraining):
             self._code = files_taken(self._training.config.trainable, self._code)
             state["code"] = self._code
-        self._checkpoints.save(report.epoch, state)
-        return report, True
+        self._unsaved = None
+        is_live = isinstance(self._training, Training)  # own code's states are copies
+        self._saving.save(report.epoch, state, is_live, must_wait=is_last)
 
     def _start(self) -> None:
         """Set the process up for this trial and go on from its newest checkpoint, if any."""
@@ -202,11 +179,16 @@ class Worker:
         most = MOST_BYTES
         if isinstance(self._training, Training):
             most = most_state_bytes(self._training.model)
-        self._checkpoints = Checkpoints(given.checkpoints, given.trial, most)
-        self._checkpoints.check_root()
-        if self._go_on(self._checkpoints, ()):
+        checkpoints = Checkpoints(given.checkpoints, given.trial, most)
+        checkpoints.check_root()
+        self._go_on_from_any(checkpoints, most)
+        self._saving = Saving(checkpoints, given.saving, self._training.epoch)
+
+    def _go_on_from_any(self, checkpoints: Checkpoints, most: int) -> None:
+        """Go on from this trial's checkpoints, or those of the one that it continues."""
+        given, origin = self._assignment, self._assignment.origin
+        if self._go_on(checkpoints, ()):
             return
-        origin = given.origin
         if origin is not None and self._go_on(
             Checkpoints(origin.checkpoints, origin.trial, most), origin.reports
         ):

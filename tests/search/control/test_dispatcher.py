@@ -19,7 +19,8 @@ from trainables.checkpoints.checkpoints import Checkpoints
 from trainables.training import EpochReport
 from trainables.worker.messages import Outcome
 from trainables.worker.output import Echo
-from trainables.worker.worker import Here, Worker
+from trainables.worker.place import Here
+from trainables.worker.worker import Worker
 
 OWN = "def train(config, context):\n    yield {'score': 1.0}\n"
 
