@@ -32,12 +32,14 @@ class EpochReport:
     ``diagnostics`` the measures of ``trainables.diagnostics.probes`` for each layer.
     ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
     whole training. ``is_last``: the user's own code said that there will be none after it.
+    ``logged``: (kind, name, content) of each image and text that it logged.
     """
 
     epoch: int
     metrics: dict[str, float]
     steps: list[tuple[int, float]] = field(default_factory=list)
     is_last: bool = False
+    logged: list[tuple[str, str, bytes]] = field(default_factory=list)
 
 
 class Training:

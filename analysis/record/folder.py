@@ -71,6 +71,10 @@ class RunFolder:
         """The folder for files of a trial's own code, as a path below the run's."""
         return str(Path("files", self.part, str(trial)))
 
+    def logged_by(self, trial: int) -> str:
+        """The folder for images and texts that a trial's own code logs, below the run's."""
+        return str(Path("logged", self.part, str(trial)))
+
     @property
     def of_reruns(self) -> RunFolder:
         """The same run, with the logs and checkpoints of its reruns."""
@@ -90,6 +94,7 @@ class RunFolder:
     def written_places(self) -> list[Path]:
         """The files and folders in which whoever holds the run writes or deletes."""
         files = [self.experiment_file, self.journal_file, self.optuna_log, self.tensorboard]
+        files.append(self.path / "logged")
         parts = (self, self.of_reruns)
         return [*files, *(place for part in parts for place in (part.logs, part.own_checkpoints))]
 

@@ -33,7 +33,7 @@ def open_projections(folder: RunFolder, experiment: Experiment) -> list[Projecti
         OSError: when they can't be written.
     """
     projections: list[Projection] = [
-        TensorBoardFiles(folder.tensorboard, experiment),
+        TensorBoardFiles(folder.tensorboard, experiment, folder),
         OptunaLog(folder.optuna_log, experiment),
     ]
     trials, reruns = Trials(), Reruns()

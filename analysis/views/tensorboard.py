@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summ
 from tensorboard.plugins.text.summary_v2 import text_pb
 
 from analysis.record.events import Created, Event, Finished, Report, Rerun, Started, Training
+from analysis.record.folder import RunFolder
+from analysis.record.logged import Logged, read_logged
 from analysis.record.trials import Trials
 from analysis.views.tensorboard_records import frame
 from spaces.experiment import Experiment
 from spaces.links import unlinked
+
+_PNG_SIZE = slice(16, 24)  # where a PNG file says its width and height
 
 
 class TensorBoardFiles:
@@ -39,12 +44,14 @@ class TensorBoardFiles:
     Args:
         folder: where the runs lie; it is written afresh.
         experiment: gives space and metric.
+        run: has the images and texts that own code logged; left out: there are none.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment) -> None:
+    def __init__(self, folder: Path, experiment: Experiment, run: RunFolder | None = None) -> None:
         shutil.rmtree(unlinked(folder, folder.parent), ignore_errors=True)
         self._folder = folder
         self._experiment = experiment
+        self._run = run
         self._writers: dict[str, _EventFile] = {}
         distributions = experiment.search_space.distributions.items()
         self._shown = {name: _shown_as(distribution) for name, distribution in distributions}
@@ -60,11 +67,15 @@ class TensorBoardFiles:
                 confirms = event.purpose != "audit"
                 group = f"{event.trial}-{'confirmed' if confirms else event.purpose}"
                 run = f"reruns/trial{event.trial}-{event.purpose}-{event.index}"
-                self._write_training(event.what, run, group)
+                folder = None if self._run is None else self._run.of_reruns
+                self._write_training(event.what, run, group, folder)
             case Created() | Report() | Finished():
-                self._write_training(event, str(event.trial), group=str(event.trial))
+                name = str(event.trial)
+                self._write_training(event, run=name, group=name, folder=self._run)
 
-    def _write_training(self, event: Training, run: str, group: str) -> None:
+    def _write_training(
+        self, event: Training, run: str, group: str, folder: RunFolder | None
+    ) -> None:
         """Write on a run; in the HPARAMS tab it is a session of its group."""
         match event:
             case Created():
@@ -74,7 +85,7 @@ class TensorBoardFiles:
                 writer.add(event.time, start)
                 writer.flush()
             case Report():
-                _write_report(self._writers[run], event)
+                _write_report(self._writers[run], event, _logged(folder, event))
                 if event.decision == "pause":
                     self._writers[run].close()  # until more is written: thousands may wait
             case Finished():
@@ -93,14 +104,31 @@ class TensorBoardFiles:
         self._writers.clear()
 
 
-def _write_report(writer: _EventFile, event: Report) -> None:
+def _logged(folder: RunFolder | None, event: Report) -> list[Logged]:
+    """The images and texts that belong to a report."""
+    if folder is None:
+        return []
+    return read_logged(folder.path, folder.logged_by(event.trial), event.epoch)
+
+
+def _write_report(writer: _EventFile, event: Report, logged: Sequence[Logged]) -> None:
     scalars = [Summary.Value(tag=tag, simple_value=v) for tag, v in event.metrics.items()]
     writer.add(event.time, Summary(value=scalars), event.epoch)
+    for held in logged:
+        writer.add(event.time, _logged_summary(held), event.epoch)
     record = RecordedEvent(wall_time=event.time)  # filled anew for each step, that is faster
     value = record.summary.value.add(tag="steps/train_loss")
     for record.step, value.simple_value in event.steps:
         writer.add_record(record)
     writer.flush()
+
+
+def _logged_summary(held: Logged) -> Any:
+    if held.kind == "text":
+        return text_pb(held.name, held.content.decode(errors="replace"))
+    width, height = struct.unpack(">II", held.content[_PNG_SIZE].ljust(8, b"\0"))
+    image = Summary.Image(width=width, height=height, encoded_image_string=held.content)
+    return Summary(value=[Summary.Value(tag=held.name, image=image)])
 
 
 class _EventFile:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from analysis.insight.failure_reasons import last_line
 from analysis.record.events import Decision
 from analysis.record.folder import RunFolder
+from analysis.record.logged import Logged, write_logged
 from analysis.record.trials import Trial
 from search.control.controller import NOTHING_REPORTED, Controller
 from search.control.hung_trials import HungTrials
@@ -167,6 +168,8 @@ class Dispatcher:
         """
         if is_saved:
             self._note_failures(self.controller.saved())
+        logged = [Logged(*held) for held in report.logged]  # type: ignore[arg-type]
+        write_logged(self.folder.path, self.folder.logged_by(number), report.epoch, logged)
         try:
             return self.controller.report(
                 number, report.epoch, report.metrics, report.steps, report.is_last

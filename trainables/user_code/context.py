@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,13 @@ import torch
 
 from trainables.checkpoints.saved_state import checked_state
 from trainables.user_code.files import OwnFolder
+from trainables.user_code.logged import (
+    MOST_PER_EPOCH,
+    checked_name,
+    figure_bytes,
+    image_bytes,
+    text_bytes,
+)
 from trainables.user_code.reporting import Reports
 
 
@@ -34,7 +41,9 @@ class Context:
     state_epoch: int = 0
     _epoch: int = 0
     _folder: OwnFolder = field(default_factory=lambda: OwnFolder(None))
+    _files: dict[str, bytes] = field(default_factory=dict)
     _reports: Reports = field(default_factory=Reports)
+    _logged: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
@@ -69,20 +78,61 @@ class Context:
         """
         self._reports.hand_in(metrics)
 
-    def save(self, state: Any) -> None:
+    def save(self, state: Any = None, files: Iterable[str | Path] = ()) -> None:
         """Keep a state to resume from; call it before the report of the epoch it belongs to.
 
         Args:
             state: tensors, NumPy arrays, numbers, texts, and lists and dicts of them; such as
                 state_dicts. It comes back as it was, but single numbers of NumPy's as Python's.
+            files: files and folders in ``folder`` that belong to the state, such as those that a
+                framework writes. A trial that resumes finds them there as they are now.
 
         Raises:
-            TypeError: when it holds anything else, with the place where that stands.
+            TypeError: when the state holds anything else, with the place where that stands.
+            ValueError: when a file is not there, or not in the folder.
         """
         plain = checked_state(state)
+        self._files = self._folder.read(files)
         self.state = copy.deepcopy(plain)  # the code goes on to change its tensors in place
         self.state_epoch = self.epoch + 1
 
     def load(self) -> Any:
         """What was saved last, to resume from; None in a trial that begins."""
         return self.state
+
+    def log_image(self, name: str, image: Any) -> None:
+        """Show an image in TensorBoard, at the epoch that is reported next.
+
+        Args:
+            name: under which it is shown.
+            image: PIL's, or an array or tensor of shape (height, width), (height, width, channels)
+                or (channels, height, width), of uint8, bool, or floats in [0, 1].
+
+        Raises:
+            TypeError: when it is no image.
+            ValueError: when its values are none of an image, or it is too large.
+        """
+        self._log("image", name, image_bytes(image))
+
+    def log_figure(self, name: str, figure: Any) -> None:
+        """Show a figure of Matplotlib's in TensorBoard, at the epoch that is reported next.
+
+        Raises:
+            TypeError: when it is none.
+            ValueError: when it is too large.
+        """
+        self._log("image", name, figure_bytes(figure))
+
+    def log_text(self, name: str, text: str) -> None:
+        """Show a text, which may be Markdown, in TensorBoard, at the epoch that is reported next.
+
+        Raises:
+            TypeError: when it is no text.
+            ValueError: when it is too long.
+        """
+        self._log("text", name, text_bytes(text))
+
+    def _log(self, kind: str, name: str, content: bytes) -> None:
+        if len(self._logged) == MOST_PER_EPOCH:
+            raise ValueError(f"an epoch may log {MOST_PER_EPOCH} images and texts, not more")
+        self._logged.append((kind, checked_name(name), content))

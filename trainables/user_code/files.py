@@ -7,10 +7,11 @@ import platform
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from spaces.links import unlinked
-from spaces.problems import InputError
+from spaces.problems import InputError, shown
 from trainables.checkpoints.checkpoints import StorageError
 
 
@@ -47,6 +48,42 @@ class OwnFolder:
         if self._made is None:
             self._made = self._temporary() if self._run is None else self._make(self._run)
         return self._made
+
+    def read(self, files: Iterable[str | Path]) -> dict[str, bytes]:
+        """The contents of some files, those in folders too, by their paths below this folder.
+
+        Raises:
+            ValueError: when one is not there, or not in this folder.
+        """
+        held: dict[str, bytes] = {}
+        for file in files:
+            folder = self.path().resolve()
+            place = (folder / file).resolve()
+            if not place.is_relative_to(folder):
+                raise ValueError(f"context.save: {shown(str(file))} is not in {folder}")
+            if not place.exists():
+                raise ValueError(f"context.save: there is no {shown(str(file))} in {folder}")
+            inside = sorted(place.rglob("*")) if place.is_dir() else [place]
+            found = [path for path in inside if path.is_file()]
+            held |= {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+        return held
+
+    def put_back(self, files: Mapping[str, bytes]) -> None:
+        """Write files that ``read`` has read.
+
+        Raises:
+            StorageError: when they can't be written here, or a path leads out of this folder.
+        """
+        for name, content in files.items():
+            place = self.path() / name
+            if not place.resolve().is_relative_to(self.path().resolve()):
+                raise StorageError(f"context.folder: {place} leads out of the trial's folder")
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            except OSError as error:
+                reason = error.strerror or error
+                raise StorageError(f"context.folder: {place} can't be written: {reason}") from None
 
     def _temporary(self) -> Path:
         folder = tempfile.mkdtemp(prefix="shoal-")

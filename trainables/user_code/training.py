@@ -71,7 +71,8 @@ class CodeTraining:
             metrics = checked_metrics(self._next_metrics())
         self._context._epoch += 1
         self._keep_best(metrics)
-        return EpochReport(self.epoch, metrics, is_last=self._is_over)
+        logged, self._context._logged = self._context._logged, []
+        return EpochReport(self.epoch, metrics, is_last=self._is_over, logged=logged)
 
     @contextmanager
     def _global_generators(self) -> Iterator[None]:
@@ -128,12 +129,14 @@ class CodeTraining:
         """What the code saved last, and after how many epochs it did."""
         context = self._context
         state = {"epoch": context.state_epoch, "state": context.state, "kept": self._kept}
-        return {name: without_arrays(held) for name, held in state.items()}
+        plain = {name: without_arrays(held) for name, held in state.items()}
+        return {**plain, "files": context._files}
 
     @staticmethod
     def epoch_of(state: dict[str, Any]) -> int:
         """The epoch after which a saved state goes on: 0 where the code had saved none."""
-        epoch: int = state["epoch"] if state["state"] is not None else 0
+        is_saved = state["state"] is not None or state.get("files")
+        epoch: int = state["epoch"] if is_saved else 0
         return epoch
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -141,6 +144,8 @@ class CodeTraining:
         context, self._kept = self._context, with_arrays(state["kept"])
         context.state = with_arrays(state["state"])
         context._epoch = context.state_epoch = self.epoch_of(state)
+        context._files = state.get("files", {})  # earlier versions have none
+        context._folder.put_back(context._files)
 
     def close(self) -> None:
         """End the code where it stands; its ``finally`` blocks run."""

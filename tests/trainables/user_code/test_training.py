@@ -89,6 +89,20 @@ def writes(config, context):
     found = file.exists()
     file.write_text(str(context.trial))
     yield {"trial": context.trial, "found": found}
+
+def keeps_files(config, context):
+    log, weights = context.folder / "log.txt", context.folder / "weights" / "last.bin"
+    weights.parent.mkdir(exist_ok=True)
+    for epoch in range(context.epoch, context.max_epochs):
+        held = len(weights.read_bytes()) if weights.exists() else 0
+        weights.write_bytes(bytes(epoch + 1))
+        log.write_text(f"epoch {epoch + 1}")
+        context.save(files=["weights"])
+        yield {"epoch_trained": epoch + 1, "held": held, "is_logged": log.exists()}
+
+def keeps_a_strange_file(config, context):
+    context.save(files=[config["file"]])
+    yield {"loss": 1.0}
 """
 
 
@@ -269,6 +283,44 @@ def test_each_trial_has_a_folder_of_its_own_in_the_run(code: Path, tmp_path: Pat
     assert found(2, origin="files/1") == 1.0  # an audit takes the trial itself further
     assert (tmp_path / "files" / "1" / "best.pt").read_text() == "1"
     assert found(3, origin="files/9") == 0.0
+
+
+def test_files_that_belong_to_a_state_come_back_with_it(code: Path) -> None:
+    resumed = interrupted(code, 2, "keeps_files")
+    report = next(resumed)
+    assert report.metrics == {"epoch_trained": 3.0, "held": 2.0, "is_logged": 1.0}
+    assert resumed._context.load() is None
+
+
+def test_files_are_put_back_as_they_were_when_the_state_was_saved(code: Path) -> None:
+    first = training(code, "keeps_files")
+    for _ in range(2):
+        next(first)
+    state = first.state_dict()
+    next(first)  # its files are newer than the state now
+    second = CodeTraining(first.config, torch.device("cpu"), folder=first._context._folder)
+    second.load_state_dict(state)
+    assert next(second).metrics["held"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("missing.bin", r"there is no 'missing.bin' in \S+"),
+        ("../outside", r"'../outside' is not in \S+"),
+        ("/etc/hostname", r"'/etc/hostname' is not in \S+"),
+    ],
+)
+def test_files_that_cannot_be_kept_are_told(code: Path, file: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        next(training(code, "keeps_a_strange_file", file=file))
+
+
+def test_a_checkpoint_that_would_write_outside_of_the_folder_is_refused(code: Path) -> None:
+    first = training(code, "keeps_files")
+    state = {**first.state_dict(), "epoch": 1, "files": {"../outside": b"x"}}
+    with pytest.raises(StorageError, match="leads out of the trial's folder"):
+        first.load_state_dict(state)
 
 
 def test_a_folder_that_another_configuration_left_is_put_aside(tmp_path: Path) -> None:
