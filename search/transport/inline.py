@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-import torch
-
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
+from search.transport.environment import restored_environment
 from search.transport.processes import ProcessAddress
 from spaces.experiment import Experiment
 from spaces.problems import InputError, Problem
@@ -17,6 +16,7 @@ from trainables.data.splits import Data
 from trainables.worker.messages import Assignment, Outcome
 from trainables.worker.output import Echo
 from trainables.worker.place import Here
+from trainables.worker.threads import threads_restored
 from trainables.worker.worker import Worker
 
 
@@ -73,11 +73,8 @@ class Inline:
         rule = "needs a process of its own for each trial, which engine: inline does not have"
         if problems := [Problem(name, rule) for name, is_asked in asked.items() if is_asked]:
             raise InputError(problems)
-        threads = torch.get_num_threads()
-        try:
+        with restored_environment(), threads_restored():
             yield
-        finally:
-            torch.set_num_threads(threads)
 
     def _worker(self, data: Data | None) -> Trainer:
         return Worker(data, Here(), Echo(), lambda: self._is_interrupted)

@@ -26,6 +26,7 @@ from trainables.user_code.training import CodeTraining
 from trainables.worker.messages import Assignment, Outcome
 from trainables.worker.place import Output, Place
 from trainables.worker.room import is_short_of_room
+from trainables.worker.threads import limit_threads
 from trainables.worker.watchdog import Watchdog
 
 
@@ -170,6 +171,7 @@ class Worker:
             config = config.model_copy(update={"trainable": here})
             _check_there(here)
             self._place.enter(given.directory)
+            limit_threads(config.threads)
         self._identity = identity(config)
         torch.set_num_threads(config.threads)
         run, name, begun = given.files

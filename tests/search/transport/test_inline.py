@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from analysis.record.events import Attempt
 from analysis.record.folder import RunFolder, open_run, status_of
@@ -111,6 +113,31 @@ def test_torch_has_as_many_threads_afterwards_as_before(tmp_path: Path) -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+THREADS = """
+import os, sklearn.ensemble, torch
+from threadpoolctl import threadpool_info
+
+def train(config, context):
+    numbers = {held["num_threads"] for held in threadpool_info()}
+    yield {"score": sum(numbers) / len(numbers), "omp": int(os.environ["OMP_NUM_THREADS"])}
+"""
+
+
+def test_every_library_has_the_threads_of_the_trial_and_afterwards_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    (tmp_path / "own.py").write_text(THREADS)
+    changes = {"budget": {"trials": 1}, "resources": {"cpus": 2}}
+    experiment = examples.own_code_experiment(tmp_path, **changes)
+    before = {held["filepath"]: held["num_threads"] for held in threadpool_info()}
+    coordinator = start_search(experiment, RunFolder(tmp_path / "run"), Host(engine="inline"))
+    assert coordinator.trials.by_number[0].reports[0].metrics == {"score": 2.0, "omp": 2.0}
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    after = {held["filepath"]: held["num_threads"] for held in threadpool_info()}
+    assert {file: after[file] for file in before} == before
 
 
 def newest(running: Sequence[int]) -> int:
