@@ -10,26 +10,57 @@ from spaces.problems import shown
 from spaces.sections import Section, Size
 
 MOST_THREADS = 1024
+MOST_WORKERS = 1024
 
 
 def _parse_gpus(value: Any) -> Literal["auto"] | float:
     if value == "auto":
         return "auto"
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ValueError(f"must be auto or a number from 0 to 1, got {shown(value)}")
-    if value > 1:
-        raise ValueError(f"more than one GPU per trial is not supported yet, got {shown(value)}")
+        raise ValueError(f"must be auto or a number, 0 or more, got {shown(value)}")
+    if value > 1 and value != int(value):
+        raise ValueError(f"a trial has a share of one GPU, or whole ones, got {shown(value)}")
+    if value > MOST_WORKERS:
+        raise ValueError(f"must be at most {MOST_WORKERS}, got {shown(value)}")
     return float(value)
 
 
 class Resources(Section):
-    """What each trial gets; ``gpus: auto`` is one GPU per trial where there is any, else none.
+    """What each trial gets; ``gpus: auto`` is one GPU per worker where there is any, else none.
 
-    Fractions let trials share a CPU or a GPU. A trial uses one thread per whole CPU, at least one.
+    Fractions let trials share a CPU or a GPU. ``workers``: the processes that train a trial
+    together, each with ``cpus`` and at most one GPU; left out: one per GPU, at least one. They are
+    on one node, or with ``spread`` on as many as possible. A process uses one thread per whole CPU.
     """
 
     cpus: Annotated[float, Field(gt=0, le=MOST_THREADS)] = 1
     gpus: Annotated[Literal["auto"] | float, PlainValidator(_parse_gpus)] = "auto"
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | None = None
+    spread: bool = False
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Resources:
+        has_share = self.workers == 1 and self.gpus != "auto" and self.gpus < 1
+        fitting = ("auto", 0, self.workers)
+        if self.workers is not None and self.gpus not in fitting and not has_share:
+            rule = f"each of {self.workers} workers has one GPU, or none"
+            raise ValueError(f"{rule}: gpus must be auto, 0 or {self.workers}, got {self.gpus:g}")
+        if self.spread and self.world_size == 1:
+            raise ValueError("spread is for several workers, and a trial has one")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        """How many processes train a trial."""
+        if self.workers is not None:
+            return self.workers
+        return 1 if self.gpus == "auto" else max(1, int(self.gpus))
+
+    def gpus_per_worker(self, has_gpus: bool) -> float:
+        """What each process of a trial has, of a cluster with GPUs or without."""
+        if self.gpus == "auto":
+            return float(has_gpus)
+        return self.gpus / self.world_size
 
 
 class Checkpointing(Section):

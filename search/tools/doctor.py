@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
-from search.transport.cluster import ask_node, connect, disconnect, living_nodes, slots_for
+from search.transport.cluster import ask_node, connect, disconnect
 from search.transport.ray_faults import start_faults
+from search.transport.slots import living_nodes, slots_for
 from search.versions import versions
 from spaces.code import load_function
 from spaces.experiment import Experiment

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +17,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.control.view import View
 from search.transport.environment import prepare_environment
 from search.transport.ray_faults import keep_token_in_memory, start_error, start_faults
+from search.transport.slots import Slots, slots_for
 from spaces.experiment import Experiment
 from spaces.imports import project_of
-from spaces.problems import InputError, Problem
-from spaces.resources import Resources
+from spaces.problems import InputError
 
 _PROJECT = "project"
 _NOT_SHIPPED = [f"/{_PROJECT}/runs", f"/{_PROJECT}/data", "*.pt", "*.safetensors"]  # and .gitignore
-_SLOTS_SECONDS = 2.0  # how long the number of slots is believed
 
 
 def connect(address: str | None, verbose: bool, code: Path | None = None) -> bool:
@@ -118,11 +114,6 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def living_nodes() -> list[dict[str, Any]]:
-    """The nodes of the cluster, as Ray describes them."""
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
 def ask_node(
     node: dict[str, Any], seconds: float, function: Callable[..., Any], *arguments: Any
 ) -> Any:
@@ -149,62 +140,6 @@ def _probe(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=5).close()
     except OSError as error:
         raise InputError(f"nothing answers at {address}: {error}", source="--address") from None
-
-
-@dataclass
-class Slots:
-    """How many trials fit on the cluster at a time, each with its CPUs and GPUs."""
-
-    cpus: float
-    gpus: float
-    _count: int = 0
-    _counted_at: float = -math.inf
-
-    def count(self) -> int:
-        """The number that fits now.
-
-        A trial has its CPUs and its GPU, or its share of one GPU, on one node.
-        """
-        if time.monotonic() - self._counted_at > _SLOTS_SECONDS:
-            nodes = [node["Resources"] for node in living_nodes()]
-            self._count = sum(self._fitting(node) for node in nodes)
-            self._counted_at = time.monotonic()
-        return self._count
-
-    def _fitting(self, node: dict[str, float]) -> int:
-        by_cpu = int(node.get("CPU", 0) / self.cpus + 1e-9)
-        if self.gpus == 0:
-            return by_cpu
-        return min(by_cpu, int(node.get("GPU", 0)) * int(1 / self.gpus + 1e-9))
-
-
-def slots_for(resources: Resources, may_wait: bool) -> Slots:
-    """What each trial gets on the connected cluster.
-
-    Args:
-        resources: what the experiment asks for.
-        may_wait: whether nodes may join later, so that what is missing now is no mistake.
-
-    Raises:
-        InputError: when a trial can't fit on any machine that there is.
-    """
-    total = ray.cluster_resources()
-    gpus = resources.gpus if resources.gpus != "auto" else float(total.get("GPU", 0) >= 1)
-    slots = Slots(resources.cpus, gpus)
-    if not may_wait:
-        nodes = [node["Resources"] for node in living_nodes()]
-        most = {kind: max(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
-        problems = [
-            Problem(path, f"{asked:g} per trial asked for, but there are {most[kind]:g} here")
-            for path, kind, asked in (
-                ("resources.cpus", "CPU", resources.cpus),
-                ("resources.gpus", "GPU", gpus),
-            )
-            if asked > most[kind]
-        ]
-        if problems:
-            raise InputError(problems)
-    return slots
 
 
 @contextmanager

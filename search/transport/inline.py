@@ -69,8 +69,9 @@ class Inline:
         asked = {
             "epoch_timeout_seconds": experiment.epoch_timeout_seconds is not None,
             "isolate": experiment.isolate,
+            "resources.workers": experiment.resources.world_size > 1,
         }
-        rule = "needs a process of its own for each trial, which engine: inline does not have"
+        rule = "needs processes beside this one, which engine: inline does not have"
         if problems := [Problem(name, rule) for name, is_asked in asked.items() if is_asked]:
             raise InputError(problems)
         with restored_environment(), threads_restored():

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
-from search.transport.cluster import Slots, on_cluster
+from search.transport.cluster import on_cluster
 from search.transport.functions import packed
 from search.transport.processes import ProcessAddress
 from search.transport.ray_internals import (
@@ -32,6 +32,7 @@ from search.transport.ray_internals import (
 )
 from search.transport.ray_processes import places_of_ray
 from search.transport.scratch import Scratch, scratch
+from search.transport.slots import Slots
 from spaces.experiment import Experiment
 from spaces.given import Packed
 from trainables.data.splits import Data
@@ -72,8 +73,10 @@ class Tune:
         experiment, slots = dispatcher.experiment, self._slots
         link = _Link(dispatcher, slots)
         trainable = tune.with_resources(
-            tune.with_parameters(TuneWorker, data=data, functions=self._functions),
-            {"cpu": slots.cpus, "gpu": slots.gpus},
+            tune.with_parameters(
+                TuneWorker, data=data, functions=self._functions, world_size=slots.workers
+            ),
+            slots.reserved(),
         )
         with scratch() as held, _part_of_an_interruption(dispatcher.controller):
             tune.Tuner(
@@ -208,9 +211,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
             self._scratch.note(folder)
         link, slots = self._link, self._link.slots
         if slots.count() == 0 and not link.is_waiting:
-            asked = f"{slots.cpus:g} CPUs and {slots.gpus:g} GPUs"
-            note = f"waiting: no node of the cluster has the {asked} that a trial needs"
-            link.dispatcher.view.note(note)
+            link.dispatcher.view.note(f"waiting: {slots.shortage}")
         link.is_waiting = slots.count() == 0
         link.dispatcher.look_for_hung_trials(time.monotonic())
         link.dispatcher.view.update()

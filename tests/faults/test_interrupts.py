@@ -18,8 +18,8 @@ from search.cli.main import main
 from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
 from search.signals import SAME_SECONDS, interruptible
-from search.transport.cluster import Slots
 from search.transport.inline import Inline
+from search.transport.slots import Slots
 from search.transport.tune import Tune
 from tests.support import examples
 from tests.support.invariants import check_whole, trials_in

@@ -28,8 +28,10 @@ class Context:
 
     ``device``: where to train. ``seed``: this trial's own. ``max_epochs``: how many epochs there
     can be. ``gpu_ids``: the GPUs that Ray gave this trial. ``trial``: its number, 0 where there is
-    no search. ``epoch``: epochs already done, 0 unless resumed. ``state``: what was last saved,
-    None unless resumed; ``state_epoch``: its epoch. ``folder``: for files of this trial's own.
+    no search. ``rank``, ``world_size``, ``local_rank``: which of the processes that train this
+    trial together it is, how many there are, and which it is on its node. ``epoch``: epochs already
+    done, 0 unless resumed. ``state``: what was last saved, None unless resumed; ``state_epoch``:
+    its epoch. ``folder``: for files of this trial's own.
     """
 
     device: torch.device
@@ -37,6 +39,9 @@ class Context:
     max_epochs: int
     gpu_ids: tuple[str, ...] = ()
     trial: int = 0
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
     state: Any = None
     state_epoch: int = 0
     _epoch: int = 0

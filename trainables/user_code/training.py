@@ -13,6 +13,7 @@ from spaces.code import load_function
 from spaces.problems import shown
 from spaces.training_config import CodeConfig
 from trainables.checkpoints.saved_state import with_arrays, without_arrays
+from trainables.ranks import ALONE, Rank
 from trainables.training import EpochReport
 from trainables.user_code.context import Context
 from trainables.user_code.files import OwnFolder
@@ -37,6 +38,7 @@ class CodeTraining:
         gpu_ids: the GPUs that Ray gave it.
         trial: its number in the search.
         folder: for files of its own; left out, one that goes with this object.
+        rank: which of the processes that train it together this is.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class CodeTraining:
         gpu_ids: tuple[str, ...] = (),
         trial: int = 0,
         folder: OwnFolder | None = None,
+        rank: Rank = ALONE,
     ) -> None:
         self.config = config
-        self._context = Context(device, config.seed, config.max_epochs, gpu_ids, trial)
+        place = (rank.number, rank.world_size, rank.local)
+        self._context = Context(device, config.seed, config.max_epochs, gpu_ids, trial, *place)
         if folder is not None:
             self._context._folder = folder
         self._generator: Generator[Any, None, Any] | None = None
@@ -145,7 +149,8 @@ class CodeTraining:
         context.state = with_arrays(state["state"])
         context._epoch = context.state_epoch = self.epoch_of(state)
         context._files = state.get("files", {})  # earlier versions have none
-        context._folder.put_back(context._files)
+        if context.rank == 0:
+            context._folder.put_back(context._files)
 
     def close(self) -> None:
         """End the code where it stands; its ``finally`` blocks run."""

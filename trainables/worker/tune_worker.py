@@ -15,17 +15,19 @@ from spaces.project import restore_path
 from trainables.data.splits import Data
 from trainables.worker.output import Printing
 from trainables.worker.tune_place import RayPlace
+from trainables.worker.tune_ranks import Ranks
 from trainables.worker.worker import Worker
 
 
 class TuneWorker(tune.Trainable):  # type: ignore[misc]
-    """A process that trains one configuration after the other; Tune calls it, epoch by epoch."""
+    """Trains one configuration after the other; Tune calls it, epoch by epoch."""
 
     def setup(
         self,
         config: dict[str, Any],
         data: Data | None = None,
         functions: Mapping[str, Packed] = MappingProxyType({}),
+        world_size: int = 1,
     ) -> None:
         """Take the first trial.
 
@@ -33,9 +35,14 @@ class TuneWorker(tune.Trainable):  # type: ignore[misc]
             config: ``{"assignment": …}``.
             data: the dataset, from Ray's object store; None for the user's own code.
             functions: own code that the driver's program has handed over, see ``RayPlace``.
+            world_size: how many processes train a trial; this one alone, or so many others.
         """
         restore_path()
-        self._worker = Worker(data, RayPlace(functions), Printing())
+        self._worker: Worker | Ranks
+        if world_size == 1:
+            self._worker = Worker(data, RayPlace(functions), Printing())
+        else:
+            self._worker = Ranks(world_size, data, functions)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

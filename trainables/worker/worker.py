@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 
 from spaces.code import files_taken, find
 from spaces.problems import InputError, RunError
 from spaces.training_config import AnyConfig, CodeConfig, identity, parse_config
-from trainables.checkpoints.checkpoints import MOST_BYTES, Checkpoints
+from trainables.checkpoints.checkpoints import MOST_BYTES, Checkpoints, StorageError
 from trainables.checkpoints.saving import Saving
 from trainables.data.splits import Data
 from trainables.models.families import most_state_bytes
+from trainables.ranks import ALONE, Rank
 from trainables.training import EpochReport, Training
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.training import CodeTraining
@@ -38,6 +40,8 @@ class Worker:
         place: where it runs.
         output: where what the code prints goes.
         is_interrupted: whether an interruption has reached the code, which may have handled it.
+        rank: which of the processes that train each trial together this is; they are in a process
+            group then.
     """
 
     def __init__(
@@ -46,11 +50,13 @@ class Worker:
         place: Place,
         output: Output,
         is_interrupted: Callable[[], bool] = lambda: False,
+        rank: Rank = ALONE,
     ) -> None:
         self._data = data
         self._place = place
         self._output = output
         self._is_interrupted = is_interrupted
+        self._rank = rank
         self._training: Training | CodeTraining | None = None
         self._saving: Saving | None = None
         self._watchdog: Watchdog | None = None
@@ -140,7 +146,7 @@ class Worker:
                 self._save(self._unsaved, is_last=True)
             self._saving.finish()
         # the search refuses one without its metric, and no checkpoint shall bring it back
-        elif self._training.config.metric.name in report.metrics:
+        elif self._rank.is_first and self._training.config.metric.name in report.metrics:
             self._unsaved = report
             if report.is_last or self._saving.is_due(report.epoch):
                 self._save(report, report.is_last)
@@ -175,9 +181,11 @@ class Worker:
         self._identity = identity(config)
         torch.set_num_threads(config.threads)
         run, name, begun = given.files
-        folder = OwnFolder(Path(run), name, begun, self._identity)
+        folder = OwnFolder(Path(run), name, begun, self._identity if self._rank.is_first else None)
         device, gpu_ids = self._place.device(config)
-        self._training = make_training(config, self._data, device, gpu_ids, given.trial, folder)
+        self._training = make_training(
+            config, self._data, device, gpu_ids, given.trial, folder, self._rank
+        )
         most = MOST_BYTES
         if isinstance(self._training, Training):
             most = most_state_bytes(self._training.model)
@@ -185,6 +193,15 @@ class Worker:
         checkpoints.check_root()
         self._go_on_from_any(checkpoints, most)
         self._saving = Saving(checkpoints, given.saving, self._training.epoch)
+        if self._rank.world_size > 1:
+            self._meet(folder)
+
+    def _meet(self, folder: OwnFolder) -> None:
+        """Let the first rank make the folder of the trial before any other may ask for it."""
+        if self._rank.is_first and isinstance(self._training, CodeTraining):
+            with contextlib.suppress(StorageError):  # told when the code asks for it
+                folder.path()
+        distributed.barrier()
 
     def _go_on_from_any(self, checkpoints: Checkpoints, most: int) -> None:
         """Go on from this trial's checkpoints, or those of the one that it continues."""
@@ -253,6 +270,7 @@ def make_training(
     gpu_ids: tuple[str, ...] = (),
     trial: int = 0,
     folder: OwnFolder | None = None,
+    rank: Rank = ALONE,
 ) -> Training | CodeTraining:
     """The training that a configuration asks for.
 
@@ -263,11 +281,12 @@ def make_training(
         gpu_ids: the GPUs that Ray gave it, for the user's own code; as are the following.
         trial: its number.
         folder: for files of its own.
+        rank: which of the processes that train it together this is.
 
     Raises:
         ValueError: when a built-in model does not fit the data.
     """
     if isinstance(config, CodeConfig):
-        return CodeTraining(config, device, gpu_ids, trial, folder)
+        return CodeTraining(config, device, gpu_ids, trial, folder, rank)
     assert data is not None
     return Training(config, data, device)

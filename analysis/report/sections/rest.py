@@ -60,7 +60,7 @@ def cost_section(material: Material) -> Section:
         ["time of searching, pauses between sessions left out", duration(cost["seconds"])],
         ["time of trials, one after the other", spent],
         [
-            f"CPU time reserved: time of trials × cpus ({resources.cpus:g})",
+            f"CPU time reserved: time of trials × cpus ({resources.cpus * resources.world_size:g})",
             duration(cost["cpu_seconds"]),
         ],
         gpu_row,
@@ -91,7 +91,7 @@ def _cost(material: Material) -> dict[str, Any]:
         "epochs": trials.epochs,
         "seconds": seconds,
         "trial_seconds": trial_seconds,
-        "cpu_seconds": trial_seconds * resources.cpus,
+        "cpu_seconds": trial_seconds * resources.cpus * resources.world_size,
         "gpu_seconds": None if resources.gpus == "auto" else trial_seconds * resources.gpus,
         "epochs_saved": sum(most - trial.epoch for trial in ended if trial.state == "stopped"),
         "epochs_not_trained_after_failures": sum(max(0, most - trial.epoch) for trial in failed),
