@@ -14,10 +14,12 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from trainables.worker.messages import Assignment
+from trainables.worker.tune_ranks import RankDiedError
 
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
 FINISHED: str = Searcher.FINISHED
+_OF_A_RANK = f"{RankDiedError.__module__}.{RankDiedError.__qualname__}: "
 
 
 def assignment_of(trial: TuneTrial) -> Assignment:
@@ -62,4 +64,4 @@ def why_it_died(error: str) -> str:
     lines = error.splitlines() or ["its process died"]
     if lines[0].startswith("The actor died unexpectedly"):
         return "its process died: killed, out of memory, or hanging (its log says so)"
-    return lines[-1 if "ray::" in lines[0] else 0].strip()
+    return lines[-1 if "ray::" in lines[0] else 0].strip().removeprefix(_OF_A_RANK)
