@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from spaces.seeds import derive_seed
-from spaces.settings.train import Schedule, Train
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, DeviceSplit, to_device
 from trainables.diagnostics.divergence import has_exploded
 from trainables.diagnostics.probes import Signals, as_metrics, measure
+from trainables.fitting.batches import Batches
+from trainables.fitting.evaluation import evaluate
+from trainables.fitting.loss import Loss, norm_penalty
+from trainables.fitting.optimizer import make_optimizer, schedule_factor
 from trainables.models.families import build_model
 
 STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
-EVALUATION_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,14 @@ class Training:
         self.device = device
         self.epoch = 0
         self.step = 0
-        self._train = to_device(data.train, data, device)
+        split = to_device(data.train, data, device)
+        self._batches = Batches(split, config.train, config.seed)
         self._validation = to_device(data.validation, data, device)
         model, self._noise = build_model(config.model, data.input_shape, data.outputs, config.seed)
         self.model: nn.Sequential = model.to(device)
         self.optimizer = make_optimizer(config.train, self.model)
         self._is_classification = bool(data.class_names)
+        self._loss = Loss(self._is_classification)
         self._first_loss: float | None = None  # that of the first batch
         self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
@@ -100,17 +102,17 @@ class Training:
         50 steps; the mean is then infinite or NaN.
         """
         self.model.train()
-        batches = self._batches()
+        batches = self._batches.of_epoch(self.epoch)
         losses = torch.zeros(len(batches), device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
         steps: list[tuple[int, float]] = []
         gradient_norm = torch.zeros(())
         for number, rows in enumerate(batches, start=1):
-            inputs, targets = self._train.batch(rows)
+            batch = self._batches.prepare(rows)
             self._set_learning_rate(len(batches))
             self._noise.step = self.step
-            outputs = self.model(inputs)
-            loss = self._loss(outputs, targets)
+            outputs = self.model(batch.inputs)
+            loss = self._loss.mean(outputs, batch)
             self.optimizer.zero_grad(set_to_none=True)
             (loss + self._penalty()).backward()  # type: ignore[no-untyped-call]
             is_last = number == len(batches)
@@ -120,7 +122,7 @@ class Training:
             self.step += 1
             losses[number - 1] = loss.detach()
             if self._is_classification:
-                hits += (outputs.detach().argmax(1) == targets).sum()
+                hits += (outputs.detach().argmax(1) == batch.targets).sum()
             if number % STEPS_PER_LOSS == 0 or is_last:
                 window = losses[(number - 1) // STEPS_PER_LOSS * STEPS_PER_LOSS : number]
                 steps.append((self.step, window.mean().item()))
@@ -132,18 +134,6 @@ class Training:
         seen = sum(len(rows) for rows in batches)
         mean = losses[:number].mean().item()
         return mean, steps, hits.item() / seen, gradient_norm.item()
-
-    def _batches(self) -> list[torch.Tensor]:
-        """The rows of each batch of this epoch; a last batch of one sample is left out.
-
-        (Batch norm cannot train on a single sample.)
-        """
-        generator = torch.Generator().manual_seed(
-            derive_seed(self.config.seed, "order", self.epoch)
-        )
-        order = torch.randperm(len(self._train), generator=generator).to(self.device)
-        batches = list(torch.split(order, self.config.train.batch_size))
-        return batches[:-1] if 1 == len(batches[-1]) < len(batches[0]) else batches
 
     def _set_learning_rate(self, steps_per_epoch: int) -> None:
         rate = self.config.train.lr * schedule_factor(
@@ -157,48 +147,22 @@ class Training:
         limit = self.config.train.clip_norm or math.inf
         return nn.utils.clip_grad_norm_(self.model.parameters(), limit)
 
-    def _loss(
-        self, outputs: torch.Tensor, targets: torch.Tensor, mean: bool = True
-    ) -> torch.Tensor:
-        reduction = "mean" if mean else "sum"
-        if self._is_classification:
-            return F.cross_entropy(outputs, targets, reduction=reduction)
-        return F.mse_loss(outputs, targets, reduction=reduction)
-
     def _penalty(self) -> torch.Tensor | float:
         """What is added to the loss to be minimised; the reported loss is without it."""
-        factor = self.config.train.norm_penalty
-        if factor == 0.0:
-            return 0.0
-        norms = [torch.linalg.vector_norm(tensor) for tensor in self.model.parameters()]
-        return factor * torch.stack(norms).sum()
+        return norm_penalty(self.config.train.norm_penalty, self.model.parameters())
 
     def evaluate(self, split: DeviceSplit | None = None) -> dict[str, float]:
         """Mean loss, and accuracy for classification, on a split (left out: validation)."""
         split = self._validation if split is None else split
-        self.model.eval()
-        loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        hits = torch.zeros((), dtype=torch.int64, device=self.device)
-        with torch.inference_mode():
-            for start in range(0, len(split), EVALUATION_BATCH):
-                inputs, targets = split.batch(slice(start, start + EVALUATION_BATCH))
-                outputs = self.model(inputs)
-                loss += self._loss(outputs, targets, mean=False)
-                if self._is_classification:
-                    hits += (outputs.argmax(1) == targets).sum()
-        if not self._is_classification:
-            return {"loss": loss.item() / split.targets.numel()}
-        return {"loss": loss.item() / len(split), "accuracy": hits.item() / len(split)}
+        return evaluate(self.model, split, self._is_classification)
 
     def signals(self) -> list[Signals]:
         """How signal and gradient travel through the layers now, on a batch of training data.
 
         It is the same batch every time and for every trial of a search; nothing is changed.
         """
-        generator = torch.Generator().manual_seed(derive_seed(self.config.split_seed, "probe"))
-        order = torch.randperm(len(self._train), generator=generator)
-        inputs, targets = self._train.batch(order[: self.config.train.batch_size].to(self.device))
-        return measure(self.model, inputs, lambda outputs: self._loss(outputs, targets))
+        batch = self._batches.probe(self.config.split_seed)
+        return measure(self.model, batch.inputs, lambda outputs: self._loss.mean(outputs, batch))
 
     def _no_scores(self) -> dict[str, float]:
         names = ("loss", "accuracy") if self._is_classification else ("loss",)
@@ -246,42 +210,3 @@ class Training:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def make_optimizer(settings: Train, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer asked for, fused where PyTorch has that (faster on a CPU, too)."""
-    parameters, decay = model.parameters(), settings.weight_decay
-    match settings.optimizer:
-        case "sgd":
-            return torch.optim.SGD(
-                parameters,
-                lr=settings.lr,
-                momentum=settings.momentum,
-                nesterov=settings.nesterov and settings.momentum > 0,
-                weight_decay=decay,
-                fused=True,
-            )
-        case "adam":
-            return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=decay, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=decay, fused=True)
-        case "rmsprop":
-            return torch.optim.RMSprop(
-                parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=decay
-            )
-
-
-def schedule_factor(schedule: Schedule, step: int, steps_per_epoch: int, max_epochs: int) -> float:
-    """By what the initial learning rate is multiplied at an optimizer step (from 0)."""
-    warmup_steps = schedule.warmup_epochs * steps_per_epoch
-    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    match schedule.name:
-        case "constant":
-            return warmup
-        case "exponential":
-            return warmup * schedule.gamma ** (step // steps_per_epoch)
-        case "inverse_time":
-            return warmup / (1.0 + schedule.decay * step)
-        case "cosine":
-            progress = step / (max_epochs * steps_per_epoch)
-            return warmup * 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -16,8 +16,9 @@ from spaces.settings.train import Schedule
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data, tiny_training
 from trainables.data.sources import Split
 from trainables.data.splits import Data
+from trainables.fitting.optimizer import schedule_factor
 from trainables.models.families import build_model
-from trainables.training import Training, schedule_factor
+from trainables.training import Training
 
 REFERENCES: dict[str, tuple[dict[str, Any], Any]] = {
     "sgd": (

@@ -222,6 +222,10 @@ class DeviceSplit:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def device(self) -> torch.device:
+        return self.targets.device
+
     def batch(self, rows: torch.Tensor | slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised float32 inputs (batch, …) and targets (batch,) or (batch, 1) of some rows."""
         inputs = self.inputs[rows].to(torch.float32)
