@@ -16,7 +16,7 @@ from search.provenance import surroundings_of
 from spaces.files import load_experiment
 from tests.support import examples
 from tests.support.invariants import check_optuna_log, check_whole, trials_in
-from tests.support.processes import DEADLINE_SECONDS, code_file, process, python
+from tests.support.processes import DEADLINE_SECONDS, code_file, process, python, reporting
 
 CODE = """
 import os, pathlib, time
@@ -71,6 +71,7 @@ class Place:
     ``size``: in kB. ``error``: what is said to be full. ``disk``: its mount point. ``prepare``:
     shell commands after mounting. ``printed``, ``saved``: bytes per epoch. ``dies``: whether the
     first process dies at once. ``left``: bytes on the journal's first page as the search begins.
+    ``code``: the trainable.
     """
 
     size: int
@@ -84,6 +85,7 @@ class Place:
     dies: bool = False
     left: int | None = None
     trials: int = 8
+    code: str = CODE
 
 
 def moved(file: str) -> str:
@@ -99,6 +101,13 @@ PLACES = {
     ),
     "optuna.log": Place(8, "run", prepare=moved("optuna.log")),
     "tensorboard": Place(16, "run", disk="run/tensorboard"),
+    "checkpoints, of code that reports": Place(
+        400,
+        r"trial \d+: storage \S+/disk/run",
+        storage="disk",
+        saved=90000,
+        code=reporting(CODE),
+    ),
     "checkpoints": Place(400, r"trial \d+: storage \S+/disk/run", storage="disk", saved=90000),
 }
 
@@ -107,7 +116,7 @@ def experiment_file(folder: Path, place: Place, ballast: int = 0) -> str:
     settings = {"printed": place.printed, "saved": place.saved, "dies": place.dies}
     storage = None if place.storage is None else str(folder / place.storage)
     changes = {"storage": storage, "budget": {"trials": place.trials}}
-    return code_file(folder, CODE, train={**settings, "ballast": "x" * ballast}, **changes)
+    return code_file(folder, place.code, train={**settings, "ballast": "x" * ballast}, **changes)
 
 
 def begun(folder: Path, place: Place) -> None:

@@ -12,7 +12,7 @@ import pytest
 from analysis.record.events import Attempt, Report
 from analysis.record.journal import read_journal
 from tests.support.invariants import check_whole, trials_in
-from tests.support.processes import DEADLINE_SECONDS, RayCluster, code_file, shoal
+from tests.support.processes import DEADLINE_SECONDS, RayCluster, code_file, reporting, shoal
 
 pytestmark = pytest.mark.slow
 
@@ -41,20 +41,27 @@ class NotedSearch:
         folder: where the run and the notes go.
         cluster: where it searches.
         trials: how many.
+        code: the trainable.
         changes: sections of the experiment.
     """
 
-    def __init__(self, folder: Path, cluster: RayCluster, trials: int, **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cluster: RayCluster,
+        trials: int,
+        code: str = NOTING_CODE,
+        **changes: Any,
+    ) -> None:
         self.run = folder / "run"
         self._notes = folder / "notes"
         file = code_file(
             folder / "code",
-            NOTING_CODE,
+            code,
             train={"notes": str(self._notes)},
-            resources={"cpus": 1, "gpus": 1},
             budget={"trials": trials},
             max_failures=20,
-            **changes,
+            **{"resources": {"cpus": 1, "gpus": 1}, **changes},
         )
         self.process = shoal("search", file, "--run", str(self.run), "--address", cluster.address)
 
@@ -120,11 +127,14 @@ def test_a_cluster_without_gpus_is_waited_for_and_used_when_nodes_join(tmp_path:
     check_whole(search.run, trials=40)
 
 
-def test_the_trials_of_a_lost_node_go_on_elsewhere_from_their_checkpoints(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [NOTING_CODE, reporting(NOTING_CODE)], ids=["yields", "reports"])
+def test_the_trials_of_a_lost_node_go_on_elsewhere_from_their_checkpoints(
+    code: str, tmp_path: Path
+) -> None:
     with RayCluster() as cluster:
         first, _ = cluster.join(), cluster.join()
         scheduler = {"name": "none", "max_epochs": 30}
-        search = NotedSearch(tmp_path, cluster, trials=6, scheduler=scheduler)
+        search = NotedSearch(tmp_path, cluster, trials=6, code=code, scheduler=scheduler)
         search.wait_until(lambda notes: is_within(notes, first, range(3, 10)))
         assert cluster.lose() == first
         search.ended()
@@ -133,6 +143,25 @@ def test_the_trials_of_a_lost_node_go_on_elsewhere_from_their_checkpoints(tmp_pa
     moved = search.moved_from(first)
     assert moved
     assert all(elsewhere > saved for elsewhere, saved in moved)
+
+
+def test_a_trial_whose_ranks_lose_a_node_goes_on_with_others(tmp_path: Path) -> None:
+    with RayCluster() as cluster:
+        first, second = cluster.join(), cluster.join()
+        changes = {
+            "scheduler": {"name": "none", "max_epochs": 20},
+            "resources": {"cpus": 1, "gpus": 2, "spread": True},
+        }
+        search = NotedSearch(tmp_path, cluster, trials=2, **changes)
+        search.wait_until(lambda notes: is_within(notes, first, range(3, 10)))
+        assert nodes_of(search.notes()) == {first, second}
+        third = cluster.join()
+        assert cluster.lose() == first
+        search.ended()
+    check_whole(search.run, trials=2)
+    assert third in nodes_of(search.notes())
+    events = read_journal(search.run / "journal.jsonl")
+    assert sum(isinstance(event, Attempt) for event in events) == 1
 
 
 def test_a_search_that_lost_all_nodes_waits_and_goes_on_where_one_joins(tmp_path: Path) -> None:

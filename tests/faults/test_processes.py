@@ -16,7 +16,15 @@ import yaml
 from analysis.record.journal import read_journal
 from tests.support import examples
 from tests.support.invariants import check_whole
-from tests.support.processes import DEADLINE_SECONDS, shoal, slow_file, wait_for_epochs
+from tests.support.processes import (
+    DEADLINE_SECONDS,
+    LIGHTNING_CODE,
+    SLOW_CODE,
+    code_file,
+    reporting,
+    shoal,
+    wait_for_epochs,
+)
 
 
 def terminated(process: subprocess.Popen[str]) -> None:
@@ -34,13 +42,17 @@ def killed(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
+CODES = {"yields": SLOW_CODE, "reports": reporting(SLOW_CODE), "lightning": LIGHTNING_CODE}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [terminated, killed])
+@pytest.mark.parametrize("code", CODES)
 def test_a_search_that_was_ended_goes_on_where_it_was(
-    end: Callable[[subprocess.Popen[str]], None], tmp_path: Path
+    end: Callable[[subprocess.Popen[str]], None], code: str, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = shoal("search", slow_file(tmp_path), "--run", str(run))
+    process = shoal("search", code_file(tmp_path, CODES[code]), "--run", str(run))
     wait_for_epochs(run, 8, process)
     end(process)
     before = read_journal(run / "journal.jsonl")

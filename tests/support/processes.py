@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,41 @@ def train(config, context):
         total += config["step"]
         context.save(total)
         yield {"score": total}
+"""
+
+LIGHTNING_CODE = """
+import time, warnings
+import lightning.pytorch as lightning
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from trainables.adapters.lightning import ReportCallback
+
+warnings.simplefilter("ignore")
+
+class Sum(lightning.LightningModule):
+    def __init__(self, step):
+        super().__init__()
+        self.step, self.weight = step, torch.nn.Parameter(torch.zeros(1))
+        self.register_buffer("total", torch.zeros((), dtype=torch.float64))
+
+    def training_step(self, batch, index):
+        return (batch[0] * self.weight).sum()
+
+    def on_train_epoch_end(self):
+        time.sleep(0.1)
+        self.total += self.step
+        self.log("score", self.total)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+def train(config, context):
+    report = ReportCallback(context)
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar",
+                           "enable_model_summary"), False)
+    trainer = lightning.Trainer(max_epochs=context.max_epochs, callbacks=[report], **quiet)
+    data = DataLoader(TensorDataset(torch.ones(4, 1)))
+    trainer.fit(Sum(config["step"]), data, ckpt_path=report.checkpoint)
 """
 
 _CLUSTER = """
@@ -137,6 +173,13 @@ def code_file(folder: Path, code: str, **changes: Any) -> str:
     file = folder / "own.yaml"
     file.write_text(yaml.safe_dump({**data, **changes}))
     return str(file)
+
+
+def reporting(code: str) -> str:
+    """The same code as a plain function, which reports its metrics instead of yielding them."""
+    changed = re.sub(r"yield (\{.*\})$", r"context.report(\1)", code, flags=re.MULTILINE)
+    assert changed != code
+    return changed
 
 
 def slow_file(folder: Path, trials: int = 8, engine: str = "auto") -> str:
