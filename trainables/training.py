@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +16,12 @@ from trainables.data.splits import Data, DeviceSplit, to_device
 from trainables.diagnostics.divergence import has_exploded
 from trainables.diagnostics.probes import Signals, as_metrics, measure
 from trainables.fitting.batches import Batches
-from trainables.fitting.evaluation import evaluate
-from trainables.fitting.loss import Loss, norm_penalty
+from trainables.fitting.compilation import CompiledModel
+from trainables.fitting.evaluation import evaluate, score_names
+from trainables.fitting.loss import norm_penalty, training_loss
 from trainables.fitting.optimizer import make_optimizer, schedule_factor
+from trainables.fitting.patience import Patience
+from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
 
 STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
@@ -27,11 +31,13 @@ STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many 
 class EpochReport:
     """What one epoch gave.
 
-    ``metrics``: train_loss and train_accuracy (means over the epoch's batches, running),
-    val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step); with
-    ``diagnostics`` the measures of ``trainables.diagnostics.probes`` for each layer.
-    ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
-    whole training. ``is_last``: the user's own code said that there will be none after it.
+    ``metrics``: train_loss (what is minimised, without penalties) and train_accuracy (where samples
+    are mixed, for the class with the larger share), means over the epoch's steps, running;
+    val_loss, val_accuracy, val_f1 and val_auc (at its end, see ``trainables.fitting.evaluation``);
+    learning_rate and gradient_norm (of its last step); with ``diagnostics`` the measures of
+    ``trainables.diagnostics.probes`` for each layer.
+    ``steps``: (step, mean training loss of the last 50 steps), optimizer steps counted from 1 over
+    the whole training. ``is_last``: the training ends with it before ``max_epochs``.
     """
 
     epoch: int
@@ -53,10 +59,11 @@ class Training:
         device: where model and data are held.
 
     Raises:
-        ValueError: when the model does not fit the data.
+        ValueError: when model or settings do not fit the data or the machine.
     """
 
     def __init__(self, config: TrainConfig, data: Data, device: torch.device) -> None:
+        check_requirements(config, data)
         self.config = config
         self.device = device
         self.epoch = 0
@@ -67,8 +74,13 @@ class Training:
         model, self._noise = build_model(config.model, data.input_shape, data.outputs, config.seed)
         self.model: nn.Sequential = model.to(device)
         self.optimizer = make_optimizer(config.train, self.model)
-        self._is_classification = bool(data.class_names)
-        self._loss = Loss(self._is_classification)
+        self._classes = len(data.class_names)
+        self._loss = training_loss(config.train, split.targets, data.outputs)
+        self._forward: Callable[[torch.Tensor], torch.Tensor] = self.model
+        if config.train.compile:
+            shape = (min(config.train.batch_size, len(split)), *data.input_shape)
+            self._forward = CompiledModel(self.model, shape, config.train.precision)
+        self._patience = Patience(None if config.final else config.train.patience, config.metric)
         self._first_loss: float | None = None  # that of the first batch
         self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
@@ -76,14 +88,14 @@ class Training:
         return self
 
     def __next__(self) -> EpochReport:
-        if self.epoch >= self.config.epochs:
+        if self.epoch >= self.config.epochs or self._patience.is_spent:
             raise StopIteration
         self.epoch += 1
         losses, steps, hits, gradient_norm = self._train_epoch()
         finite = math.isfinite(losses)
         metrics = {"train_loss": losses}
         validation = {} if self.config.final else self.evaluate() if finite else self._no_scores()
-        if self._is_classification:
+        if self._classes:
             metrics["train_accuracy"] = hits if finite else math.nan
         metrics |= {f"val_{name}": value for name, value in validation.items()}
         metrics["learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
@@ -91,7 +103,8 @@ class Training:
         if self.config.diagnostics:
             metrics |= as_metrics(self.signals())
         self._keep_best(metrics)
-        return EpochReport(self.epoch, metrics, steps)
+        self._patience.see(metrics.get(self.config.metric.name, math.nan))
+        return EpochReport(self.epoch, metrics, steps, self._patience.is_spent)
 
     def _train_epoch(self) -> tuple[float, list[tuple[int, float]], float, float]:
         """Train one epoch; returns mean loss, losses by step, share of hits, gradient norm.
@@ -100,27 +113,22 @@ class Training:
         50 steps; the mean is then infinite or NaN.
         """
         self.model.train()
-        batches = self._batches.of_epoch(self.epoch)
-        losses = torch.zeros(len(batches), device=self.device)
+        batches, size = self._batches.of_epoch(self.epoch), self.config.train.accumulate
+        starts = range(0, len(batches), size)  # of each step's batches
+        losses = torch.zeros(len(starts), device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
         steps: list[tuple[int, float]] = []
         gradient_norm = torch.zeros(())
-        for number, rows in enumerate(batches, start=1):
-            batch = self._batches.prepare(rows)
-            self._set_learning_rate(len(batches))
-            self._noise.step = self.step
-            outputs = self.model(batch.inputs)
-            loss = self._loss.mean(outputs, batch)
+        for number, start in enumerate(starts, start=1):
+            self._set_learning_rate(len(starts))
             self.optimizer.zero_grad(set_to_none=True)
-            (loss + self._penalty()).backward()  # type: ignore[no-untyped-call]
-            is_last = number == len(batches)
+            first = (self.epoch - 1) * len(batches) + start
+            losses[number - 1] = self._add_gradients(batches[start : start + size], first, hits)
+            is_last = number == len(starts)
             if self.config.train.clip_norm is not None or is_last:
                 gradient_norm = self._clip()
             self.optimizer.step()
             self.step += 1
-            losses[number - 1] = loss.detach()
-            if self._is_classification:
-                hits += (outputs.detach().argmax(1) == batch.targets).sum()
             if number % STEPS_PER_LOSS == 0 or is_last:
                 window = losses[(number - 1) // STEPS_PER_LOSS * STEPS_PER_LOSS : number]
                 steps.append((self.step, window.mean().item()))
@@ -132,6 +140,41 @@ class Training:
         seen = sum(len(rows) for rows in batches)
         mean = losses[:number].mean().item()
         return mean, steps, hits.item() / seen, gradient_norm.item()
+
+    def _add_gradients(
+        self, group: list[torch.Tensor], first: int, hits: torch.Tensor
+    ) -> torch.Tensor:
+        """The gradients of one optimizer step: those of the mean loss over all its batches.
+
+        Args:
+            group: the rows of each batch.
+            first: the number of the first of them, from 0 over the whole training.
+            hits: samples whose class was found are added to it.
+
+        Returns:
+            The loss, without penalties.
+        """
+        batches = [self._batches.prepare(rows, first + n) for n, rows in enumerate(group)]
+        divisor = sum(self._loss.divisor(batch) for batch in batches)
+        whole = torch.zeros((), device=self.device)
+        penalty = self._penalty()
+        for number, batch in enumerate(batches, start=first):
+            self._noise.step = number
+            with self._precision():
+                outputs = self._forward(batch.inputs)
+            outputs = outputs.float()  # (samples, classes) or (samples, targets)
+            loss = self._loss.total(outputs, batch) / divisor
+            (loss + penalty).backward()  # type: ignore[no-untyped-call]
+            penalty = 0.0  # once a step
+            whole += loss.detach()
+            if self._classes:
+                hits += (outputs.detach().argmax(1) == batch.dominant).sum()
+        return whole
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.config.train.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _set_learning_rate(self, steps_per_epoch: int) -> None:
         rate = self.config.train.lr * schedule_factor(
@@ -150,9 +193,8 @@ class Training:
         return norm_penalty(self.config.train.norm_penalty, self.model.parameters())
 
     def evaluate(self, split: DeviceSplit | None = None) -> dict[str, float]:
-        """Mean loss, and accuracy for classification, on a split (left out: validation)."""
-        split = self._validation if split is None else split
-        return evaluate(self.model, split, self._is_classification)
+        """The scores on a split (left out: validation), see ``trainables.fitting.evaluation``."""
+        return evaluate(self.model, self._validation if split is None else split, self._classes)
 
     def signals(self) -> list[Signals]:
         """How signal and gradient travel through the layers now, on a batch of training data.
@@ -163,8 +205,7 @@ class Training:
         return measure(self.model, batch.inputs, lambda outputs: self._loss.mean(outputs, batch))
 
     def _no_scores(self) -> dict[str, float]:
-        names = ("loss", "accuracy") if self._is_classification else ("loss",)
-        return dict.fromkeys(names, math.nan)
+        return dict.fromkeys(score_names(self._classes), math.nan)
 
     def _keep_best(self, metrics: dict[str, float]) -> None:
         metric = self.config.metric
@@ -190,6 +231,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "kept": self._kept,
+            "patience": self._patience.state_dict(),
         }
 
     @staticmethod
@@ -205,6 +247,8 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._kept = state["kept"]
+        if "patience" in state:  # earlier versions had none
+            self._patience.load_state_dict(state["patience"])
 
     def close(self) -> None:
         """Nothing is held open."""
