@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spaces.code import load_function, renew
+from spaces.dataset_checks import dataset_problems, metric_names
 from spaces.experiment import Budget, Confirm, Experiment
 from spaces.locations import key_problem
 from spaces.overlaps import drawn_overlaps, overlap_problems
@@ -106,6 +107,8 @@ def _cross_problems(experiment: Experiment, left_out: _LeftOut) -> Iterator[Prob
         yield from pairing_problems(experiment.sampler, experiment.scheduler)
     if not faulty & {"metric", "dataset", "trainable"}:
         yield from _metric_problems(experiment)
+    if experiment.trainable is None and not faulty & {"dataset", "trainable"}:
+        yield from dataset_problems(experiment)
     if not faulty & {"budget", "sampler"}:
         yield from _budget_problems(experiment)
     if experiment.confirm is not None and not faulty & {"confirm", "scheduler"}:
@@ -146,14 +149,17 @@ def _metric_problems(experiment: Experiment) -> Iterator[Problem]:
             message = f"say which values of {shown(experiment.metric.name)} are better: min or max"
             yield Problem("metric.mode", message)
         return
-    regression = experiment.dataset.is_regression
-    valid = ["val_loss"] if regression else ["val_accuracy", "val_loss"]
+    valid = metric_names(experiment)
     if experiment.metric.name not in valid:
         message = (
-            f"selection uses validation only, so it must be {' or '.join(valid)}, "
+            f"selection uses validation only, so it must be {_either(valid)}, "
             f"got {experiment.metric.name!r}"
         )
         yield Problem("metric.name", message)
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _budget_problems(experiment: Experiment) -> Iterator[Problem]:

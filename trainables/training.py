@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +16,15 @@ from trainables.data.splits import Data, DeviceSplit, to_device
 from trainables.diagnostics.divergence import has_exploded
 from trainables.diagnostics.probes import Signals, as_metrics, measure
 from trainables.fitting.batches import Batches
-from trainables.fitting.evaluation import evaluate
-from trainables.fitting.loss import Loss, norm_penalty
+from trainables.fitting.compilation import CompiledModel
+from trainables.fitting.evaluation import evaluate, score_names
+from trainables.fitting.loss import norm_penalty, training_loss
 from trainables.fitting.optimizer import make_optimizer, schedule_factor
+from trainables.fitting.parallel import Parts
+from trainables.fitting.patience import Patience
+from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
+from trainables.ranks import ALONE, Rank
 
 STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
 
@@ -27,12 +33,14 @@ STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many 
 class EpochReport:
     """What one epoch gave.
 
-    ``metrics``: train_loss and train_accuracy (means over the epoch's batches, running),
-    val_loss and val_accuracy (at its end), learning_rate and gradient_norm (of its last step); with
-    ``diagnostics`` the measures of ``trainables.diagnostics.probes`` for each layer.
-    ``steps``: (step, mean training loss of the last 50 steps), steps counted from 1 over the
-    whole training. ``is_last``: the user's own code said that there will be none after it.
-    ``logged``: (kind, name, content) of each image and text that it logged.
+    ``metrics``: train_loss (what is minimised, without penalties) and train_accuracy (where samples
+    are mixed, for the class with the larger share), means over the epoch's steps, running;
+    val_loss, val_accuracy, val_f1 and val_auc (at its end, see ``trainables.fitting.evaluation``);
+    learning_rate and gradient_norm (of its last step); with ``diagnostics`` the measures of
+    ``trainables.diagnostics.probes`` for each layer.
+    ``steps``: (step, mean training loss of the last 50 steps), optimizer steps counted from 1 over
+    the whole training. ``is_last``: the training ends with it before ``max_epochs``.
+    ``logged``: (kind, name, content) of each image and text that the user's own code logged.
     """
 
     epoch: int
@@ -53,12 +61,16 @@ class Training:
         config: the resolved settings.
         data: the splits, in host memory.
         device: where model and data are held.
+        rank: which of the processes that train it together this is; they are in a process group.
 
     Raises:
-        ValueError: when the model does not fit the data.
+        ValueError: when model or settings do not fit the data or the machine.
     """
 
-    def __init__(self, config: TrainConfig, data: Data, device: torch.device) -> None:
+    def __init__(
+        self, config: TrainConfig, data: Data, device: torch.device, rank: Rank = ALONE
+    ) -> None:
+        check_requirements(config, data, rank)
         self.config = config
         self.device = device
         self.epoch = 0
@@ -69,8 +81,14 @@ class Training:
         model, self._noise = build_model(config.model, data.input_shape, data.outputs, config.seed)
         self.model: nn.Sequential = model.to(device)
         self.optimizer = make_optimizer(config.train, self.model)
-        self._is_classification = bool(data.class_names)
-        self._loss = Loss(self._is_classification)
+        self._classes = len(data.class_names)
+        self._loss = training_loss(config.train, split.targets, data.outputs)
+        self._parts = Parts(rank)
+        self._forward = self._parts.forward(self.model)
+        if config.train.compile:
+            shape = (min(config.train.batch_size, len(split)), *data.input_shape)
+            self._forward = CompiledModel(self.model, shape, config.train.precision)
+        self._patience = Patience(None if config.final else config.train.patience, config.metric)
         self._first_loss: float | None = None  # that of the first batch
         self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
@@ -78,14 +96,14 @@ class Training:
         return self
 
     def __next__(self) -> EpochReport:
-        if self.epoch >= self.config.epochs:
+        if self.epoch >= self.config.epochs or self._patience.is_spent:
             raise StopIteration
         self.epoch += 1
         losses, steps, hits, gradient_norm = self._train_epoch()
         finite = math.isfinite(losses)
         metrics = {"train_loss": losses}
         validation = {} if self.config.final else self.evaluate() if finite else self._no_scores()
-        if self._is_classification:
+        if self._classes:
             metrics["train_accuracy"] = hits if finite else math.nan
         metrics |= {f"val_{name}": value for name, value in validation.items()}
         metrics["learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
@@ -93,7 +111,8 @@ class Training:
         if self.config.diagnostics:
             metrics |= as_metrics(self.signals())
         self._keep_best(metrics)
-        return EpochReport(self.epoch, metrics, steps)
+        self._patience.see(metrics.get(self.config.metric.name, math.nan))
+        return EpochReport(self.epoch, metrics, steps, self._patience.is_spent)
 
     def _train_epoch(self) -> tuple[float, list[tuple[int, float]], float, float]:
         """Train one epoch; returns mean loss, losses by step, share of hits, gradient norm.
@@ -102,38 +121,72 @@ class Training:
         50 steps; the mean is then infinite or NaN.
         """
         self.model.train()
-        batches = self._batches.of_epoch(self.epoch)
-        losses = torch.zeros(len(batches), device=self.device)
+        batches, size = self._batches.of_epoch(self.epoch), self.config.train.accumulate
+        starts = range(0, len(batches), size)  # of each step's batches
+        losses = torch.zeros(len(starts), device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
         steps: list[tuple[int, float]] = []
         gradient_norm = torch.zeros(())
-        for number, rows in enumerate(batches, start=1):
-            batch = self._batches.prepare(rows)
-            self._set_learning_rate(len(batches))
-            self._noise.step = self.step
-            outputs = self.model(batch.inputs)
-            loss = self._loss.mean(outputs, batch)
+        for number, start in enumerate(starts, start=1):
+            self._set_learning_rate(len(starts))
             self.optimizer.zero_grad(set_to_none=True)
-            (loss + self._penalty()).backward()  # type: ignore[no-untyped-call]
-            is_last = number == len(batches)
+            first = (self.epoch - 1) * len(batches) + start
+            losses[number - 1] = self._add_gradients(batches[start : start + size], first, hits)
+            is_last = number == len(starts)
             if self.config.train.clip_norm is not None or is_last:
                 gradient_norm = self._clip()
             self.optimizer.step()
             self.step += 1
-            losses[number - 1] = loss.detach()
-            if self._is_classification:
-                hits += (outputs.detach().argmax(1) == batch.targets).sum()
             if number % STEPS_PER_LOSS == 0 or is_last:
                 window = losses[(number - 1) // STEPS_PER_LOSS * STEPS_PER_LOSS : number]
+                self._parts.add_up(window)
                 steps.append((self.step, window.mean().item()))
                 if self._first_loss is None:
                     self._first_loss = losses[0].item()
                 if has_exploded(steps[-1][1], self._first_loss):
                     losses[0] = math.inf
                     break
+        self._parts.add_up(hits)
         seen = sum(len(rows) for rows in batches)
         mean = losses[:number].mean().item()
         return mean, steps, hits.item() / seen, gradient_norm.item()
+
+    def _add_gradients(
+        self, group: list[torch.Tensor], first: int, hits: torch.Tensor
+    ) -> torch.Tensor:
+        """The gradients of one optimizer step: those of the mean loss over all its batches.
+
+        Args:
+            group: the rows of each batch.
+            first: the number of the first of them, from 0 over the whole training.
+            hits: samples whose class was found are added to it.
+
+        Returns:
+            The loss, without penalties; of several ranks this one's part of it.
+        """
+        batches = [self._batches.prepare(rows, first + n) for n, rows in enumerate(group)]
+        divisor = sum(self._loss.divisor(batch) for batch in batches)
+        whole = torch.zeros((), device=self.device)
+        penalty = self._penalty()
+        for number, batch in enumerate(batches, start=first):
+            part = self._parts.of(batch)
+            self._noise.step, self._noise.part = number, self._parts.place(len(batch))
+            with self._precision():
+                outputs = self._forward(part.inputs)
+            outputs = outputs.float()  # (samples, classes) or (samples, targets)
+            loss = self._loss.total(outputs, part) / divisor
+            minimised = self._parts.count * loss + penalty  # the ranks' gradients are averaged
+            minimised.backward()  # type: ignore[no-untyped-call]
+            penalty = 0.0  # once a step
+            whole += loss.detach()
+            if self._classes:
+                hits += (outputs.detach().argmax(1) == part.dominant).sum()
+        return whole
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.config.train.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _set_learning_rate(self, steps_per_epoch: int) -> None:
         rate = self.config.train.lr * schedule_factor(
@@ -152,9 +205,9 @@ class Training:
         return norm_penalty(self.config.train.norm_penalty, self.model.parameters())
 
     def evaluate(self, split: DeviceSplit | None = None) -> dict[str, float]:
-        """Mean loss, and accuracy for classification, on a split (left out: validation)."""
+        """The scores on a split (left out: validation), see ``trainables.fitting.evaluation``."""
         split = self._validation if split is None else split
-        return evaluate(self.model, split, self._is_classification)
+        return evaluate(self.model, split, self._classes, self._parts)
 
     def signals(self) -> list[Signals]:
         """How signal and gradient travel through the layers now, on a batch of training data.
@@ -165,8 +218,7 @@ class Training:
         return measure(self.model, batch.inputs, lambda outputs: self._loss.mean(outputs, batch))
 
     def _no_scores(self) -> dict[str, float]:
-        names = ("loss", "accuracy") if self._is_classification else ("loss",)
-        return dict.fromkeys(names, math.nan)
+        return dict.fromkeys(score_names(self._classes), math.nan)
 
     def _keep_best(self, metrics: dict[str, float]) -> None:
         metric = self.config.metric
@@ -192,6 +244,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "kept": self._kept,
+            "patience": self._patience.state_dict(),
         }
 
     @staticmethod
@@ -207,6 +260,8 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._kept = state["kept"]
+        if "patience" in state:  # earlier versions had none
+            self._patience.load_state_dict(state["patience"])
 
     def close(self) -> None:
         """Nothing is held open."""

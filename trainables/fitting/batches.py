@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from spaces.seeds import derive_seed
 from spaces.settings.train import Train
 from trainables.data.splits import DeviceSplit
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Inputs (samples, …) and their targets: classes (samples,), or values (samples, 1)."""
-
-    inputs: torch.Tensor
-    targets: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
+from trainables.fitting.augmentation import augment
+from trainables.fitting.batch import Batch
 
 
 class Batches:
-    """The training split in batches, whose order is a function of (seed, epoch).
+    """The training split in batches: their order is a function of (seed, epoch).
+
+    How their samples are changed is one of (seed, number), with batches numbered from 0 over the
+    whole training.
 
     Args:
         split: the training split.
@@ -46,13 +38,21 @@ class Batches:
         batches = list(torch.split(order, self._settings.batch_size))
         return batches[:-1] if 1 == len(batches[-1]) < len(batches[0]) else batches
 
-    def prepare(self, rows: torch.Tensor) -> Batch:
-        """A batch as the model is trained on it."""
+    def prepare(self, rows: torch.Tensor, number: int) -> Batch:
+        """A batch as the model is trained on it.
+
+        Args:
+            rows: of the training split.
+            number: of the batch.
+        """
+        return augment(self.plain(rows), self._settings, self._seed, number)
+
+    def plain(self, rows: torch.Tensor) -> Batch:
+        """A batch as it is in the data."""
         return Batch(*self._split.batch(rows))
 
     def probe(self, seed: int) -> Batch:
         """The samples of one batch, drawn by ``seed``, as they are in the data."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "probe"))
         order = torch.randperm(len(self._split), generator=generator)
-        rows = order[: self._settings.batch_size].to(self._split.device)
-        return Batch(*self._split.batch(rows))
+        return self.plain(order[: self._settings.batch_size].to(self._split.device))

@@ -7,21 +7,32 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from trainables.fitting.batches import Batch
+from spaces.settings.train import Train
+from trainables.fitting.batch import Batch
 
 
 class Loss:
     """Cross-entropy on logits, or mean squared error: a sum over samples, and its divisor.
 
     The two are apart so that a batch may be handled in pieces: the sums of the pieces add up, and
-    the divisor is that of the whole.
+    the divisor is that of the whole. With class weights a sample counts as much as its class
+    weighs, in the divisor, too.
 
     Args:
         is_classification: whether targets are classes.
+        label_smoothing: the share of the target that is spread evenly over all classes.
+        class_weights: (classes,), on the device; None: all classes weigh the same.
     """
 
-    def __init__(self, is_classification: bool) -> None:
+    def __init__(
+        self,
+        is_classification: bool,
+        label_smoothing: float = 0.0,
+        class_weights: torch.Tensor | None = None,
+    ) -> None:
         self._is_classification = is_classification
+        self._smoothing = label_smoothing
+        self._weights = class_weights
 
     def total(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The sum over the samples (and, for a regression, their targets).
@@ -30,17 +41,53 @@ class Loss:
             outputs: of the model, (samples, classes) or (samples, targets).
             batch: what it was given.
         """
-        if self._is_classification:
-            return F.cross_entropy(outputs, batch.targets, reduction="sum")
-        return F.mse_loss(outputs, batch.targets, reduction="sum")
+        if not self._is_classification:
+            return F.mse_loss(outputs, batch.targets, reduction="sum")
+        total = self._cross_entropy(outputs, batch.targets)
+        if batch.partners is None:
+            return total
+        other = self._cross_entropy(outputs, batch.partners)
+        return batch.share * total + (1.0 - batch.share) * other
 
-    def divisor(self, batch: Batch) -> int:
+    def _cross_entropy(self, outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(
+            outputs, classes, self._weights, label_smoothing=self._smoothing, reduction="sum"
+        )
+
+    def divisor(self, batch: Batch) -> float | torch.Tensor:
         """What the sum over a batch is divided by to give its loss."""
-        return len(batch) if self._is_classification else batch.targets.numel()
+        if not self._is_classification:
+            return batch.targets.numel()
+        if self._weights is None:
+            return len(batch)
+        total = self._weights[batch.targets].sum()
+        if batch.partners is None:
+            return total
+        other = self._weights[batch.partners].sum()
+        return batch.share * total + (1.0 - batch.share) * other
 
     def mean(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The loss of a batch."""
         return self.total(outputs, batch) / self.divisor(batch)
+
+
+def training_loss(settings: Train, targets: torch.Tensor, outputs: int) -> Loss:
+    """The loss that the settings ask for.
+
+    Args:
+        settings: with ``label_smoothing`` and ``class_weights``.
+        targets: of the training split, classes or values, on the device.
+        outputs: the number of classes, or of values.
+    """
+    if targets.is_floating_point():
+        return Loss(is_classification=False)
+    weights = None
+    if settings.class_weights == "balanced":
+        counts = torch.bincount(targets, minlength=outputs).clamp(min=1)
+        weights = len(targets) / (outputs * counts.to(torch.float32))
+    elif settings.class_weights != "none":
+        weights = torch.tensor(settings.class_weights, device=targets.device)
+    return Loss(True, settings.label_smoothing, weights)
 
 
 def norm_penalty(factor: float, parameters: Iterable[torch.Tensor]) -> torch.Tensor | float:

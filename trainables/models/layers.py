@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -23,27 +24,61 @@ class Noise:
     """
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.step = 0
-        self._generators: dict[torch.device, torch.Generator] = {}
+        self._place = torch.tensor([seed, 0], device="cpu")  # a compiled model reads it each step
+        self.part: tuple[int, slice] | None = None  # of a batch: its samples, and those here
+
+    @property
+    def step(self) -> int:
+        """The batch, counted over the whole training."""
+        return int(self._place[1])
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self._place[1] = step
 
     def keep_mask(
-        self, shape: torch.Size, like: torch.Tensor, rate: float, layer: int
+        self, shape: torch.Size, device: torch.device, rate: torch.Tensor, layer: int
     ) -> torch.Tensor:
-        """A mask of 0 and ``1 / (1 - rate)``, of ``like``'s dtype and device.
+        """A float32 mask of 0 and ``1 / (1 - rate)``.
 
         Args:
             shape: the mask's shape.
-            like: gives dtype and device.
-            rate: the probability of 0.
+            device: where it shall be.
+            rate: the probability of 0, a float64 on the CPU.
             layer: the number of the layer in its model.
         """
-        if like.device not in self._generators:
-            self._generators[like.device] = torch.Generator(like.device)
-        generator = self._generators[like.device]
-        generator.manual_seed(derive_seed(self.seed, self.step, layer))
-        mask = torch.empty(shape, dtype=like.dtype, device=like.device)
-        return mask.bernoulli_(1.0 - rate, generator=generator).div_(1.0 - rate)
+        draw = _mask_in_graph if torch.compiler.is_compiling() else _mask
+        return draw(self._place, rate, layer, shape, device)
+
+    def mask_of_samples(
+        self, shape: torch.Size, device: torch.device, rate: torch.Tensor, layer: int
+    ) -> torch.Tensor:
+        """As ``keep_mask``, for the samples that this process has of a batch: (samples, …)."""
+        if self.part is None:
+            return self.keep_mask(shape, device, rate, layer)
+        samples, rows = self.part
+        return self.keep_mask(torch.Size((samples, *shape[1:])), device, rate, layer)[rows]
+
+
+def _mask(
+    place: torch.Tensor, rate: torch.Tensor, layer: int, shape: Sequence[int], device: torch.device
+) -> torch.Tensor:
+    seed, step = place.tolist()
+    kept = 1.0 - rate.item()
+    generator = torch.Generator(device).manual_seed(derive_seed(seed, step, layer))
+    return torch.empty(shape, device=device).bernoulli_(kept, generator=generator).div_(kept)
+
+
+# A compiled model calls this and does not look inside: seed, step and rate are read as it runs, so
+# that they may change without it being compiled again.
+_mask_in_graph = torch.library.custom_op("shoal::keep_mask", _mask, mutates_args=())
+
+
+@_mask_in_graph.register_fake
+def _(
+    place: torch.Tensor, rate: torch.Tensor, layer: int, shape: Sequence[int], device: torch.device
+) -> torch.Tensor:
+    return torch.empty(shape, device=device)
 
 
 class Dropout(nn.Module):
@@ -59,17 +94,18 @@ class Dropout(nn.Module):
     def __init__(self, rate: float, noise: Noise, layer: int, channels: bool = False) -> None:
         super().__init__()
         self.rate = rate
+        self._rate = torch.tensor(rate, dtype=torch.float64, device="cpu")
         self.noise = noise
         self.layer = layer
         self.channels = channels
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        if not self.training or self.rate == 0.0:
+        if not self.training:
             return inputs
         shape = inputs.shape
         if self.channels:
             shape = torch.Size((*shape[:2], *(1 for _ in shape[2:])))  # (batch, channels, 1, 1)
-        return inputs * self.noise.keep_mask(shape, inputs, self.rate, self.layer)
+        return inputs * self.noise.mask_of_samples(shape, inputs.device, self._rate, self.layer)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}" + (", channels" if self.channels else "")
@@ -92,14 +128,16 @@ class DropConnect(nn.Linear):
     def __init__(self, features: int, outputs: int, rate: float, noise: Noise, layer: int) -> None:
         super().__init__(features, outputs)
         self.rate = rate
+        self._rate = torch.tensor(rate, dtype=torch.float64, device="cpu")
         self.noise = noise
         self.layer = layer
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(inputs)
-        mask = self.noise.keep_mask(self.weight.shape, self.weight, self.rate, self.layer)
-        return F.linear(inputs, self.weight * mask, self.bias)
+        weight = self.weight
+        mask = self.noise.keep_mask(weight.shape, weight.device, self._rate, self.layer)
+        return F.linear(inputs, weight * mask, self.bias)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, rate={self.rate}"

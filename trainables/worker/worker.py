@@ -289,4 +289,4 @@ def make_training(
     if isinstance(config, CodeConfig):
         return CodeTraining(config, device, gpu_ids, trial, folder, rank)
     assert data is not None
-    return Training(config, data, device)
+    return Training(config, data, device, rank)

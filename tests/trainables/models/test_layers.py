@@ -85,10 +85,13 @@ def test_weights_are_a_function_of_the_seed(name: str) -> None:
     assert not torch.equal(drawn(linear(), 1, name=name), drawn(linear(), 2, name=name))
 
 
+CPU, HALF = torch.device("cpu"), torch.tensor(0.5, dtype=torch.float64)
+
+
 def mask(seed: int = 0, step: int = 0, layer: int = 0) -> torch.Tensor:
     noise = Noise(seed)
     noise.step = step
-    return noise.keep_mask(torch.Size((8, 32)), torch.empty(0), 0.5, layer)
+    return noise.keep_mask(torch.Size((8, 32)), CPU, HALF, layer)
 
 
 def test_a_dropout_mask_is_a_function_of_seed_step_and_layer() -> None:
@@ -99,8 +102,8 @@ def test_a_dropout_mask_is_a_function_of_seed_step_and_layer() -> None:
 
 def test_a_dropout_mask_does_not_depend_on_the_masks_drawn_before() -> None:
     noise = Noise(0)
-    noise.keep_mask(torch.Size((5, 7)), torch.empty(0), 0.1, 9)
-    assert torch.equal(noise.keep_mask(torch.Size((8, 32)), torch.empty(0), 0.5, 0), mask(0, 0, 0))
+    noise.keep_mask(torch.Size((5, 7)), CPU, HALF, 9)
+    assert torch.equal(noise.keep_mask(torch.Size((8, 32)), CPU, HALF, 0), mask(0, 0, 0))
 
 
 def test_dropout_leaves_global_random_state_alone() -> None:
