@@ -42,7 +42,6 @@ def train(config, context):  # 2
         max_epochs=context.max_epochs,
         callbacks=[report],  # 4
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )

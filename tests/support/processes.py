@@ -57,8 +57,7 @@ class Sum(lightning.LightningModule):
 
 def train(config, context):
     report = ReportCallback(context)
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar",
-                           "enable_model_summary"), False)
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     trainer = lightning.Trainer(max_epochs=context.max_epochs, callbacks=[report], **quiet)
     data = DataLoader(TensorDataset(torch.ones(4, 1)))
     trainer.fit(Sum(config["step"]), data, ckpt_path=report.checkpoint)

@@ -11,21 +11,25 @@ import torch
 from trainables.user_code.context import Context
 
 try:
-    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.callbacks import Checkpoint
 except ImportError:
     try:
-        from pytorch_lightning import Callback, LightningModule, Trainer
+        from pytorch_lightning import LightningModule, Trainer
+        from pytorch_lightning.callbacks import Checkpoint
     except ImportError as error:
         rule = "trainables.adapters.lightning needs Lightning: pip install lightning"
         raise ImportError(rule) from error
 
 
-class ReportCallback(Callback):  # type: ignore[misc]
+class ReportCallback(Checkpoint):  # type: ignore[misc]
     """Reports what a module logs, at the end of each training epoch, to a search.
 
     ``Trainer(callbacks=[report])`` and ``trainer.fit(model, ckpt_path=report.checkpoint)`` are all
-    that a training needs; the checkpoints of Lightning itself can be switched off. A trial that is
-    stopped ends ``fit`` as an exception does: Lightning tears down, and ``finally`` blocks run.
+    that a training needs. It stands in for Lightning's own checkpoints, so ``enable_checkpointing``
+    must not be False. It runs after the module's own hooks and all other callbacks, so that it sees
+    what they log. A trial that is stopped ends ``fit`` as an exception does: Lightning tears down,
+    and ``finally`` blocks run.
 
     Args:
         context: of the trial.
