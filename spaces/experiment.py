@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from spaces.code import load_function
+from spaces.depth import expanded
 from spaces.metric import Metric
-from spaces.parameters import Parameter, Value, as_float, check_plain, dump
+from spaces.parameters import MOST_PARAMETERS, Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
 from spaces.scheduler import Sampler, Scheduler
@@ -30,7 +31,6 @@ from spaces.settings.train import Train
 from spaces.space import SearchSpace
 
 MOST_THREADS = 1024
-_MOST_PARAMETERS = 200
 _LONGEST_NAME = 100
 
 
@@ -114,8 +114,8 @@ def _parse_space(value: Any, info: ValidationInfo) -> dict[str, Parameter] | str
     if isinstance(value, str):
         return value
     parameters = _PARAMETERS.validate_python(value)
-    if len(parameters) > _MOST_PARAMETERS:
-        raise ValueError(f"takes at most {_MOST_PARAMETERS} parameters, got {len(parameters)}")
+    if len(parameters) > MOST_PARAMETERS:
+        raise ValueError(f"takes at most {MOST_PARAMETERS} parameters, got {len(parameters)}")
     for name in parameters:
         if not 0 < len(name) <= _LONGEST_NAME:
             rule = f"the name of a parameter has 1 to {_LONGEST_NAME} characters"
@@ -171,7 +171,8 @@ class Experiment(Section):
         """What varies, ready to draw from."""
         if isinstance(self.space, str):
             return SearchSpace(load_function(self.space))
-        return SearchSpace(self.space)
+        is_own_code = self.trainable is not None
+        return SearchSpace(self.space if is_own_code else expanded(self.space, self.model))
 
     def only_read(self) -> Experiment:
         """The same for commands that only read a run: they never import a function as space."""
@@ -226,6 +227,5 @@ class _Settings(Section):
 def _adopt_family(merged: dict[str, Any], base: Mlp, family: Any) -> None:
     """When a choice changes the family, keep what the file set and the new family has, too."""
     if isinstance(family, str) and family in MODELS and family != base.family:
-        kept = base.model_dump(exclude_unset=True)
-        fields = MODELS[family].model_fields
-        merged["model"] = {key: kept[key] for key in kept if key in fields}
+        defaults, kept = MODELS[family]().model_dump(), base.model_dump(exclude_unset=True)
+        merged["model"] = {key: kept.get(key, held) for key, held in defaults.items()}
