@@ -134,9 +134,11 @@ def _baseline_problems(
             yield Problem(f"baseline.{problem.path}".rstrip("."), problem.message)
     if not problems and not faulty_names and is_whole and experiment.trainable is None:
         try:
-            experiment.settings(baseline)
+            experiment.settings(baseline, experiment.search_space.returned_for(baseline))
         except ValidationError as error:  # values that are valid alone, but not together
             yield from (Problem("baseline", str(problem)) for problem in problems_of(error))
+        except ValueError as error:
+            yield Problem("baseline", str(error))
 
 
 def _metric_problems(experiment: Experiment) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -25,7 +26,7 @@ from spaces.recorded import RecordedSpace
 from spaces.scheduler import Sampler, Scheduler
 from spaces.sections import Location, Section, Size, named
 from spaces.settings.dataset import Dataset
-from spaces.settings.fields import is_float_field, set_fields
+from spaces.settings.fields import is_field, is_float_field, set_fields
 from spaces.settings.model import MODELS, Mlp, Model
 from spaces.settings.train import Train
 from spaces.space import SearchSpace
@@ -190,8 +191,15 @@ class Experiment(Section):
         """The experiment as plain data, without the keys that a storage's URI may hold."""
         return {**self.plain(), "storage": self.storage and without_keys(self.storage)}
 
-    def settings(self, params: Mapping[str, Any]) -> tuple[Mlp, Train]:
+    def settings(
+        self, params: Mapping[str, Any], returned: Mapping[str, Any] = MappingProxyType({})
+    ) -> tuple[Mlp, Train]:
         """The model and optimisation settings of one configuration of a built-in trainable.
+
+        Args:
+            params: its parameters.
+            returned: by a space that is a function. Where it is not empty, the names of parameters
+                need not be those of fields: the function may draw them for itself.
 
         Raises:
             ValueError: when the parameters do not make valid settings.
@@ -202,7 +210,9 @@ class Experiment(Section):
             field
             for name, value in params.items()
             for field in self.search_space.settings_of(name, value).items()
+            if not returned or is_field(field[0])
         ]
+        fields += returned.items()
         for name, value in fields:
             if name == "family":
                 _adopt_family(merged, self.model, value)
@@ -210,13 +220,18 @@ class Experiment(Section):
         sections = _Settings.model_validate(merged)
         return sections.model, sections.train
 
-    def free_settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What the user's own code is given: the fixed values of ``train``, then the params."""
+    def free_settings(
+        self, params: Mapping[str, Any], returned: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
+        """What the user's own code is given: the fixed values of ``train``, then the params.
+
+        Last comes what a space that is a function has returned.
+        """
         assert isinstance(self.train, dict)
         settings = dict(self.train)
         for name, value in params.items():
             settings.update(self.search_space.settings_of(name, value))
-        return settings
+        return {**settings, **returned}
 
 
 class _Settings(Section):

@@ -121,22 +121,27 @@ def _enabling(space: Mapping[str, Parameter], name: str) -> Params:
 def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
     """Draw configurations and see that each is valid as a whole; the first bad one is told."""
     try:
-        drawn = experiment.search_space.samples(50, seed=experiment.seed)
+        drawn = experiment.search_space.drawn(50, seed=experiment.seed)
         check_recordable(experiment.search_space.distributions)
+    except InputError as error:
+        yield Problem("space", str(error))
+        return
     except Exception as error:
         yield Problem("space", f"the function failed: {type(error).__name__}: {error}")
         return
     if experiment.trainable is not None:
         return
-    for params in drawn:
+    for params, returned in drawn:
+        whole = f"(with {dict(params, **returned)})"
         try:
-            experiment.settings(params)
+            experiment.settings(params, returned)
         except ValidationError as error:
-            yield from (Problem("space", f"{p} (with {params})") for p in problems_of(error))
+            yield from (Problem("space", f"{problem} {whole}") for problem in problems_of(error))
             return
         except ValueError as error:
-            yield Problem("space", f"{error} (with {params})")
+            yield Problem("space", f"{error} {whole}")
             return
-        for problem in drawn_overlaps(params) if isinstance(experiment.space, str) else ():
-            yield Problem(f"space.{problem.path}", problem.message)
-            return
+        if experiment.search_space.is_function:
+            for problem in drawn_overlaps(params, returned):
+                yield Problem(f"space.{problem.path}", problem.message)
+                return

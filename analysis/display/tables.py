@@ -77,7 +77,7 @@ def best_table(
         confirmed: what a confirmation found of each trial, in words; None where there was none.
     """
     values = numbers([row["value"] for row in best])
-    params = _params_apart([row["params"] for row in best])
+    params = _params_apart([{**row["params"], **row.get("settings", {})} for row in best])
     columns: dict[str, Sequence[object]] = {
         "trial": [row["trial"] for row in best],
         metric.name: values,
