@@ -11,7 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from spaces.parameters import Choice, Parameter, Params
-from spaces.problems import InputError, Problem, unknown_name
+from spaces.problems import InputError, Problem, RunError, unknown_name
 from spaces.returned import returned_settings
 
 _MOST_COUNTED = 100_000
@@ -45,7 +45,7 @@ class SearchSpace:
         """Draw one configuration, with what a function returns for it.
 
         Raises:
-            InputError: when that is no mapping of settings.
+            RunError: when that is no mapping of settings.
         """
         returned = self._define(trial)  # type: ignore[arg-type]
         params = dict(trial.params)
@@ -126,7 +126,7 @@ class SearchSpace:
             optuna.trial.create_trial(
                 value=0.0, params=used, distributions=dict(fixed.distributions)
             )
-        except ValueError as error:
+        except (ValueError, RunError) as error:
             return [Problem("", str(error))]
         except Exception as error:
             return [Problem("", f"the function failed: {type(error).__name__}: {error}")]

@@ -12,7 +12,7 @@ from spaces.depth import depth_problems, place_in_file
 from spaces.experiment import Experiment
 from spaces.overlaps import drawn_overlaps, overlap_problems
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
-from spaces.problems import InputError, Problem
+from spaces.problems import InputError, Problem, RunError
 from spaces.recorded import check_recordable
 from spaces.sections import problems_of
 from spaces.space import condition_problems
@@ -123,7 +123,7 @@ def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
     try:
         drawn = experiment.search_space.drawn(50, seed=experiment.seed)
         check_recordable(experiment.search_space.distributions)
-    except InputError as error:
+    except RunError as error:
         yield Problem("space", str(error))
         return
     except Exception as error:

@@ -26,9 +26,10 @@ def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Ta
 
     Columns: trial, state, epoch, value (the metric's, as it counts for the trial; null for diverged
     and failed ones), seed, attempts, started and ended (UTC), reason; ``params.<name>`` for each
-    parameter, null where it does not apply, and for what a space that is a function returned (lists
-    as JSON texts); ``metrics.<name>`` at that epoch, null where a metric is not finite. Where what the run depends on has changed, ``changes``: how many changes there
-    had been when the trial, or the epoch, was trained.
+    parameter, null where it does not apply, and for each setting that a space that is a function
+    returned, lists as JSON texts; ``metrics.<name>`` at that epoch, null where a metric is not
+    finite. Where what the run depends on has changed, ``changes``: how many changes there had been
+    when the trial, or the epoch, was trained.
 
     Args:
         trials: of a run.
