@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from analysis.record.folder import RunFolder, experiment_of
-from search.cli.main import main
+from search import load
 from search.export.bundle import export_best
+from search.lifecycle import start_search
 from search.rerun.replay import replay_run
 from search.tools.describe import describe_space
 from spaces.files import load_experiment
 from spaces.text import read_mapping
-from tests.support import examples
+from tests.support import examples, inline
 from tests.support.commands import file
 
 SAMPLERS = ["curves", "tpe", "gp", "cmaes", "random", "grid", "qmc"]
@@ -63,24 +64,19 @@ def test_a_grid_of_depth_and_width_has_every_combination_once(tmp_path: Path) ->
     assert len({str(sorted(trial.params.items())) for trial in coordinator.trials}) == 7
 
 
-def test_a_search_on_the_digits_finds_depth_and_width(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_search_on_the_digits_finds_depth_and_width(tmp_path: Path) -> None:
     baseline = {"layers": 1, "hidden.0": 8, "activation": "tanh"}
     changes = {"budget": {"trials": 12}, "resources": {"gpus": 0}, "engine": "inline"}
     changes |= {"sampler": {"name": "curves"}, "scheduler": {"max_epochs": 3}}
     path = file(tmp_path, space=SPACE, baseline=baseline, **changes)
-    run = str(tmp_path / "run")
-    assert main(["search", path, "--run", run]) == 0
-    capsys.readouterr()
-    assert main(["best", run, "--top", "1", "--json"]) == 0
-    [best] = json.loads(capsys.readouterr().out)
-    assert best["trial"] != 0
+    start_search(load_experiment(path), RunFolder(tmp_path / "run"), inline.host())
+    best = load(tmp_path / "run").best
+    assert best is not None
+    assert best.trial != 0
     export_best(tmp_path / "run", tmp_path / "bundle", with_programs=False)
     config = read_mapping(tmp_path / "bundle" / "config.yaml")
-    widths = [best["params"][f"hidden.{n}"] for n in range(best["params"]["layers"])]
+    widths = [best.params[f"hidden.{index}"] for index in range(int(best.params["layers"] or 0))]
     assert config["model"]["hidden"] == widths
-    assert main(["replay", run, "--proposals"]) == 0
     again = load_experiment(tmp_path / "run" / "experiment.yaml")
     assert again.plain()["space"].keys() == SPACE.keys()
 
