@@ -83,7 +83,8 @@ class _LeftOut:
                 if isinstance(held, dict) and isinstance(held.get("when"), dict)
             }
             more = {name for name, when in conditions.items() if faulty & when.keys()}
-            more |= {name for name in space if depends_on_length(name, faulty)}
+            names = [str(name) for name in faulty]
+            more |= {name for name in space if depends_on_length(str(name), names)}
             if more <= faulty:
                 break
             faulty = faulty | more

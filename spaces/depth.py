@@ -15,7 +15,6 @@ from spaces.problems import Problem
 from spaces.settings.fields import EVERY, LISTS, counted_list, parts_of
 from spaces.settings.model import MOST_LAYERS, Convnet, Mlp
 
-_COUNTED_BY = {"hidden": "layers", "blocks": "blocks"}
 _CALLED = {"hidden": "hidden layers", "blocks": "blocks"}
 
 
@@ -93,12 +92,6 @@ def _is_named(parameter: Parameter) -> bool:
     return isinstance(parameter, Choice) and parameter.settings is not None
 
 
-def depends_on_length(name: str, lengths: Collection[str]) -> bool:
-    """Whether a parameter is one of an entry, and the number of entries one of some parameters."""
-    field, entry = _entry(name)
-    return entry is not None and any(counted_list(length) == field for length in lengths)
-
-
 def _where_there(parameter: Parameter, index: int, length: _Length) -> Parameter | None:
     """The parameter of one entry, with the condition that this is there; None: it never is."""
     if length.parameter is None or index < length.always:
@@ -125,7 +118,7 @@ def depth_problems(
         field, entry = _entry(name)
         if entry != EVERY:
             continue
-        length, by = _length(field, parameters, model), _COUNTED_BY[field]
+        length, by = _length(field, parameters, model), LISTS[field]
         setters = sorted(other for other in parameters if _sets_whole(parameters[other], field))
         if length.parameter is None and setters:
             message = f"how many {_CALLED[field]} there are depends on {setters[0]}"
@@ -142,7 +135,13 @@ def _sets_whole(parameter: Parameter, field: str) -> bool:
     """Whether names that stand for settings say a whole list, or its length."""
     settings = parameter.settings if isinstance(parameter, Choice) else None
     names = {".".join(parts_of(name)) for held in (settings or {}).values() for name in held}
-    return bool(names & {field, _COUNTED_BY[field]})
+    return bool(names & {field, LISTS[field]})
+
+
+def depends_on_length(name: str, names: Collection[str]) -> bool:
+    """Whether a parameter is one of an entry, and one of some names says how many there are."""
+    field, entry = _entry(name)
+    return entry is not None and any(counted_list(other) == field for other in names)
 
 
 def place_in_file(place: str, parameters: Collection[str]) -> str:

@@ -12,7 +12,7 @@ from spaces.settings.model import MOST_LAYERS, Block, Convnet, Init, Mlp
 from spaces.settings.train import Schedule, Train
 
 EVERY = "*"  # in a name: every entry of a list
-LISTS = ("hidden", "blocks")
+LISTS = {"hidden": "layers", "blocks": "blocks"}  # each with the name of its length
 _OF_HIDDEN = {"layers": ("hidden",), "width": ("hidden", EVERY)}
 _FIELDS = {
     **dict.fromkeys(Train.model_fields, "train"),
@@ -51,7 +51,8 @@ def is_field(name: str) -> bool:
 
 def counted_list(name: str) -> str | None:
     """The list whose length a field says, when it is given as a number: ``layers`` → hidden."""
-    return {"layers": "hidden", "blocks": "blocks"}.get(".".join(parts_of(name)))
+    plain = ".".join(parts_of(name))
+    return next((field for field, length in LISTS.items() if length == plain), None)
 
 
 def is_float_field(name: str) -> bool:

@@ -10,10 +10,10 @@ import pytest
 
 from analysis.record.folder import RunFolder, experiment_of
 from search import load
+from search.cli.main import main
 from search.export.bundle import export_best
 from search.lifecycle import start_search
 from search.rerun.replay import replay_run
-from search.tools.describe import describe_space
 from spaces.files import load_experiment
 from spaces.text import read_mapping
 from tests.support import examples, inline
@@ -81,8 +81,15 @@ def test_a_search_on_the_digits_finds_depth_and_width(tmp_path: Path) -> None:
     assert again.plain()["space"].keys() == SPACE.keys()
 
 
-def test_show_says_each_layers_range_and_condition(tmp_path: Path) -> None:
-    rows = describe_space(load_experiment(file(tmp_path, space=SPACE)))
-    assert [row["name"] for row in rows][1:3] == ["hidden.0", "hidden.1"]
-    assert rows[2]["range"] == "8 … 64 (log)"
-    assert rows[2]["when"] == {"layers": [2, 3, 4]}
+def test_show_says_each_layers_range_and_condition(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file(tmp_path, space=SPACE)
+    assert main(["show", path, "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["space"]}
+    assert rows["hidden.0"]["when"] is None
+    assert rows["hidden.1"]["when"] == {"layers": [2, 3, 4]}
+    assert main(["show", path]) == 0
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "hidden.1 8 … 64 (log) layers: 2 to 4" in shown
+    assert "hidden.2 8 … 64 (log) layers: 3 or 4" in shown
