@@ -92,7 +92,8 @@ class _LeftOut:
         return {name: held for name, held in space.items() if name not in faulty}
 
 
-_DECIDING = {"family", "optimizer", "blocks"}  # which other fields are valid depends on these
+# which other fields are valid, and what a space may name, depends on these
+_DECIDING = {"family", "optimizer", "hidden", "blocks"}
 
 
 def _cross_problems(experiment: Experiment, left_out: _LeftOut) -> Iterator[Problem]:

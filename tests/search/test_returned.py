@@ -13,12 +13,14 @@ from analysis.record.folder import RunFolder, open_run
 from search import load
 from search.cli.main import main
 from search.export.bundle import export_best
+from search.export.retrain import read_config
 from search.lifecycle import start_search
 from search.rerun.replay import replay_run
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.problems import InputError
 from spaces.text import read_mapping
+from spaces.training_config import TrainConfig
 from tests.support import inline
 from tests.support.commands import file, message
 from tests.support.invariants import trials_in
@@ -133,6 +135,12 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> 
     assert whole == cut
     _, experiment, _ = open_run(folders[1].path)
     assert replay_run(folders[1], experiment, proposals=True).difference is None
+
+
+def test_the_baseline_of_a_file_is_trained_with_what_the_function_returns(tmp_path: Path) -> None:
+    config, _ = read_config(Path(spec(tmp_path)), [])
+    assert isinstance(config, TrainConfig)
+    assert (config.model.hidden, config.model.norm) == ([8], "batch")
 
 
 def test_repeats_have_the_settings_of_the_first(tmp_path: Path) -> None:

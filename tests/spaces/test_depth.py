@@ -289,6 +289,14 @@ def test_a_baseline_names_the_layers_that_are_there() -> None:
     assert hidden(experiment(space, baseline=full), full) == [16, 16, 32]
 
 
+def test_what_faulty_widths_of_the_model_lead_to_is_not_told_beside_them() -> None:
+    told = mistakes({"hidden.*": [8]}, model={"hidden": [0, 0]}, baseline={"hidden.1": 8})
+    assert told == [
+        "model.hidden.0: must be at least 1, got 0",
+        "model.hidden.1: must be at least 1, got 0",
+    ]
+
+
 @pytest.mark.parametrize("faulty", ["layers", "hidden.*"])
 def test_what_a_faulty_depth_leads_to_is_not_told_beside_it(faulty: str) -> None:
     space = {"layers": LAYERS, "hidden.*": WIDTHS, faulty: {"low": 3, "high": 2}}
