@@ -7,17 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spaces.code import load_function, renew
+from spaces.code import renew
 from spaces.dataset_checks import dataset_problems, metric_names
+from spaces.depth import depends_on_length, place_in_file
 from spaces.experiment import Budget, Confirm, Experiment
 from spaces.locations import key_problem
-from spaces.overlaps import drawn_overlaps, overlap_problems
-from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
 from spaces.problems import InputError, Problem, shown
-from spaces.recorded import check_recordable
 from spaces.scheduler import pairing_problems, scheduler_problems
 from spaces.sections import problems_of
-from spaces.space import condition_problems
+from spaces.space_checks import function_problems, space_problems
 
 
 def parse_experiment(data: Mapping[str, Any]) -> Experiment:
@@ -86,6 +84,8 @@ class _LeftOut:
                 if isinstance(held, dict) and isinstance(held.get("when"), dict)
             }
             more = {name for name, when in conditions.items() if faulty & when.keys()}
+            names = [str(name) for name in faulty]
+            more |= {name for name in space if depends_on_length(str(name), names)}
             if more <= faulty:
                 break
             faulty = faulty | more
@@ -93,7 +93,8 @@ class _LeftOut:
         return {name: held for name, held in space.items() if name not in faulty}
 
 
-_DECIDING = {"family", "optimizer", "blocks"}  # which other fields are valid depends on these
+# which other fields are valid, and what a space may name, depends on these
+_DECIDING = {"family", "optimizer", "hidden", "blocks"}
 
 
 def _cross_problems(experiment: Experiment, left_out: _LeftOut) -> Iterator[Problem]:
@@ -117,7 +118,7 @@ def _cross_problems(experiment: Experiment, left_out: _LeftOut) -> Iterator[Prob
         yield from _own_code_problems(experiment, experiment.trainable)
     if not faulty & {"space", "model", "train", "trainable"}:
         is_whole = not left_out.parameters | left_out.fields
-        problems = list(_space_problems(experiment, is_whole))
+        problems = list(space_problems(experiment, is_whole))
         yield from problems
         if experiment.baseline is not None:
             faulty_names = {
@@ -134,13 +135,15 @@ def _baseline_problems(
 ) -> Iterator[Problem]:
     problems = experiment.search_space.problems_with(baseline)
     for problem in problems:
-        if problem.path not in faulty_names:
+        if not {problem.path, place_in_file(problem.path, ())} & faulty_names:
             yield Problem(f"baseline.{problem.path}".rstrip("."), problem.message)
     if not problems and not faulty_names and is_whole and experiment.trainable is None:
         try:
-            experiment.settings(baseline)
+            experiment.settings(baseline, experiment.search_space.returned_for(baseline))
         except ValidationError as error:  # values that are valid alone, but not together
             yield from (Problem("baseline", str(problem)) for problem in problems_of(error))
+        except ValueError as error:
+            yield Problem("baseline", str(error))
 
 
 def _metric_problems(experiment: Experiment) -> Iterator[Problem]:
@@ -181,119 +184,9 @@ def confirm_problems(experiment: Experiment, confirm: Confirm) -> Iterator[Probl
 
 
 def _own_code_problems(experiment: Experiment, reference: str) -> Iterator[Problem]:
-    yield from _function_problems("trainable", reference)
+    yield from function_problems("trainable", reference)
     for key in ("model", "dataset"):
         if key in experiment.model_fields_set:
             yield Problem(key, "is not for your own code; put fixed values under train")
     if experiment.diagnostics:
         yield Problem("diagnostics", "is for built-in models; your own code has its own layers")
-
-
-def _function_problems(path: str, reference: str) -> Iterator[Problem]:
-    try:
-        load_function(reference)
-    except InputError as error:
-        yield Problem(path, str(error))
-
-
-def _space_problems(experiment: Experiment, is_whole: bool) -> Iterator[Problem]:
-    if isinstance(experiment.space, str):
-        problems = list(_function_problems("space", experiment.space))
-        if problems or is_whole:
-            yield from problems or _drawing_problems(experiment)
-        return
-    problems = condition_problems(experiment.space)
-    problems.extend(_listing_problems(experiment.sampler.name, experiment.space))
-    is_circle = any(problem.path == "" for problem in problems)
-    if experiment.trainable is None and not is_circle:
-        faulty = {problem.path.split(".when")[0] for problem in problems}
-        for name, parameter in experiment.space.items():
-            if name not in faulty:
-                problems.extend(_field_problems(experiment, experiment.space, name, parameter))
-    if not problems:  # so that every name is a field, and every condition sound
-        problems.extend(overlap_problems(experiment.space, experiment.trainable is not None))
-    for problem in problems:
-        yield Problem(f"space.{problem.path}".rstrip("."), problem.message)
-    if not problems and is_whole:
-        yield from _drawing_problems(experiment)
-
-
-def _listing_problems(sampler: str, space: Mapping[str, Parameter]) -> Iterator[Problem]:
-    """What keeps a sampler that lists all values of a range, in memory, from doing so."""
-    for name, parameter in space.items():
-        if isinstance(parameter, Choice) or sampler not in ("grid", "gp"):
-            continue
-        if sampler == "grid" and parameter.log:
-            yield Problem(name, "a grid needs choices or a step, not log")
-        elif sampler == "grid" and isinstance(parameter, Float) and parameter.step is None:
-            yield Problem(name, "a grid needs choices or a step")
-        elif parameter.count > MOST_LISTED:
-            message = f"{sampler} takes at most {MOST_LISTED} values, got {parameter.count:.0f}"
-            yield Problem(name, f"{message}; a larger step makes them fewer")
-
-
-def _field_problems(
-    experiment: Experiment, space: Mapping[str, Parameter], name: str, parameter: Parameter
-) -> Iterator[Problem]:
-    """Try every choice, or both ends of a range, on the fields that the parameter sets."""
-    values: list[tuple[Any, Any]]
-    if isinstance(parameter, Choice):
-        named = parameter.settings is not None
-        keys = parameter.choices if named else range(len(parameter.choices))
-        values = list(zip(keys, parameter.choices, strict=True))
-    else:
-        values = [("low", parameter.low), ("high", parameter.high)]
-    for key, value in values:
-        try:
-            experiment.settings({**_enabling(space, name), name: value})
-        except ValidationError as error:
-            for problem in problems_of(error):
-                yield Problem(f"{name}.{key}", _with_field(problem, name))
-        except ValueError as error:
-            named = isinstance(parameter, Choice) and parameter.settings is not None
-            yield Problem(f"{name}.{key}" if named else name, str(error))
-            if not named:  # the name itself is no field
-                return
-
-
-def _with_field(problem: Problem, name: str) -> str:
-    """What is wrong with a configuration; with the field, where the parameter's name is none."""
-    field = problem.path.partition(".")[2]
-    is_named = not field or field == name.removeprefix("model.").removeprefix("train.")
-    return problem.message if is_named else f"{field}: {problem.message}"
-
-
-def _enabling(space: Mapping[str, Parameter], name: str) -> Params:
-    """Values of the other parameters for which the conditions of ``name`` hold."""
-    params: Params = {}
-    waiting = [name]
-    while waiting:
-        for other, values in (space[waiting.pop()].when or {}).items():
-            if other in space and other not in params:
-                params[other] = values[0]
-                waiting.append(other)
-    return params
-
-
-def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
-    """Draw configurations and see that each is valid as a whole; the first bad one is told."""
-    try:
-        drawn = experiment.search_space.samples(50, seed=experiment.seed)
-        check_recordable(experiment.search_space.distributions)
-    except Exception as error:
-        yield Problem("space", f"the function failed: {type(error).__name__}: {error}")
-        return
-    if experiment.trainable is not None:
-        return
-    for params in drawn:
-        try:
-            experiment.settings(params)
-        except ValidationError as error:
-            yield from (Problem("space", f"{p} (with {params})") for p in problems_of(error))
-            return
-        except ValueError as error:
-            yield Problem("space", f"{error} (with {params})")
-            return
-        for problem in drawn_overlaps(params) if isinstance(experiment.space, str) else ():
-            yield Problem(f"space.{problem.path}", problem.message)
-            return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -17,20 +18,20 @@ from pydantic import (
 )
 
 from spaces.code import load_function
+from spaces.depth import expanded
 from spaces.metric import Metric
-from spaces.parameters import Parameter, Value, as_float, check_plain, dump
+from spaces.parameters import MOST_PARAMETERS, Parameter, Value, as_float, check_plain, dump
 from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
 from spaces.resources import Checkpointing, Resources
 from spaces.scheduler import Sampler, Scheduler
 from spaces.sections import Location, Section, Size, named
 from spaces.settings.dataset import Dataset
-from spaces.settings.fields import is_float_field, set_fields
+from spaces.settings.fields import is_field, is_float_field, set_fields
 from spaces.settings.model import MODELS, Mlp, Model
 from spaces.settings.train import Train
 from spaces.space import SearchSpace
 
-_MOST_PARAMETERS = 200
 _LONGEST_NAME = 100
 
 
@@ -94,8 +95,8 @@ def _parse_space(value: Any, info: ValidationInfo) -> dict[str, Parameter] | str
     if isinstance(value, str):
         return value
     parameters = _PARAMETERS.validate_python(value)
-    if len(parameters) > _MOST_PARAMETERS:
-        raise ValueError(f"takes at most {_MOST_PARAMETERS} parameters, got {len(parameters)}")
+    if len(parameters) > MOST_PARAMETERS:
+        raise ValueError(f"takes at most {MOST_PARAMETERS} parameters, got {len(parameters)}")
     for name in parameters:
         if not 0 < len(name) <= _LONGEST_NAME:
             rule = f"the name of a parameter has 1 to {_LONGEST_NAME} characters"
@@ -152,7 +153,8 @@ class Experiment(Section):
         """What varies, ready to draw from."""
         if isinstance(self.space, str):
             return SearchSpace(load_function(self.space))
-        return SearchSpace(self.space)
+        is_own_code = self.trainable is not None
+        return SearchSpace(self.space if is_own_code else expanded(self.space, self.model))
 
     def only_read(self) -> Experiment:
         """The same for commands that only read a run: they never import a function as space."""
@@ -170,8 +172,15 @@ class Experiment(Section):
         """The experiment as plain data, without the keys that a storage's URI may hold."""
         return {**self.plain(), "storage": self.storage and without_keys(self.storage)}
 
-    def settings(self, params: Mapping[str, Any]) -> tuple[Mlp, Train]:
+    def settings(
+        self, params: Mapping[str, Any], returned: Mapping[str, Any] = MappingProxyType({})
+    ) -> tuple[Mlp, Train]:
         """The model and optimisation settings of one configuration of a built-in trainable.
+
+        Args:
+            params: its parameters.
+            returned: by a space that is a function. Where it is not empty, the names of parameters
+                need not be those of fields: the function may draw them for itself.
 
         Raises:
             ValueError: when the parameters do not make valid settings.
@@ -182,7 +191,9 @@ class Experiment(Section):
             field
             for name, value in params.items()
             for field in self.search_space.settings_of(name, value).items()
+            if not returned or is_field(field[0])
         ]
+        fields += returned.items()
         for name, value in fields:
             if name == "family":
                 _adopt_family(merged, self.model, value)
@@ -190,13 +201,18 @@ class Experiment(Section):
         sections = _Settings.model_validate(merged)
         return sections.model, sections.train
 
-    def free_settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What the user's own code is given: the fixed values of ``train``, then the params."""
+    def free_settings(
+        self, params: Mapping[str, Any], returned: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
+        """What the user's own code is given: the fixed values of ``train``, then the params.
+
+        Last comes what a space that is a function has returned.
+        """
         assert isinstance(self.train, dict)
         settings = dict(self.train)
         for name, value in params.items():
             settings.update(self.search_space.settings_of(name, value))
-        return settings
+        return {**settings, **returned}
 
 
 class _Settings(Section):
@@ -207,6 +223,5 @@ class _Settings(Section):
 def _adopt_family(merged: dict[str, Any], base: Mlp, family: Any) -> None:
     """When a choice changes the family, keep what the file set and the new family has, too."""
     if isinstance(family, str) and family in MODELS and family != base.family:
-        kept = base.model_dump(exclude_unset=True)
-        fields = MODELS[family].model_fields
-        merged["model"] = {key: kept[key] for key in kept if key in fields}
+        defaults, kept = MODELS[family]().model_dump(), base.model_dump(exclude_unset=True)
+        merged["model"] = {key: kept.get(key, held) for key, held in defaults.items()}

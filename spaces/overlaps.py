@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from spaces.parameters import Choice, Parameter, Scalar
 from spaces.problems import Problem
-from spaces.settings.fields import field_path
+from spaces.settings.fields import field_path, is_field
 
 Field = tuple[str, ...]
 Conditions = dict[str, list[Scalar]]
@@ -39,10 +39,20 @@ def overlap_problems(parameters: Mapping[str, Parameter], is_own_code: bool) -> 
     return _overlaps(s for name in parameters for s in _settings(parameters, name, fields_of))
 
 
-def drawn_overlaps(params: Iterable[str]) -> Iterator[Problem]:
-    """The same for the parameters of a built-in model that a function has drawn together."""
-    settings = (_Setting(name, name, field, {}) for name in params for field in _fields(name, ""))
-    return _overlaps(settings)
+def drawn_overlaps(params: Iterable[str], returned: Mapping[str, Any]) -> Iterator[Problem]:
+    """The same for what a function has drawn and returned for a built-in model.
+
+    Args:
+        params: the names of what was drawn; those that are no fields are the function's own.
+        returned: the settings that it returned.
+    """
+    held: list[tuple[str, str, Any]] = [(name, name, "") for name in params if is_field(name)]
+    held += [(f"{name} (returned)", name, value) for name, value in returned.items()]
+    return _overlaps(
+        _Setting(place, place, field, {})
+        for place, name, value in held
+        for field in _fields(name, value)
+    )
 
 
 def _overlaps(settings: Iterable[_Setting]) -> Iterator[Problem]:

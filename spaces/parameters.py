@@ -23,6 +23,7 @@ from spaces.text import MOST_LEVELS
 Scalar: TypeAlias = str | bool | int | float | None
 Params: TypeAlias = dict[str, Scalar]
 
+MOST_PARAMETERS = 200
 MOST_CHOICES = 1000
 MOST_LISTED = 100_000  # values of a range, for samplers that list them
 EXACT = 2**53  # whole numbers up to here survive Optuna, which holds every range in floats

@@ -5,33 +5,55 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution
 
 from spaces.parameters import Choice, Parameter, Params
-from spaces.problems import InputError, Problem, unknown_name
+from spaces.problems import InputError, Problem, RunError, unknown_name
+from spaces.returned import returned_settings
 
 _MOST_COUNTED = 100_000
+
+
+class Drawn(NamedTuple):
+    """One configuration: ``params``, and the ``settings`` that a function returned with them."""
+
+    params: Params
+    settings: dict[str, Any]
 
 
 class SearchSpace:
     """What may vary, and how a configuration is drawn from it through an Optuna trial.
 
     Args:
-        parameters: name to parameter, or a function that draws with ``trial.suggest_*``; the
-            two are the same thing from here on.
+        parameters: name to parameter, or a function that draws with ``trial.suggest_*``, and may
+            return further settings; the two are the same thing from here on.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter] | Callable[[optuna.Trial], Any]) -> None:
         self.parameters = dict(parameters) if isinstance(parameters, Mapping) else {}
+        self.is_function = callable(parameters)
         self._define = parameters if callable(parameters) else self._suggest_each
 
     def suggest(self, trial: optuna.Trial) -> Params:
         """Draw one configuration; parameters whose condition does not hold are left out."""
-        self._define(trial)
-        return dict(trial.params)
+        return self.draw(trial).params
+
+    def draw(self, trial: optuna.Trial | optuna.trial.FixedTrial) -> Drawn:
+        """Draw one configuration, with what a function returns for it.
+
+        Raises:
+            RunError: when that is no mapping of settings.
+        """
+        returned = self._define(trial)  # type: ignore[arg-type]
+        params = dict(trial.params)
+        return Drawn(params, returned_settings(returned, params))
+
+    def returned_for(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that a function returns where these are drawn; it is asked again."""
+        return self.draw(optuna.trial.FixedTrial(dict(params))).settings if self.is_function else {}
 
     @functools.cached_property
     def order(self) -> list[str]:
@@ -65,21 +87,30 @@ class SearchSpace:
     def distributions_of(self, params: Params) -> dict[str, BaseDistribution]:
         """What each parameter of one configuration is drawn from."""
         fixed = optuna.trial.FixedTrial(params)
-        self._define(fixed)  # type: ignore[arg-type]
+        self.draw(fixed)
         return dict(fixed.distributions)
 
-    def check(self, trial: int, params: Mapping[str, Any], is_recorded: bool = False) -> None:
+    def check(
+        self,
+        trial: int,
+        params: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        is_recorded: bool = False,
+    ) -> None:
         """See that a trial that a journal holds is a point of this space.
 
         Args:
             trial: its number.
             params: its configuration.
+            settings: what a function returned with them.
             is_recorded: whether the journal says what a function drew them from; that was compared
                 as it was read, and the function is not asked again.
 
         Raises:
             InputError: when it is none.
         """
+        if settings and not self.is_function:
+            raise InputError(f"trial {trial}: settings: only a function as space returns any")
         if is_recorded and not self.parameters:
             return
         if problems := self.problems_with(params):
@@ -90,12 +121,12 @@ class SearchSpace:
         try:
             with warnings.catch_warnings():  # create_trial tells what FixedTrial only warns of
                 warnings.simplefilter("ignore")
-                self._define(fixed)  # type: ignore[arg-type]
+                self.draw(fixed)
             used = {name: params[name] for name in fixed.distributions}
             optuna.trial.create_trial(
                 value=0.0, params=used, distributions=dict(fixed.distributions)
             )
-        except ValueError as error:
+        except (ValueError, RunError) as error:
             return [Problem("", str(error))]
         except Exception as error:
             return [Problem("", f"the function failed: {type(error).__name__}: {error}")]
@@ -103,8 +134,12 @@ class SearchSpace:
         return [Problem(name, unknown_name("parameter", name, used)) for name in sorted(unknown)]
 
     def samples(self, count: int, seed: int) -> list[Params]:
+        """The parameters of ``drawn``, without what a function returned."""
+        return [drawn.params for drawn in self.drawn(count, seed)]
+
+    def drawn(self, count: int, seed: int) -> list[Drawn]:
         """``count`` configurations drawn at random, for people to look at."""
-        return [self.suggest(trial) for trial in self._random_trials(count, seed)]
+        return [self.draw(trial) for trial in self._random_trials(count, seed)]
 
     def around(self, fixed: Mapping[str, Any], seed: int) -> Params:
         """A configuration with these values, where they apply, and the rest drawn at random."""

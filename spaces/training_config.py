@@ -64,19 +64,33 @@ class CodeConfig(Section):
 AnyConfig = TrainConfig | CodeConfig
 
 
-def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> AnyConfig:
+def resolve(
+    experiment: Experiment,
+    params: Mapping[str, Any],
+    seed: int,
+    returned: Mapping[str, Any] | None = None,
+) -> AnyConfig:
     """The settings of one training: the experiment's fixed ones, overlaid with ``params``.
+
+    Args:
+        experiment: whose configuration it is.
+        params: its parameters.
+        seed: of the training.
+        returned: the settings that a space that is a function returned with them, as a trial has
+            them; left out: the function is asked, for a configuration that was not tried yet.
 
     Raises:
         ValueError: when the parameters do not make valid settings.
     """
+    if returned is None:
+        returned = experiment.search_space.returned_for(params)
     metric, max_epochs = experiment.metric, experiment.scheduler.max_epochs
     threads = max(1, int(experiment.resources.cpus))
     device: Device = "cpu" if experiment.resources.gpus == 0 else "auto"
     if experiment.trainable is not None:
         return CodeConfig(
             trainable=experiment.trainable,
-            settings=experiment.free_settings(params),
+            settings=experiment.free_settings(params, returned),
             metric=metric,
             epochs=max_epochs,
             max_epochs=max_epochs,
@@ -84,7 +98,7 @@ def resolve(experiment: Experiment, params: Mapping[str, Any], seed: int) -> Any
             threads=threads,
             device=device,
         )
-    model, train = experiment.settings(params)
+    model, train = experiment.settings(params, returned)
     return TrainConfig(
         dataset=experiment.dataset,
         model=model,

@@ -77,7 +77,7 @@ def best_table(
         confirmed: what a confirmation found of each trial, in words; None where there was none.
     """
     values = numbers([row["value"] for row in best])
-    params = _params_apart([row["params"] for row in best])
+    params = _params_apart([{**row["params"], **row.get("settings", {})} for row in best])
     columns: dict[str, Sequence[object]] = {
         "trial": [row["trial"] for row in best],
         metric.name: values,
@@ -119,7 +119,14 @@ def space_table(space: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _cell(value: Any) -> str:
-    """A condition as ``optimizer: sgd or adam``; nothing as nothing."""
+    """A condition as ``optimizer: sgd or adam``, ``layers: 2 to 6``; nothing as nothing."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {' or '.join(map(str, v))}" for name, v in value.items())
+        return ", ".join(f"{name}: {_any_of(values)}" for name, values in value.items())
     return "" if value is None else show_value(value)
+
+
+def _any_of(values: Sequence[Any]) -> str:
+    are_whole = all(type(value) is int for value in values)
+    if are_whole and len(values) > 2 and list(values) == [*range(values[0], values[-1] + 1)]:
+        return f"{values[0]} to {values[-1]}"
+    return " or ".join(map(str, values))

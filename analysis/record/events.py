@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from analysis.record.numbers import Number
 from analysis.record.surroundings import Difference, Fingerprint, Surroundings, Text
-from spaces.parameters import Params
+from spaces.parameters import Params, Settings
 from spaces.recorded import Distributions, check_drawn
 
 State: TypeAlias = Literal["running", "completed", "stopped", "diverged", "failed"]
@@ -74,6 +74,7 @@ class Created(BaseEvent):
 
     ``distributions``: what a space that is a function drew each of its parameters from, in
     Optuna's own JSON (None for other spaces, for reruns, and in runs of earlier versions).
+    ``settings``: what such a function returned, which belongs to the configuration.
     """
 
     event: Literal["created"] = "created"
@@ -81,6 +82,7 @@ class Created(BaseEvent):
     params: Params
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     distributions: Distributions | None = None
+    settings: Settings = {}
 
     model_config = ConfigDict(allow_inf_nan=False)
 

@@ -232,7 +232,7 @@ def params_check(experiment: Experiment) -> Callable[[Event], None]:
     def check(event: Event) -> None:
         if isinstance(event, Created):  # a rerun has the params of its trial
             is_recorded = event.distributions is not None
-            experiment.search_space.check(event.trial, event.params, is_recorded)
+            experiment.search_space.check(event.trial, event.params, event.settings, is_recorded)
 
     return check
 
@@ -284,6 +284,7 @@ def _row(trial: Trial, metric: Metric) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "params": trial.params,
+        **({"settings": trial.settings} if trial.settings else {}),
         "seed": trial.seed,
         "metric": metric.name,
         "value": trial.value(metric),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from analysis.record.events import Decision, State
 from spaces.metric import Metric
-from spaces.parameters import Params
+from spaces.parameters import Params, Scalar
 
 
 class Reported(NamedTuple):
@@ -24,6 +25,7 @@ class Reported(NamedTuple):
 class Trial:
     """One configuration and all that the journal says of it.
 
+    ``settings``: what a space that is a function returned beside the ``params`` that it drew.
     ``attempts``: how often its process died and was started again. ``seconds``: how long it ran,
     without the pauses between sessions; ``seconds_before``: how long the search had gone on then.
     ``is_waiting``: it was paused, and is not promoted yet; its state is running.
@@ -43,6 +45,13 @@ class Trial:
     seconds: float | None = None
     seconds_before: float = 0.0
     trained_after: list[tuple[int, int]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def configuration(self) -> Params:
+        """For people: the parameters, then the settings, lists and mappings as JSON texts."""
+        settings = self.settings.items()
+        return {**self.params, **{name: _as_scalar(held) for name, held in settings}}
 
     @property
     def has_waited(self) -> bool:
@@ -72,3 +81,7 @@ class Trial:
         """The trial's value, None where it has no finite one."""
         value = metric.of(self.scored(metric))
         return value if math.isfinite(value) and self.state not in ("diverged", "failed") else None
+
+
+def _as_scalar(setting: Any) -> Scalar:
+    return json.dumps(setting) if isinstance(setting, dict | list) else setting

@@ -147,6 +147,8 @@ class Trials:
         what = event.what if isinstance(event, Rerun) else None
         if isinstance(what, Created) and what.params != trial.params:
             raise InputError(f"rerun {what.trial} has other params than trial {trial.number}")
+        if isinstance(what, Created) and what.settings != trial.settings:
+            raise InputError(f"rerun {what.trial} has other settings than trial {trial.number}")
 
     def _running(self, number: int) -> Trial:
         trial = self._known(number)
@@ -155,7 +157,9 @@ class Trials:
         return trial
 
     def _create(self, event: Created) -> None:
-        trial = Trial(event.trial, event.params, event.seed, started=event.time)
+        trial = Trial(
+            event.trial, event.params, event.seed, started=event.time, settings=event.settings
+        )
         trial.seconds_before = self.seconds(event.time)
         self.by_number[event.trial] = self.running[event.trial] = trial
         self._counts["running"] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis.insight.configurations import params_key, searched_values
@@ -21,7 +21,8 @@ class Standing:
     ``searched``: what the search believed. ``scores``: finite ones; ``failed``: how many seeds
     diverged or failed. ``collapsed``: those of the scores that are far below the others; the
     estimate is of the rest. ``optimism``: by how much the search made it look better than it is,
-    where it trained it to the end. ``bounds``: what its scores can be.
+    where it trained it to the end. ``bounds``: what its scores can be. ``settings``: what a space
+    that is a function returned beside the ``params``.
     """
 
     trial: int
@@ -33,6 +34,7 @@ class Standing:
     estimate: Estimate | None
     optimism: float | None
     bounds: Bounds
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def gain_over(self, other: Standing) -> Estimate | None:
         """By how much it is better than another; None where a score or two say too little."""
@@ -54,6 +56,7 @@ class Standing:
         return {
             "trial": self.trial,
             "params": self.params,
+            **({"settings": self.settings} if self.settings else {}),
             "searched": self.searched,
             **(found | {"n": len(self.scores)} if self.estimate is None else self.estimate.plain()),
             "optimism": self.optimism,
@@ -97,4 +100,5 @@ def standing_of(trials: Trials, number: int, scores: Sequence[float], bounds: Bo
         estimate=estimate(sound(known, bounds), bounds),
         optimism=None,
         bounds=bounds,
+        settings=trials.by_number[number].settings,
     )

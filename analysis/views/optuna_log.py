@@ -71,7 +71,7 @@ class OptunaLog:
             state=TrialState.RUNNING,
             params=event.params,
             distributions=event.distributions or self._space.distributions_of(event.params),
-            user_attrs={"seed": event.seed},
+            user_attrs={"seed": event.seed, **_settings_of(event)},
         )
         trial.datetime_start = datetime.fromtimestamp(event.time)
         return trial
@@ -89,6 +89,10 @@ class OptunaLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _settings_of(event: Created) -> dict[str, Any]:
+    return {"settings": event.settings} if event.settings else {}
 
 
 class _OneWriterFile(BaseJournalBackend):

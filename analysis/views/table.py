@@ -26,9 +26,10 @@ def trial_table(trials: Trials, metric: Metric, by_epoch: bool = False) -> pa.Ta
 
     Columns: trial, state, epoch, value (the metric's, as it counts for the trial; null for diverged
     and failed ones), seed, attempts, started and ended (UTC), reason; ``params.<name>`` for each
-    parameter, null where it does not apply; ``metrics.<name>`` at that epoch, null where a metric
-    is not finite. Where what the run depends on has changed, ``changes``: how many changes there
-    had been when the trial, or the epoch, was trained.
+    parameter, null where it does not apply, and for each setting that a space that is a function
+    returned, lists as JSON texts; ``metrics.<name>`` at that epoch, null where a metric is not
+    finite. Where what the run depends on has changed, ``changes``: how many changes there had been
+    when the trial, or the epoch, was trained.
 
     Args:
         trials: of a run.
@@ -67,7 +68,7 @@ def _row(trial: Trial, report: Reported | None, metric: Metric, by_epoch: bool) 
         "ended": trial.ended,
         "reason": trial.reason,
         "changes": trial.changes_before(0 if report is None else report.epoch),
-        **{f"params.{name}": held for name, held in trial.params.items()},
+        **{f"params.{name}": held for name, held in trial.configuration.items()},
         **{f"metrics.{name}": held for name, held in metrics.items()},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -83,6 +84,8 @@ class TensorBoardFiles:
                 shown = {n: self._shown.get(n, _plain)(value) for n, value in event.params.items()}
                 start = summary_v2.hparams_pb(shown, trial_id=group, start_time_secs=event.time)
                 writer.add(event.time, start)
+                if event.settings:
+                    writer.add(event.time, text_pb("settings", json.dumps(event.settings)))
                 writer.flush()
             case Report():
                 _write_report(self._writers[run], event, _logged(folder, event))

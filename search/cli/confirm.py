@@ -172,8 +172,9 @@ def print_confirmation(found: Confirmation, out: Console) -> None:
     tables = [_standings(shown, _SPARED[:hidden]) for hidden in range(len(_SPARED) + 1)]
     out.print(next((t for t in tables if width_of(t, out) <= out.width), tables[-1]))
     measured = [held for held in (found.winner, found.baseline) if held is not None]
-    for number, params in {s.trial: s.params for s in (*found.candidates, *measured)}.items():
-        out.print(f"trial {number}: {show_params(params)}", soft_wrap=True)
+    for number, held in {s.trial: s for s in (*found.candidates, *measured)}.items():
+        params = show_params({**held.params, **held.settings})
+        out.print(f"trial {number}: {params}", soft_wrap=True)
     out.print(shown.explanation, style="dim")
     for trial, metric, scores in shown.readings:
         out.print(f"{metric} of {trial}, read once: {scores}", soft_wrap=True)

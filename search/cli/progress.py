@@ -168,7 +168,7 @@ class Progress:
             Text(f"epoch {trial.epoch}"),
             Text(show_value(value)),
             Text("" if is_plain else curve(values)),
-            Text(show_params(trial.params)),
+            Text(show_params(trial.configuration)),
         )
 
     def _counts(self) -> str:

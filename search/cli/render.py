@@ -34,8 +34,8 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     prepare(experiment)
     out.print(space_table(describe_space(experiment)))
     out.print("configurations, drawn at random:")
-    drawn = experiment.search_space.samples(10, experiment.seed)
-    for shown_params in dict.fromkeys(map(show_params, drawn)):
+    drawn = experiment.search_space.drawn(10, experiment.seed)
+    for shown_params in dict.fromkeys(show_params({**d.params, **d.settings}) for d in drawn):
         out.print(f"  {shown_params}", soft_wrap=True)
     most, usual = most_epochs(experiment), usual_epochs(experiment)
     cost = "no limit on epochs" if most is None else f"at most {most} epochs"

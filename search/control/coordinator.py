@@ -57,7 +57,7 @@ class Coordinator(Controller):
             return None
         score = f"{metric.name} {number(value)}"
         line = f"{score}  trial {best.number}, epoch {best.epoch}, {best.state}"
-        return Leader("best", line, best.params)
+        return Leader("best", line, best.configuration)
 
     def is_baseline(self, number: int) -> bool:
         """Whether a trial is the baseline."""
@@ -143,6 +143,7 @@ class Coordinator(Controller):
                 params=proposal.params,
                 seed=seed,
                 distributions=proposal.distributions,
+                settings=proposal.settings,
             )
         )
         return self.trials.by_number[number]

@@ -71,7 +71,7 @@ class Dispatcher:
     def assignment(self, trial: Trial) -> Assignment | None:
         """What a worker is told; None: its values are valid alone, not together, and it failed."""
         try:
-            config = resolve(self.experiment, trial.params, trial.seed)
+            config = resolve(self.experiment, trial.params, trial.seed, trial.settings)
         except ValueError as error:
             self.fail(trial.number, str(error))
             return None

@@ -98,7 +98,8 @@ class Policy:
         self.trials.check(event)
         if isinstance(event, Created):
             is_recorded = event.distributions is not None
-            self.experiment.search_space.check(event.trial, event.params, is_recorded)
+            space = self.experiment.search_space
+            space.check(event.trial, event.params, event.settings, is_recorded)
 
     def apply(self, event: Event) -> None:
         """Take in an event that was checked, in a search that is going on and in a replay alike."""

@@ -25,10 +25,11 @@ _MOST_SHOWN = 2000  # to TPE, whose time grows with every trial that it looks at
 
 
 class Proposal(NamedTuple):
-    """Parameters, and what a space that is a function drew each of them from."""
+    """Parameters; what a space that is a function drew each of them from, and what it returned."""
 
     params: Params
     distributions: dict[str, BaseDistribution] | None
+    settings: dict[str, Any]
 
 
 class Sampler:
@@ -57,7 +58,7 @@ class Sampler:
         )
         self._study_id = self._storage.get_study_id_from_name(experiment.name)
         self._asked: set[tuple[tuple[str, Any], ...]] = set()
-        self._latest = Proposal({}, None)  # what began last, which repeats try again
+        self._latest = Proposal({}, None, {})  # what began last, which repeats try again
 
     def propose(self, number: int) -> Proposal | None:
         """The configuration of a new trial; nothing is changed until ``begin`` is told of it.
@@ -84,8 +85,9 @@ class Sampler:
         params = self._surrogate.propose(number)
         if params is None:
             return None
-        space, is_function = self._experiment.search_space, isinstance(self._experiment.space, str)
-        return Proposal(params, space.distributions_of(params) if is_function else None)
+        space = self._experiment.search_space
+        drawn_from = space.distributions_of(params) if space.is_function else None
+        return Proposal(params, drawn_from, space.returned_for(params))
 
     def _ask(self, number: int, storage: History) -> Proposal:
         """Let Optuna begin a trial in a storage."""
@@ -98,9 +100,9 @@ class Sampler:
                 study.enqueue_trial(self._experiment.baseline)
             trial = study.ask()
             assert trial.number == number
-            params = self._experiment.search_space.suggest(trial)
-        is_function = isinstance(self._experiment.space, str)
-        return Proposal(params, trial.distributions if is_function else None)
+            space = self._experiment.search_space
+            params, settings = space.draw(trial)
+        return Proposal(params, trial.distributions if space.is_function else None, settings)
 
     def tell(self, trial: Trial, worst: float) -> None:
         """Take the end of a trial in.
@@ -142,7 +144,7 @@ class Sampler:
         """
         number, params = created.trial, created.params
         is_repeat = number % self._experiment.repeats > 0
-        self._latest = Proposal(params, created.distributions)
+        self._latest = Proposal(params, created.distributions, created.settings)
         self._asked.add(_key(params))
         if self._name in ("cmaes", "qmc") and not is_repeat:
             if self._ask(number, self._storage).params != params:

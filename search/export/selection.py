@@ -149,9 +149,9 @@ def _config_of(experiment: Experiment, trial: Trial) -> AnyConfig:
     """What a trial trained; a journal that somebody edited may hold what nothing can train."""
     space = experiment.search_space
     if space.parameters:
-        space.check(trial.number, trial.params)
+        space.check(trial.number, trial.params, trial.settings)
     try:
-        return resolve(experiment, trial.params, trial.seed)
+        return resolve(experiment, trial.params, trial.seed, trial.settings)
     except ValidationError as error:
         raise InputError(problems_of(error), source=f"trial {trial.number}") from None
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -33,7 +33,7 @@ class BestTrial:
     """The trial whose value is the best.
 
     ``value``: of ``metric``, at ``epoch``. ``seed``: that it was trained with. ``state``: running,
-    completed or stopped.
+    completed or stopped. ``settings``: what a space that is a function returned with the params.
     """
 
     trial: int
@@ -43,6 +43,7 @@ class BestTrial:
     value: float
     epoch: int
     state: str
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 class SearchResult:
@@ -235,5 +236,5 @@ class SearchResult:
         lines = [f"SearchResult {self.path}: {self.state}; {told or 'no trials'}"]
         if best is not None:
             lines.append(f"best: trial {best.trial}, {best.metric} {show_value(best.value)}")
-            lines.append(f"      {show_params(best.params)}")
+            lines.append(f"      {show_params({**best.params, **best.settings})}")
         return "\n".join(lines)

@@ -117,7 +117,8 @@ def _parameters(
     counts = {}
     for number in candidates:
         try:
-            config = resolve(experiment, trials.by_number[number].params, seed=0)
+            trial = trials.by_number[number]
+            config = resolve(experiment, trial.params, seed=0, returned=trial.settings)
             if isinstance(config, TrainConfig):
                 model = empty_model(config.model, tuple(inputs.shape), inputs.outputs, seed=0)
                 counts[number] = count_parameters(model)

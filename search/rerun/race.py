@@ -87,7 +87,7 @@ class Race:
         seeds = "1 seed" if len(scores[best]) == 1 else f"{len(scores[best])} seeds"
         score = f"{self.metric.name} {number(fmean(scores[best]))} over {seeds}"
         line = f"{score}  trial {best}; {len(alive)} of {len(self.candidates)} can still win"
-        return Leader("leader", line, trials.by_number[best].params)
+        return Leader("leader", line, trials.by_number[best].configuration)
 
     def next(self, begun: Collection[Job], ended: Mapping[Job, float]) -> Job | None:
         """The training to begin now; None when there is none, for now or for good.

@@ -212,8 +212,10 @@ class _Replay:
             self._compare("the trial that was promoted", event.trial, trial)
             return
         self._compare(f"what was promoted instead of trial {event.trial}", None, trial)
-        params = None if chosen.proposal is None else chosen.proposal.params
-        self._compare(f"the configuration of trial {event.trial}", event.params, params)
+        now = chosen.proposal
+        proposed = None if now is None else {**now.params, **now.settings}
+        recorded = {**event.params, **event.settings}
+        self._compare(f"the configuration of trial {event.trial}", recorded, proposed)
 
     def _compare(self, what: str, recorded: object, now: object) -> None:
         if recorded != now:

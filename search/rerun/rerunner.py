@@ -112,9 +112,10 @@ class Rerunner(Controller, Generic[AnyPlan]):
         if job is None:
             return None
         number = len(self.trials)
-        params = self.searched.by_number[job.trial].params
+        trial = self.searched.by_number[job.trial]
         seed = seed_of(self.experiment, job, self.searched)
-        self.write(_rerun(job, Created(trial=number, params=params, seed=seed)))
+        created = Created(trial=number, params=trial.params, seed=seed, settings=trial.settings)
+        self.write(_rerun(job, created))
         return self.trials.by_number[number]
 
     def origin(self, number: int) -> Trial | None:

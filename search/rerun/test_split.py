@@ -53,7 +53,7 @@ def read_test(
         if report is None or rerun.value(experiment.metric) is None:
             scores.append(math.nan)
             continue
-        config = resolve(experiment, rerun.params, rerun.seed)
+        config = resolve(experiment, rerun.params, rerun.seed, rerun.settings)
         assert isinstance(config, TrainConfig)
         kept = weights_of(folder, experiment, rerun, config, report.epoch, data.spec)
         training = Training(config, data, device)

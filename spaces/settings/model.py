@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
+from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny, model_validator
 
-from spaces.problems import unknown_name
+from spaces.problems import shown, unknown_name
 from spaces.sections import Rate, Section, Size, named
 
 MOST_LAYERS = 100
+MOST_PADDING = 10**9
 
 Activation: TypeAlias = Literal[
     "none", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu"
@@ -48,8 +49,19 @@ class Mlp(Section):
     dropconnect: Rate = 0.0
 
 
+def _parse_padding(value: Any) -> int | Literal["same"]:
+    if value == "same":
+        return "same"
+    if type(value) is int and 0 <= value <= MOST_PADDING:
+        return value
+    raise ValueError(f"must be same or a whole number from 0 to {MOST_PADDING}, got {shown(value)}")
+
+
 class Block(Section):
     """A convolution, then norm, activation, max-pooling (``pool`` 1: none) and dropout.
+
+    ``padding: same`` keeps the image's size, whatever the kernel, which must be odd then. An image
+    that the blocks before have made smaller than ``pool`` is not pooled any more.
 
     ``norm``, ``activation`` and ``dropout`` are the model's ``block_norm``, ``activation`` and
     ``block_dropout`` where they are left out.
@@ -57,12 +69,23 @@ class Block(Section):
 
     channels: Size
     kernel: Size = 3
-    padding: Annotated[int, Field(ge=0, le=10**9)] = 1
+    padding: Annotated[int | Literal["same"], PlainValidator(_parse_padding)] = 1
     bias: bool = True
     pool: Size = 1
     norm: Norm | None = None
     activation: Activation | None = None
     dropout: Rate | None = None
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Block:
+        if self.padding == "same" and self.kernel % 2 == 0:
+            raise ValueError(f"padding: same needs an odd kernel, got {self.kernel}")
+        return self
+
+    @property
+    def margin(self) -> int:
+        """How many pixels are added at each edge."""
+        return self.kernel // 2 if self.padding == "same" else self.padding
 
 
 class Convnet(Mlp):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spaces.seeds import derive_seed
-from spaces.settings.model import Block, Convnet, Mlp
+from spaces.settings.model import Convnet, Mlp
 from trainables.models.layers import (
     ACTIVATIONS,
     DropConnect,
@@ -99,33 +99,29 @@ def _add_blocks(
         raise ValueError(f"a convnet needs images, got inputs of shape {input_shape}")
     channels, height, width = input_shape
     for number, block in enumerate(settings.blocks):
-        height, width = (_size_after(size, block) for size in (height, width))
+        height, width = (size + 2 * block.margin - block.kernel + 1 for size in (height, width))
         if min(height, width) < 1:
-            raise ValueError(
-                f"blocks.{number}: kernel {block.kernel} and pool {block.pool} "
-                "leave nothing of the image"
-            )
+            message = f"blocks.{number}: kernel {block.kernel} leaves nothing of the image"
+            raise ValueError(f"{message} (padding: same keeps its size)")
+        is_pooled = 1 < block.pool <= min(height, width)  # not where the blocks before left less
+        if not is_pooled and block.pool > min(input_shape[1:]):
+            raise ValueError(f"blocks.{number}: pool {block.pool} is larger than the image")
         _check_size(channels, block.channels, block.kernel, block.kernel)
         model.append(
-            nn.Conv2d(
-                channels, block.channels, block.kernel, padding=block.padding, bias=block.bias
-            )
+            nn.Conv2d(channels, block.channels, block.kernel, padding=block.margin, bias=block.bias)
         )
         channels = block.channels
         norm = make_norm(block.norm or settings.block_norm, channels, settings.norm_groups, True)
         _append(model, norm)
         model.append(ACTIVATIONS[block.activation or settings.activation]())
-        if block.pool > 1:
+        if is_pooled:
             model.append(nn.MaxPool2d(block.pool))
+            height, width = height // block.pool, width // block.pool
         rate = settings.block_dropout if block.dropout is None else block.dropout
         if rate > 0:
             model.append(Dropout(rate, noise, layer=len(model), channels=True))
     model.append(nn.Flatten())
     return channels * height * width
-
-
-def _size_after(size: int, block: Block) -> int:
-    return (size + 2 * block.padding - block.kernel + 1) // block.pool
 
 
 def _add_head(

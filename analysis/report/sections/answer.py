@@ -101,18 +101,18 @@ def _winner(material: Material) -> Trial | None:
 
 
 def _configuration(best: Trial, material: Material) -> Part:
-    names, baseline = list(best.params), material.baseline
+    found, baseline = best.configuration, material.baseline
+    names = list(found)
     if not names and (baseline is None or not baseline.params):
         return Text("The space is empty: all trials have the same configuration.")
     is_confirmed = material.confirmation is not None and material.confirmation.winner is not None
     what = "confirmed" if is_confirmed else "searched best"
     columns = ["parameter", f"{what} (trial {best.number})"]
     if baseline is None or baseline is best:
-        return Table(columns, [[name, best.params[name]] for name in names])
-    names += [name for name in baseline.params if name not in best.params]
-    rows: list[list[Cell]] = [
-        [name, best.params.get(name, ""), baseline.params.get(name, "")] for name in names
-    ]
+        return Table(columns, [[name, found[name]] for name in names])
+    beside = baseline.configuration
+    names += [name for name in beside if name not in found]
+    rows: list[list[Cell]] = [[name, found.get(name, ""), beside.get(name, "")] for name in names]
     return Table([*columns, "baseline (trial 0)"], rows)
 
 
@@ -134,6 +134,7 @@ def trial_data(trial: Trial | None, metric: Metric) -> dict[str, Any] | None:
         "epoch": trial.epoch,
         "value": trial.value(metric),
         "params": trial.params,
+        **({"settings": trial.settings} if trial.settings else {}),
         "seed": trial.seed,
         "seconds": trial.seconds,
         "attempts": trial.attempts,

@@ -27,7 +27,7 @@ from spaces.text import dump_yaml
 def trials_section(material: Material) -> Section:
     """All trials, one a row."""
     metric = material.metric
-    names = list(dict.fromkeys(name for trial in material.trials for name in trial.params))
+    names = list(dict.fromkeys(name for trial in material.trials for name in trial.configuration))
     columns = ["trial", "state", metric.name, "epochs", "seconds", *names, "reason"]
     rows: list[list[Cell]] = [
         [
@@ -36,7 +36,7 @@ def trials_section(material: Material) -> Section:
             trial.value(metric),
             trial.epoch,
             None if trial.seconds is None else round(trial.seconds, 2),
-            *(trial.params.get(name) for name in names),
+            *(trial.configuration.get(name) for name in names),
             shortened(printable(last_line(trial.reason)), 200) if trial.reason else None,
         ]
         for trial in material.trials

@@ -163,7 +163,7 @@ def test_a_model_that_does_not_fit_the_data_is_told_before_anything_starts(
 ) -> None:
     model = {
         "family": "convnet",
-        "blocks": [{"channels": 4, "pool": 4}, {"channels": 4, "pool": 4}],
+        "blocks": [{"channels": 4, "pool": 4}, {"channels": 4, "kernel": 5}],
     }
     told = message(capsys, "search", file(tmp_path, model=model), "--run", str(tmp_path / "run"))
     assert "blocks.1" in told

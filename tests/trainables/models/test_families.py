@@ -128,5 +128,40 @@ def test_a_convnet_refuses_inputs_that_are_no_images() -> None:
 
 def test_blocks_that_leave_nothing_of_the_image_are_told() -> None:
     made = Convnet.model_validate({"blocks": [{"channels": 4, "kernel": 11}]})
-    with pytest.raises(ValueError, match=r"blocks\.0: kernel 11 and pool 1 leave nothing"):
+    with pytest.raises(ValueError, match=r"blocks\.0: kernel 11 leaves nothing of the image"):
         build_model(made, INPUT_SHAPE, 2, seed=0)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+def test_padding_same_keeps_the_size_of_the_image_whatever_the_kernel(kernel: int) -> None:
+    blocks = [{"channels": 4, "kernel": kernel, "padding": "same"}] * 3
+    model, _ = build_model(settings("convnet", blocks=blocks), INPUT_SHAPE, 3, seed=0)
+    flat = list(model).index(next(layer for layer in model if isinstance(layer, torch.nn.Flatten)))
+    assert model[:flat](images()).shape[2:] == (8, 8)
+
+
+def test_padding_same_is_padding_1_for_a_kernel_of_3() -> None:
+    first, second = (
+        build_model(
+            Convnet.model_validate({"blocks": [{"channels": 4, "padding": padding}]}),
+            INPUT_SHAPE,
+            3,
+            seed=0,
+        )[0](images())
+        for padding in ("same", 1)
+    )
+    assert torch.equal(first, second)
+
+
+def test_an_image_that_became_smaller_than_the_pool_is_not_pooled_any_more() -> None:
+    made = Convnet.model_validate({"blocks": [{"channels": 4, "pool": 2}] * 6, "hidden": []})
+    model, _ = build_model(made, INPUT_SHAPE, 3, seed=0)
+    names = [type(layer).__name__ for layer in model]
+    assert (names.count("Conv2d"), names.count("MaxPool2d")) == (6, 3)  # 8, 4, 2, 1
+    assert model(images()).shape == (5, 3)
+
+
+def test_a_pool_that_is_larger_than_the_whole_image_is_told() -> None:
+    made = Convnet.model_validate({"blocks": [{"channels": 4, "pool": 9}]})
+    with pytest.raises(ValueError, match=r"blocks\.0: pool 9 is larger than the image"):
+        build_model(made, INPUT_SHAPE, 3, seed=0)
