@@ -46,7 +46,7 @@ class CompiledModel:
         self._shape = shape
         # what the layers say of themselves tells the code that they need; rates are read at runtime
         layers = re.sub(r"rate=[^,)]+", "rate", repr(model))
-        self._call = _compiled((layers, shape, device, precision))
+        self._call = _compiled((layers, shape, device, precision), BACKEND)
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.shape != self._shape:
@@ -61,7 +61,9 @@ def _call(model: nn.Sequential, inputs: torch.Tensor) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=_MOST_KEPT)
-def _compiled(key: tuple[object, ...]) -> Callable[[nn.Sequential, torch.Tensor], torch.Tensor]:
+def _compiled(
+    key: tuple[object, ...], backend: Any
+) -> Callable[[nn.Sequential, torch.Tensor], torch.Tensor]:
     """The compiled ``_call`` for one kind of model and batch.
 
     Each is a function of its own: torch.compile counts what it has compiled by code object, and
@@ -69,7 +71,7 @@ def _compiled(key: tuple[object, ...]) -> Callable[[nn.Sequential, torch.Tensor]
     """
     function = FunctionType(_call.__code__.replace(), globals())
     compiled: Callable[[nn.Sequential, torch.Tensor], torch.Tensor]
-    compiled = torch.compile(function, fullgraph=True, dynamic=False, backend=BACKEND)
+    compiled = torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
     return compiled
 
 
