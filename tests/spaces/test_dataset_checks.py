@@ -12,7 +12,6 @@ from spaces.settings.train import Train
 from spaces.training_config import identity, resolve
 
 MINIMAL: dict[str, Any] = {"name": "x", "budget": {"trials": 1}}
-SMOOTH = "train.label_smoothing: "
 
 
 def told(**changes: Any) -> list[str]:
@@ -92,12 +91,16 @@ def test_a_wrong_value_is_told_with_its_rule(field: str, value: Any, message: st
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train": {"label_smoothing": 0.1}}, f"{SMOOTH}is for classification; diabetes is a"),
-        ({"train": {"class_weights": "balanced"}}, "train.class_weights: is for classification"),
-        ({"train": {"crop": 1}}, "train.crop: is for images; diabetes has none"),
-        ({"train": {"flip": True}}, "train.flip: is for images; diabetes has none"),
-        ({"space": {"cutout": [0, 4]}}, "space.cutout: is for images; diabetes has none"),
-        ({"space": {"train.flip": [True, False]}}, "space.train.flip: is for images"),
+        ({"train": {"label_smoothing": 0.1}}, "train.label_smoothing: label_smoothing is for cl"),
+        ({"train": {"class_weights": "balanced"}}, "train.class_weights: class_weights is for cl"),
+        ({"train": {"crop": 1}}, "train.crop: crop is for images; diabetes has none"),
+        ({"train": {"flip": True}}, "train.flip: flip is for images; diabetes has none"),
+        ({"space": {"cutout": [0, 4]}}, "space.cutout: cutout is for images; diabetes has none"),
+        ({"space": {"train.flip": [True, False]}}, "space.train.flip: flip is for images"),
+        (
+            {"space": {"x": {"soft": {"label_smoothing": 0.1}, "hard": {"lr": 0.1}}}},
+            "space.x.soft: label_smoothing is for classification; diabetes is a regression",
+        ),
     ],
 )
 def test_a_setting_that_makes_no_sense_for_the_dataset_is_refused(
