@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spaces.experiment import Experiment
+from spaces.parameters import Choice
 from spaces.problems import Problem
 from spaces.settings.train import FOR_CLASSES, FOR_IMAGES, Train
 
@@ -27,17 +28,25 @@ def metric_names(experiment: Experiment) -> list[str]:
 def dataset_problems(experiment: Experiment) -> Iterator[Problem]:
     """Settings that the dataset makes senseless, fixed ones and searched ones."""
     dataset = experiment.dataset
-    assert isinstance(experiment.train, Train)
-    searched = {} if isinstance(experiment.space, str) else experiment.space
     unfit: dict[str, str] = {}
     if dataset.is_regression:
-        unfit |= dict.fromkeys(
-            FOR_CLASSES, f"is for classification; {dataset.name} is a regression"
-        )
+        unfit |= dict.fromkeys(FOR_CLASSES, f"for classification; {dataset.name} is a regression")
     if dataset.name in _TABLES:
-        unfit |= dict.fromkeys(FOR_IMAGES, f"is for images; {dataset.name} has none")
-    for name, message in sorted(unfit.items()):
-        if name in experiment.train.changed:
-            yield Problem(f"train.{name}", message)
-        for key in {name, f"train.{name}"} & searched.keys():
-            yield Problem(f"space.{key}", message)
+        unfit |= dict.fromkeys(FOR_IMAGES, f"for images; {dataset.name} has none")
+    for path, name in _fields(experiment):
+        field = name.removeprefix("train.").partition(".")[0]
+        if field in unfit:
+            yield Problem(path, f"{field} is {unfit[field]}")
+
+
+def _fields(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """The fields that are set or searched, each with its place."""
+    assert isinstance(experiment.train, Train)
+    yield from ((f"train.{name}", name) for name in sorted(experiment.train.changed))
+    if isinstance(experiment.space, str):
+        return
+    for name, parameter in experiment.space.items():
+        yield f"space.{name}", name
+        settings = parameter.settings if isinstance(parameter, Choice) else None
+        for key, fields in (settings or {}).items():
+            yield from ((f"space.{name}.{key}", field) for field in fields)

@@ -58,7 +58,7 @@ def read_test(
         kept = weights_of(folder, experiment, rerun, config, report.epoch, data.spec)
         training = Training(config, data, device)
         training.model.load_state_dict(dict(kept.weights))
-        scores.append(training.evaluate(split)[name])
+        scores.append(training.evaluate(split).get(name, math.nan))
     seeds = [rerun.seed for rerun in reruns]
     return Tested(
         trial=trial, metric=f"test_{name}", seeds=seeds, scores=scores, samples=len(split)

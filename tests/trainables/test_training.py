@@ -12,11 +12,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from spaces.settings.train import Schedule
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data, tiny_training
 from trainables.data.sources import Split
 from trainables.data.splits import Data
-from trainables.fitting.optimizer import schedule_factor
 from trainables.models.families import build_model
 from trainables.training import Training
 
@@ -80,32 +78,6 @@ def test_gradients_are_clipped_as_a_bare_loop_does() -> None:
     assert_same_weights(training.model, expected)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "step", "factor"),
-    [
-        ({"name": "constant"}, 39, 1.0),
-        ({"name": "exponential", "gamma": 0.5}, 9, 1.0),
-        ({"name": "exponential", "gamma": 0.5}, 10, 0.5),
-        ({"name": "exponential", "gamma": 0.5}, 39, 0.125),
-        ({"name": "inverse_time", "decay": 0.1}, 0, 1.0),
-        ({"name": "inverse_time", "decay": 0.1}, 30, 1 / (1 + 0.1 * 30)),
-        ({"name": "cosine"}, 0, 1.0),
-        ({"name": "cosine"}, 20, 0.5),
-        ({"name": "cosine"}, 30, 0.5 * (1 + math.cos(0.75 * math.pi))),
-        ({"name": "constant", "warmup_epochs": 2.0}, 0, 1 / 20),
-        ({"name": "constant", "warmup_epochs": 2.0}, 9, 0.5),
-        ({"name": "constant", "warmup_epochs": 2.0}, 19, 1.0),
-        ({"name": "constant", "warmup_epochs": 2.0}, 39, 1.0),
-        ({"name": "constant", "warmup_epochs": 0.5}, 1, 0.4),
-        ({"name": "inverse_time", "decay": 0.1, "warmup_epochs": 1.0}, 4, 0.5 / 1.4),
-        ({"name": "exponential", "gamma": 0.5, "warmup_epochs": 2.0}, 10, 0.5 * 11 / 20),
-    ],
-)
-def test_a_schedule_follows_its_formula(schedule: dict[str, Any], step: int, factor: float) -> None:
-    made = Schedule.model_validate(schedule)
-    assert schedule_factor(made, step, steps_per_epoch=10, max_epochs=4) == pytest.approx(factor)
-
-
 def test_the_schedule_reaches_the_optimizer_and_the_report() -> None:
     training = whole_batch(schedule={"name": "inverse_time", "decay": 0.5})
     rates = [report.metrics["learning_rate"] for report in training]
@@ -124,9 +96,9 @@ def test_the_loss_falls(family: str, regression: bool) -> None:
 @pytest.mark.parametrize("regression", [False, True])
 def test_a_report_holds_the_metrics_of_its_task(regression: bool) -> None:
     report = next(tiny_training(regression=regression))
-    accuracies = set() if regression else {"train_accuracy", "val_accuracy"}
+    of_classes = set() if regression else {"train_accuracy", "val_accuracy", "val_f1"}
     common = {"train_loss", "val_loss", "learning_rate", "gradient_norm"}
-    assert report.metrics.keys() == common | accuracies
+    assert report.metrics.keys() == common | of_classes
 
 
 @pytest.mark.parametrize("regression", [False, True])
@@ -169,7 +141,7 @@ def test_a_loss_that_is_not_finite_ends_the_epoch_with_no_finite_score(regressio
     data = tiny_data(regression, train=200)
     report = next(tiny_training(data, regression=regression, train=train))
     scores = [
-        report.metrics[name] for name in report.metrics if name.endswith(("loss", "accuracy"))
+        value for name, value in report.metrics.items() if name.startswith(("train_", "val_"))
     ]
     assert not any(map(math.isfinite, scores))
     assert len(report.steps) == 1
@@ -256,3 +228,95 @@ def test_the_norm_penalty_of_a_tensor_of_zeros_is_no_nan() -> None:
         model={"hidden": [6], "init": {"name": "he"}}, train={"norm_penalty": 0.1}
     )
     assert all(math.isfinite(report.metrics["train_loss"]) for report in training)
+
+
+ACCUMULATED: list[dict[str, Any]] = [
+    {"class_weights": [1, 2, 9], "label_smoothing": 0.1},
+    {"norm_penalty": 0.1, "clip_norm": 0.05},
+    {"schedule": {"name": "inverse_time", "decay": 0.5, "warmup_epochs": 1.5}},
+]
+
+
+@pytest.mark.parametrize(
+    ("regression", "train"),
+    [(False, {}), (True, {}), *((False, train) for train in ACCUMULATED)],
+)
+def test_batches_of_one_step_are_one_batch_of_their_sizes(
+    regression: bool, train: dict[str, Any]
+) -> None:
+    def made(**sizes: int) -> Training:
+        return tiny_training(
+            tiny_data(regression, train=43),
+            regression=regression,
+            model={"hidden": [6], "norm": "layer"},
+            train={"optimizer": "sgd", "lr": 0.1, **train, **sizes},
+        )
+
+    pieces, whole = made(batch_size=4, accumulate=3), made(batch_size=12)
+    for ours, expected in zip(pieces, whole, strict=True):
+        assert dict(ours.steps) == pytest.approx(dict(expected.steps))
+        assert ours.metrics == pytest.approx(expected.metrics, rel=1e-4)
+    assert_same_weights(pieces.model, whole.model)
+
+
+def test_the_last_step_of_an_epoch_may_have_fewer_batches() -> None:
+    training = tiny_training(train={"batch_size": 8, "accumulate": 3})  # 8 + 8 + 8, then 2
+    reports = list(training)
+    assert [step for report in reports for step, _ in report.steps] == [2, 4, 6, 8]
+
+
+def test_more_batches_than_there_are_make_one_step_an_epoch() -> None:
+    assert next(tiny_training(train={"accumulate": 1000})).steps[-1][0] == 1
+
+
+def test_each_batch_of_a_step_has_noise_of_its_own() -> None:
+    """Two halves of a step with the same samples: the same mask would give the same outputs."""
+    data = tiny_data(train=2)
+    same = Split(data.train.inputs[[0, 0, 0, 0]], data.train.targets[[0, 0, 0, 0]])
+    model = {"hidden": [64], "dropout": 0.5}
+    training = tiny_training(
+        replace(data, train=same), model=model, train={"batch_size": 2, "accumulate": 2}
+    )
+    outputs: list[torch.Tensor] = []
+    training.model.register_forward_hook(
+        lambda module, _, output: outputs.append(output.detach()) if module.training else None
+    )
+    next(training)
+    assert len(outputs) == 2
+    assert not torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_bfloat16_learns_about_the_same_and_keeps_weights_and_states_in_float32(
+    family: str,
+) -> None:
+    def trained(precision: str) -> tuple[Training, list[float]]:
+        train = {"batch_size": 8, "lr": 0.02, "precision": precision}
+        training = tiny_training(model=MODELS[family], train=train)
+        return training, [report.metrics["val_loss"] for report in training]
+
+    training, losses = trained("bfloat16")
+    _, exact = trained("float32")
+    assert losses != exact
+    assert losses == pytest.approx(exact, abs=0.05)
+    held = [*training.weights().values()]
+    held += [t for s in training.optimizer.state.values() for t in s.values()]
+    assert {t.dtype for t in held if t.is_floating_point()} == {torch.float32}
+
+
+def test_bfloat16_computes_the_layers_in_bfloat16_while_training_only() -> None:
+    training = tiny_training(train={"batch_size": 8, "precision": "bfloat16"})
+    seen: list[tuple[bool, torch.dtype]] = []
+    training.model[1].register_forward_hook(
+        lambda module, _, output: seen.append((module.training, output.dtype))
+    )
+    next(training)
+    training.signals()
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.float32)} | {(True, torch.float32)}
+
+
+def test_a_training_with_mixed_samples_counts_the_class_with_the_larger_share() -> None:
+    """With a share near 1 or 0 every sample is one of the data, and its class can be learnt."""
+    train = {"batch_size": 8, "lr": 0.05, "mixup": 1e-6}
+    reports = list(tiny_training(train=train, epochs=60, max_epochs=60))
+    assert reports[-1].metrics["train_accuracy"] > 0.9

@@ -33,26 +33,31 @@ class CompiledModel:
         model: in training mode when it is called; it stays as it is, and holds the weights.
         shape: of the inputs of a full batch.
         precision: in which they are computed.
-
-    Raises:
-        InputError: when there is no compiler.
     """
 
     def __init__(self, model: nn.Sequential, shape: tuple[int, ...], precision: str) -> None:
-        device = next(model.parameters()).device
-        if lack := _lack(device):
-            raise InputError(f"train.compile: needs {lack}; set it to false to train without")
         self._model = model
         self._shape = shape
-        # what the layers say of themselves tells the code that they need; rates are read at runtime
-        layers = re.sub(r"rate=[^,)]+", "rate", repr(model))
-        self._call = _compiled((layers, shape, device, precision))
+        self._precision = precision
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The model's outputs: (samples, outputs).
+
+        Raises:
+            InputError: when there is no compiler.
+        """
         if inputs.shape != self._shape:
-            outputs: torch.Tensor = self._model(inputs)
-            return outputs
-        return self._call(self._model, inputs)
+            return _call(self._model, inputs)
+        return self._compiled_call(self._model, inputs)
+
+    @functools.cached_property
+    def _compiled_call(self) -> Callable[[nn.Sequential, torch.Tensor], torch.Tensor]:
+        device = next(self._model.parameters()).device
+        if lack := _lack(device):
+            raise InputError(f"train.compile: needs {lack}; set it to false to train without")
+        # what the layers say of themselves tells them apart, but rates are read as the code runs
+        layers = re.sub(r"rate=[^,)]+", "rate", repr(self._model))
+        return _compiled((layers, self._shape, device, self._precision), BACKEND)
 
 
 def _call(model: nn.Sequential, inputs: torch.Tensor) -> torch.Tensor:
@@ -61,7 +66,9 @@ def _call(model: nn.Sequential, inputs: torch.Tensor) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=_MOST_KEPT)
-def _compiled(key: tuple[object, ...]) -> Callable[[nn.Sequential, torch.Tensor], torch.Tensor]:
+def _compiled(
+    key: tuple[object, ...], backend: Any
+) -> Callable[[nn.Sequential, torch.Tensor], torch.Tensor]:
     """The compiled ``_call`` for one kind of model and batch.
 
     Each is a function of its own: torch.compile counts what it has compiled by code object, and
@@ -69,7 +76,7 @@ def _compiled(key: tuple[object, ...]) -> Callable[[nn.Sequential, torch.Tensor]
     """
     function = FunctionType(_call.__code__.replace(), globals())
     compiled: Callable[[nn.Sequential, torch.Tensor], torch.Tensor]
-    compiled = torch.compile(function, fullgraph=True, dynamic=False, backend=BACKEND)
+    compiled = torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
     return compiled
 
 

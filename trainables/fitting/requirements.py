@@ -30,10 +30,10 @@ def check_requirements(config: TrainConfig, data: Data, rank: Rank) -> None:
 def _setting_problems(settings: Train, data: Data) -> Iterator[Problem]:
     changed = settings.changed
     if not data.class_names:
-        for name in changed & FOR_CLASSES:
+        for name in sorted(changed & FOR_CLASSES):
             yield Problem(f"train.{name}", "is for classification, and this is a regression")
     if len(data.input_shape) != 3:
-        for name in changed & FOR_IMAGES:
+        for name in sorted(changed & FOR_IMAGES):
             message = f"is for images, and the inputs are of shape {data.input_shape}"
             yield Problem(f"train.{name}", message)
     else:

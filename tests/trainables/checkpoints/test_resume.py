@@ -63,6 +63,47 @@ def test_a_resumed_training_ends_with_the_same_weights_and_reports(
     assert_equal_weights(second, straight)
 
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    "label smoothing": {"label_smoothing": 0.1},
+    "class weights": {"class_weights": "balanced"},
+    "crop": {"crop": 1},
+    "flip": {"flip": True},
+    "cutout": {"cutout": 2},
+    "mixup": {"mixup": 0.4},
+    "accumulate": {"accumulate": 3},
+    "patience": {"patience": 2},
+    "bfloat16": {"precision": "bfloat16"},
+    "all": {
+        "label_smoothing": 0.1,
+        "class_weights": [1, 2, 3],
+        "crop": 1,
+        "flip": True,
+        "cutout": 2,
+        "mixup": 0.4,
+        "accumulate": 3,
+        "patience": 3,
+        "precision": "bfloat16",
+    },
+}
+
+
+@pytest.mark.parametrize("family", MODELS)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_resumed_training_ends_the_same_with_each_setting(
+    tmp_path: Path, setting: str, family: str
+) -> None:
+    changes = {"model": MODELS[family], "train": {"batch_size": 4, **SETTINGS[setting]}}
+    straight = tiny_training(**changes)
+    expected = list(straight)
+    first = tiny_training(**changes)
+    reports = advance(first, 2)
+    second = resumed(tmp_path, first, **changes)
+    assert reports + list(second) == expected
+    assert_equal_weights(second, straight)
+    plain = tiny_training(model=MODELS[family], train={"batch_size": 4})
+    assert setting == "patience" or list(plain) != expected
+
+
 @pytest.mark.parametrize("epoch", [0, 1, 3, 4])
 def test_a_training_may_be_interrupted_after_any_epoch(tmp_path: Path, epoch: int) -> None:
     straight = tiny_training()
