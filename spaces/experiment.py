@@ -23,6 +23,7 @@ from spaces.problems import shown, without_keys
 from spaces.recorded import RecordedSpace
 from spaces.scheduler import Sampler, Scheduler
 from spaces.sections import Location, Section, Size, named
+from spaces.settings.any_dataset import AnyDataset
 from spaces.settings.dataset import Dataset
 from spaces.settings.fields import is_float_field, set_fields
 from spaces.settings.model import MODELS, Mlp, Model
@@ -140,7 +141,7 @@ class Experiment(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     question: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    dataset: Annotated[Dataset, BeforeValidator(named)] = Dataset(name="digits")
+    dataset: AnyDataset = Dataset(name="digits")
     trainable: str | None = None
     isolate: bool = False
     model: Model = Mlp()

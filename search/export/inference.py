@@ -16,8 +16,9 @@ from spaces.problems import InputError, Problem, shown
 from spaces.sections import parse_section
 from spaces.training_config import TrainConfig, parse_config
 from trainables.data.images import read_picture
+from trainables.data.input_spec import InputSpec
 from trainables.data.sources import Array
-from trainables.data.splits import InputSpec, input_spec
+from trainables.data.splits import input_spec
 from trainables.models.families import empty_model
 
 INPUTS = "inputs.json"

@@ -20,7 +20,8 @@ from torch import nn
 from analysis.display.numbers import number
 from spaces.problems import InputError, RunError
 from spaces.training_config import TrainConfig
-from trainables.data.splits import InputSpec, load_data
+from trainables.data.input_spec import InputSpec
+from trainables.data.splits import load_data
 from trainables.models.families import empty_model
 
 CHECKED = 64  # samples on which a program must answer as its model does

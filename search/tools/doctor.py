@@ -25,9 +25,11 @@ from spaces.files import load_experiment
 from spaces.imports import project_of
 from spaces.problems import InputError, RunError, without_keys
 from spaces.project import restore_path
+from spaces.settings.own_data import OwnData
 from trainables.checkpoints.checkpoints import Checkpoints, filesystem
 from trainables.data.datasets import read
 from trainables.data.sources import data_root
+from trainables.data.splits import load_data
 
 NODE_SECONDS = 120.0  # a node may have to start a process and import torch
 _PROBE_BYTES = 32_000_000
@@ -157,6 +159,12 @@ def _speed(what: str, seconds: float, more: str, is_scarce: bool = False) -> Fin
 def _dataset(experiment: Experiment) -> Finding:
     settings = experiment.dataset
     what = f"dataset {settings.name}"
+    if isinstance(settings, OwnData):
+        try:
+            data = load_data(settings, experiment.seed)
+        except InputError as error:
+            return Finding("fault", what, str(error))
+        return Finding("ok", what, f"{len(data.train)} training samples")
     try:
         split, _ = read(settings, "train", download=False)
     except InputError as error:

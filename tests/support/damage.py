@@ -155,7 +155,7 @@ def make_runs(folder: Path) -> list[Path]:
         config = resolve(experiment, experiment.search_space.samples(1, seed=0)[0], seed=1)
         inputs = None
         if isinstance(config, TrainConfig):
-            inputs = input_spec(config.dataset, config.split_seed).model_dump(mode="json")
+            inputs = input_spec(config.dataset, config.split_seed).plain
         started = Started(spec=experiment.plain(), versions=versions, host="here", inputs=inputs)
         coordinator.start(started)
         _play(coordinator, number, most_reports=20)
@@ -310,7 +310,7 @@ def make_bundles(folder: Path) -> list[Path]:
         if isinstance(config, TrainConfig):
             model, _ = build_model(config.model, *shape_of(config.dataset), seed=0)
             weights = model.state_dict()
-            inputs = input_spec(config.dataset, config.split_seed).model_dump(mode="json")
+            inputs = input_spec(config.dataset, config.split_seed).plain
         name = experiment.metric.name
         metrics = {"metric": name, "value": 0.5, "epoch": 9, "metrics": {name: 0.5}}
         plain, origin = config.model_dump(mode="json"), "Made up for a test."

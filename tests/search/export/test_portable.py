@@ -28,7 +28,8 @@ from spaces.settings.dataset import Dataset
 from spaces.settings.model import Activation, Norm
 from spaces.training_config import TrainConfig, resolve
 from tests.support.commands import bundle_of
-from trainables.data.splits import InputSpec, input_spec, load_test
+from trainables.data.input_spec import InputSpec
+from trainables.data.splits import input_spec, load_test
 from trainables.models.families import build_model
 
 needs_onnx = pytest.mark.skipif(not can_make_onnx(), reason="needs the extra shoal[onnx]")
@@ -187,7 +188,7 @@ def test_the_script_in_a_bundles_readme_asks_its_program(tmp_path: Path, name: s
     config, inputs, weights = untrained({"family": "mlp"})
     metrics = {"metric": "val_accuracy", "value": 0.1, "epoch": 1, "metrics": {}}
     programs = make_programs(config, inputs, weights)
-    plain = (config.model_dump(mode="json"), metrics, {}, "Made up.", inputs.model_dump())
+    plain = (config.model_dump(mode="json"), metrics, {}, "Made up.", inputs.plain)
     write_bundle(tmp_path / "bundle", Bundle(*plain, programs), weights)
     readme = (tmp_path / "bundle" / "README.md").read_text()
     blocks = re.findall(r"\n\n((?:    .*\n)+)", readme)
