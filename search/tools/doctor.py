@@ -159,16 +159,13 @@ def _speed(what: str, seconds: float, more: str, is_scarce: bool = False) -> Fin
 def _dataset(experiment: Experiment) -> Finding:
     settings = experiment.dataset
     what = f"dataset {settings.name}"
-    if isinstance(settings, OwnData):
-        try:
-            data = load_data(settings, experiment.seed)
-        except InputError as error:
-            return Finding("fault", what, str(error))
-        return Finding("ok", what, f"{len(data.train)} training samples")
     try:
-        split, _ = read(settings, "train", download=False)
+        if isinstance(settings, OwnData):
+            split = load_data(settings, experiment.seed).train
+        else:
+            split, _ = read(settings, "train", download=False)
     except InputError as error:
-        if settings.name == "image_folder":
+        if isinstance(settings, OwnData) or settings.name == "image_folder":
             return Finding("fault", what, str(error))
         root = data_root(settings).resolve()
         return Finding("warning", what, f"is not in {root}; a search downloads it first, if it can")

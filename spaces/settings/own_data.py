@@ -11,7 +11,7 @@ from spaces.sections import Location, Section, Size
 from spaces.settings.dataset import Classes, PixelScale, parse_normalize
 
 Task: TypeAlias = Literal["classification", "regression"]
-Column: TypeAlias = Annotated[str, Field(min_length=1, max_length=1000)]
+Column: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 FILES = ("file", "train", "validation", "test")  # the fields that may name a file
 
 

@@ -14,9 +14,10 @@ from spaces.sections import Section
 from trainables.data.sources import Array
 
 MOST_CATEGORIES = 100
-LONGEST_CATEGORY = 200  # characters
+LONGEST_CATEGORY = 100  # characters
+LONGEST_NAME = 200
 
-Name: TypeAlias = Annotated[str, Field(max_length=1000)]
+Name: TypeAlias = Annotated[str, Field(max_length=LONGEST_NAME)]
 Category: TypeAlias = Annotated[str, Field(max_length=LONGEST_CATEGORY)]
 
 
@@ -169,6 +170,8 @@ def fit_column(name: str, column: pa.ChunkedArray, is_category: bool) -> Column:
         InputError: when it can't become features; it says what to do.
     """
     kind = column.type
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"has a name of more than {LONGEST_NAME} characters; give it a short one")
     if column.null_count == len(column):
         raise InputError(f"is all missing in the training split; {_leave_out(name)}")
     marks_missing = column.null_count > 0
@@ -246,7 +249,8 @@ def texts_of(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         texts = [_number_text(value) for value in column.cast(pa.float64()).to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
-    return _cast(column, pa.string(), name, "texts")
+    texts = _cast(column, pa.string(), name, "texts")
+    return pc.replace_substring_regex(texts, r"^(-?\d+)\.0+$", r"\1")
 
 
 def _number_text(value: float | None) -> str | None:

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from spaces.problems import InputError, Problem, shown, unknown_name
 from spaces.sections import Section
-from trainables.data.own.columns import CategoryColumn, Column, Name, fit_column, moments
+from trainables.data.own.columns import Column, Name, fit_column, moments
 from trainables.data.sources import Array, Split
 
-MOST_COLUMNS = 10_000
-MOST_FEATURES = 50_000
+MOST_COLUMNS = 5_000
+MOST_FEATURES = 20_000
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,8 @@ def fit_table(table: pa.Table, target: str, categories: list[str]) -> TablePrepa
         raise InputError(problems)
     count = sum(len(column.features) for column in columns)
     if len(columns) > MOST_COLUMNS or count > MOST_FEATURES:
-        widest = max(columns, key=lambda column: len(column.features))
-        many = isinstance(widest, CategoryColumn)
-        raise InputError(
-            f"{len(columns):,} columns become {count:,} features, of at most {MOST_COLUMNS:,} and "
-            f"{MOST_FEATURES:,}; leave some out (drop"
-            + (f": [{shown(widest.name)}, …])" if many else ")")
-        )
+        most = f"at most {MOST_COLUMNS:,} columns may become {MOST_FEATURES:,} features"
+        raise InputError(f"{most}, got {len(columns):,} and {count:,}; leave some out (drop)")
     return TablePreparation(target=target, columns=columns)
 
 
