@@ -88,12 +88,13 @@ def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
 
 def _predict_samples(bundle: Path, file: Path, output: Path | None, as_json: bool) -> None:
     """Write the answers into a file, or print them as CSV."""
-    from analysis.views.table import check_table_name, csv_of, write_table
+    from analysis.views.table import WRITERS, csv_of, write_table
     from search.export.predictor import load_predictor
 
     is_archive = output is not None and output.suffix == ".npz"
-    if output is not None and not is_archive:
-        check_table_name(output)
+    if output is not None and not is_archive and output.suffix not in WRITERS:
+        names = ", ".join([*WRITERS, ".npz"])
+        raise InputError(f"the name must end in {names}, got {str(output)!r}", source="-o")
     predictor = load_predictor(bundle)
     samples, ignored = predictor.read(file)
     try:

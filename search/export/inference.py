@@ -127,6 +127,8 @@ def predict(folder: Path, images: Sequence[Path]) -> list[Prediction]:
         InputError: when the bundle is damaged or no classifier of images, or a file no picture.
     """
     model, _, inputs = load_whole(folder)
+    if inputs.table is not None:
+        raise InputError("was trained on a table, and takes a CSV or Parquet file", str(folder))
     if len(inputs.shape) != 3 or inputs.shape[0] not in (1, 3) or not inputs.class_names:
         raise InputError("is no classifier of pictures", source=str(folder))
     channels, height, width = inputs.shape

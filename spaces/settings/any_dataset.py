@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias, get_args
 
-import numpy as np
 from pydantic import PlainValidator, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from spaces.problems import InputError, Problem, unknown_name
 from spaces.sections import named
-from spaces.settings.data_files import Array, problems_at, read_arrays, read_table
 from spaces.settings.dataset import Dataset
-from spaces.settings.own_data import FILES, Arrays, OwnData, Table, Task
+from spaces.settings.own_data import FILES, Arrays, OwnData, Table
+from spaces.settings.targets import task_of
 
-MOST_WHOLE_CLASSES = 20
 _OWN: dict[str, type[Table] | type[Arrays]] = {"table": Table, "arrays": Arrays}
 _BUILT_IN = get_args(Dataset.model_fields["name"].annotation)
 
@@ -60,39 +58,6 @@ def _refused(problems: tuple[Problem, ...] | list[Problem]) -> ValidationError:
         for problem in problems
     ]
     return ValidationError.from_exception_data("dataset", details)
-
-
-def task_of(settings: Table | Arrays) -> Task:
-    """What the target tells: texts, true and false, and few whole numbers are classes.
-
-    Whole numbers are few when there are at most ``MOST_WHOLE_CLASSES`` different ones.
-
-    Raises:
-        InputError: when the target can't be read.
-    """
-    with problems_at(f"dataset.{settings.training_place}"):
-        if isinstance(settings, Table):
-            values = _column_values(settings)
-        else:
-            values = read_arrays(settings.training_file, ["y"])["y"]
-            if values.ndim > 1 and values.shape[1:] != (1,):
-                return "regression"
-    if values.dtype.kind not in "iuf":
-        return "classification"
-    different = np.unique(values[np.isfinite(values)])
-    is_whole = bool((different == np.round(different)).all())
-    return "classification" if is_whole and len(different) <= MOST_WHOLE_CLASSES else "regression"
-
-
-def _column_values(settings: Table) -> Array:
-    """The target of a table, without what is missing."""
-    import pyarrow as pa
-
-    column = read_table(settings.training_file, [settings.target])[settings.target].drop_null()
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    values: Array = column.to_numpy()
-    return values
 
 
 def file_fields(dataset: Dataset | Table | Arrays) -> list[str]:

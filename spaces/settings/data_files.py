@@ -89,6 +89,9 @@ def read_table(file: str, columns: Sequence[str], types: Mapping[str, Any] | Non
             table = pyarrow.parquet.read_table(file, columns=list(columns))
     if table.num_rows == 0:
         raise InputError("has no rows", file)
+    for name in columns:
+        if pyarrow.types.is_binary(table[name].type) and _is_csv(file):
+            raise InputError(f"column {shown(name)} is no UTF-8; save the file as UTF-8", file)
     return table.select(list(columns))
 
 
@@ -98,10 +101,16 @@ def read_arrays(file: str, names: Sequence[str]) -> dict[str, Array]:
     Raises:
         InputError: when the file can't be read, or lacks an array.
     """
-    with _reading(file, (".npz",)), np.load(file, allow_pickle=False) as held:
+    with _reading(file, (".npz",)), np.load(_checked_archive(file), allow_pickle=False) as held:
         if missing := [name for name in names if name not in held]:
             raise InputError(unknown_name("array", missing[0], held.files), file)
         return {name: held[name] for name in names}
+
+
+def _checked_archive(file: str) -> str:
+    if not zipfile.is_zipfile(file):
+        raise InputError("is no .npz file, as np.savez writes it", file)
+    return file
 
 
 def _is_csv(file: str) -> bool:

@@ -31,6 +31,8 @@ def cut(
     """
     from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+    if groups is not None and len(np.unique(groups[rows])) < 2:
+        raise InputError(f"{path}: all samples are of one group, which can't be cut")
     try:
         if groups is None:
             strata = None if classes is None else classes[rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -62,13 +64,13 @@ class NumberColumn(_Column):
 
     def raw(self, column: pa.ChunkedArray) -> Array:
         """The features before they are scaled, (rows, features) float64."""
-        values = numbers_of(column, self.name)
+        values = numbers_of(column)
         missing = np.isnan(values)
         return self.with_missing(np.where(missing, self.mean, values)[:, None], missing)
 
     def note(self, column: pa.ChunkedArray) -> str | None:
         """What a model can't know that was trained without it."""
-        count = int(np.isnan(numbers_of(column, self.name)).sum())
+        count = int(np.isnan(numbers_of(column)).sum())
         if self.marks_missing or not count:
             return None
         return f"{count} missing, which count as the mean; the training data had none missing"
@@ -95,7 +97,7 @@ class BooleanColumn(_Column):
 
     def raw(self, column: pa.ChunkedArray) -> Array:
         """The features before they are scaled, (rows, features) float64."""
-        values = _cast(column, pa.bool_(), self.name, "true or false")
+        values = _cast(column, pa.bool_(), "true or false")
         filled = pc.fill_null(values, False).to_numpy().astype(np.float64)
         return self.with_missing(filled[:, None], _is_missing(values))
 
@@ -132,12 +134,12 @@ class CategoryColumn(_Column):
 
     def raw(self, column: pa.ChunkedArray) -> Array:
         """The features before they are scaled, (rows, features) float64."""
-        texts = texts_of(column, self.name)
+        texts = texts_of(column)
         return self.with_missing(self._one_hot(texts), _is_missing(texts))
 
     def note(self, column: pa.ChunkedArray) -> str | None:
         """What a model can't know that was trained without it."""
-        texts = texts_of(column, self.name)
+        texts = texts_of(column)
         rows = ~self._one_hot(texts).any(axis=1) & ~_is_missing(texts)
         if rows.any():
             first = shown(texts[int(rows.argmax())].as_py())
@@ -158,6 +160,15 @@ Column: TypeAlias = Annotated[
 ]
 
 
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """What is wrong with a column is said with its name."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"column {shown(name)} {error}") from None
+
+
 def fit_column(name: str, column: pa.ChunkedArray, is_category: bool) -> Column:
     """What a column becomes, as its values in the training split tell.
 
@@ -176,11 +187,11 @@ def fit_column(name: str, column: pa.ChunkedArray, is_category: bool) -> Column:
         raise InputError(f"is all missing in the training split; {_leave_out(name)}")
     marks_missing = column.null_count > 0
     if is_category or _holds_texts(kind):
-        return _fit_category(name, texts_of(column, name), marks_missing)
+        return _fit_category(name, texts_of(column), marks_missing)
     if pa.types.is_boolean(kind):
         return BooleanColumn(name=name, marks_missing=marks_missing)
     if _holds_numbers(kind):
-        values = numbers_of(column, name)
+        values = numbers_of(column)
         missing = np.isnan(values)
         if missing.all():
             raise InputError(f"is all missing in the training split; {_leave_out(name)}")
@@ -224,20 +235,20 @@ def moments(values: Array) -> tuple[float, float]:
     return mean, std if std > 0.0 else 1.0
 
 
-def numbers_of(column: pa.ChunkedArray, name: str) -> Array:
+def numbers_of(column: pa.ChunkedArray) -> Array:
     """The numbers of a column, float64; NaN where they are missing.
 
     Raises:
         InputError: when they are none, or infinite.
     """
-    numbers = _cast(column, pa.float64(), name, "numbers")
+    numbers = _cast(column, pa.float64(), "numbers")
     values: Array = pc.fill_null(numbers, np.nan).to_numpy()
     if infinite := int(np.isinf(values).sum()):
-        raise InputError(f"column {shown(name)} holds {infinite} infinite numbers; mend the file")
+        raise InputError(f"holds {infinite:,} infinite numbers; mend the file")
     return values
 
 
-def texts_of(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def texts_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values of a column as texts; a whole number is one text, whatever its type.
 
     Raises:
@@ -245,11 +256,11 @@ def texts_of(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return texts_of(column.cast(kind.value_type), name)
+        return texts_of(column.cast(kind.value_type))
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         texts = [_number_text(value) for value in column.cast(pa.float64()).to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
-    texts = _cast(column, pa.string(), name, "texts")
+    texts = _cast(column, pa.string(), "texts")
     return pc.replace_substring_regex(texts, r"^(-?\d+)\.0+$", r"\1")
 
 
@@ -274,9 +285,9 @@ def _holds_numbers(kind: pa.DataType) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
-def _cast(column: pa.ChunkedArray, kind: Any, name: str, what: str) -> pa.ChunkedArray:
+def _cast(column: pa.ChunkedArray, kind: Any, what: str) -> pa.ChunkedArray:
     try:
         return column.cast(kind, safe=False)
     except pa.ArrowException as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"column {shown(name)} must hold {what}: {reason}") from None
+        raise InputError(f"must hold {what}: {reason}") from None

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from spaces.problems import InputError, Problem, shown, unknown_name
 from spaces.sections import Section
-from trainables.data.own.columns import Column, Name, fit_column, moments
+from trainables.data.own.columns import Column, Name, fit_column, moments, naming
 from trainables.data.sources import Array, Split
 
 MOST_COLUMNS = 5_000
@@ -76,7 +76,7 @@ class TablePreparation(Section):
         Raises:
             InputError: when a column does not hold what it must.
         """
-        return np.concatenate([column.raw(table[column.name]) for column in self.columns], axis=1)
+        return np.concatenate([_raw(column, table) for column in self.columns], axis=1)
 
     def features(self, table: pa.Table) -> Array:
         """The features of a table as the model takes them, (rows, features) float32.
@@ -89,7 +89,7 @@ class TablePreparation(Section):
         with np.errstate(over="ignore"):
             for column in self.columns:
                 mean, std = np.array(column.scale).T
-                part = (column.raw(table[column.name]) - mean) / std
+                part = (_raw(column, table) - mean) / std
                 found[:, done : done + len(mean)] = part
                 done += len(mean)
         return found
@@ -98,6 +98,11 @@ class TablePreparation(Section):
         """What the values of a table have that those of the training split had not."""
         notes = ((column.name, column.note(table[column.name])) for column in self.columns)
         return [f"column {shown(name)}: {note}" for name, note in notes if note is not None]
+
+
+def _raw(column: Column, table: pa.Table) -> Array:
+    with naming(column.name):
+        return column.raw(table[column.name])
 
 
 def fit_table(table: pa.Table, target: str, categories: list[str]) -> TablePreparation:
@@ -111,12 +116,14 @@ def fit_table(table: pa.Table, target: str, categories: list[str]) -> TablePrepa
     Raises:
         InputError: naming every column that can't become features, with what to do.
     """
-    columns, problems = [], []
+    columns: list[Column] = []
+    problems: list[Problem] = []
     for name in table.column_names:
         try:
-            columns.append(fit_column(name, table[name], name in categories))
+            with naming(name):
+                columns.append(fit_column(name, table[name], name in categories))
         except InputError as error:
-            problems.append(Problem("", f"column {shown(name)} {error}"))
+            problems += error.problems
     if problems:
         raise InputError(problems)
     count = sum(len(column.features) for column in columns)

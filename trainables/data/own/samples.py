@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from spaces.problems import InputError, Problem, shown, unknown_name
-from spaces.settings.data_files import column_names, problems_at, read_arrays, read_table
+from spaces.problems import InputError, shown
+from spaces.settings.data_files import problems_at, read_arrays, read_table
 from spaces.settings.own_data import Arrays, Table
-from trainables.data.own.columns import numbers_of, texts_of
+from spaces.settings.targets import input_columns
+from trainables.data.own.columns import naming, numbers_of, texts_of
 from trainables.data.own.layout import checked_inputs
 from trainables.data.own.preparation import Samples, TablePreparation
 from trainables.data.sources import Array
@@ -28,14 +29,17 @@ def read_samples(
         InputError: when the file can't be read, lacks something, or a target is missing.
     """
     file = str(getattr(settings, place))
+    names = input_columns(settings) if isinstance(settings, Table) and fitted is None else []
     with problems_at(f"dataset.{place}"):
         if isinstance(settings, Table):
-            return _read_table(settings, file, fitted)
+            return _read_table(settings, file, names, fitted)
         return _read_arrays(settings, file)
 
 
-def _read_table(settings: Table, file: str, fitted: TablePreparation | None) -> Samples:
-    names = _inputs_of(settings, file) if fitted is None else fitted.names
+def _read_table(
+    settings: Table, file: str, names: list[str], fitted: TablePreparation | None
+) -> Samples:
+    names = names if fitted is None else fitted.names
     types = {} if fitted is None else fitted.types
     types |= dict.fromkeys(settings.categories, pa.string())
     group = [] if settings.group is None else [settings.group]
@@ -44,34 +48,6 @@ def _read_table(settings: Table, file: str, fitted: TablePreparation | None) -> 
     targets = _targets(table[settings.target], settings.target, settings.is_regression)
     groups = None if not group else _complete_texts(table[group[0]], group[0])
     return Samples(table.select(names), targets, groups)
-
-
-def _inputs_of(settings: Table, file: str) -> list[str]:
-    """The columns of the training file that are inputs.
-
-    Raises:
-        InputError: when a setting names a column that is not there, or none is left.
-    """
-    there = column_names(file)
-    named = {
-        "target": [settings.target],
-        "group": [] if settings.group is None else [settings.group],
-        "drop": settings.drop,
-        "categories": settings.categories,
-    }
-    problems = [
-        Problem("", f"{field}: {unknown_name('column', name, there)}")
-        for field, names in named.items()
-        for name in names
-        if name not in there
-    ]
-    if problems:
-        raise InputError(problems, file)
-    others = {*named["target"], *named["group"], *named["drop"]}
-    inputs = [name for name in there if name not in others]
-    if not inputs:
-        raise InputError("no column is left as input", file)
-    return inputs
 
 
 def _read_arrays(settings: Arrays, file: str) -> Samples:
@@ -128,7 +104,9 @@ def _targets(column: pa.ChunkedArray, name: str, is_regression: bool) -> Array:
     if pa.types.is_string(column.type) or pa.types.is_boolean(column.type):
         kind = "texts" if pa.types.is_string(column.type) else "true and false"
         raise InputError(f"a regression needs numbers, and {shown(name)} holds {kind}")
-    return _finite(numbers_of(column, name)[:, None], name)
+    with naming(name):
+        numbers = numbers_of(column)
+    return _finite(numbers[:, None], name)
 
 
 def _finite(values: Array, name: str) -> Array:
@@ -138,7 +116,8 @@ def _finite(values: Array, name: str) -> Array:
 
 
 def _complete_texts(column: pa.ChunkedArray, name: str) -> Array:
-    texts = texts_of(column, name)
+    with naming(name):
+        texts = texts_of(column)
     if texts.null_count:
         raise InputError(_missing(texts.null_count, name))
     return np.array(texts.to_pylist(), dtype=object)
