@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +76,7 @@ def read_table(file: str, columns: Sequence[str], types: Mapping[str, Any] | Non
         if len(missing) > 1:
             raise InputError(f"lacks the columns {', '.join(missing)}", file)
         raise InputError(unknown_name("column", missing[0], there), file)
-    with _reading(file, TABLE_ENDINGS):
+    with _reading(file, TABLE_ENDINGS, there):
         if _is_csv(file):
             table = pyarrow.csv.read_csv(
                 file,
@@ -133,8 +134,8 @@ def _delimiter(file: str) -> str:
 
 
 @contextmanager
-def _reading(file: str, endings: Sequence[str]) -> Iterator[None]:
-    """What goes wrong while a file is read is one message."""
+def _reading(file: str, endings: Sequence[str], columns: Sequence[str] = ()) -> Iterator[None]:
+    """What goes wrong while a file is read is one message, with the column if that is known."""
     if not file.lower().endswith(tuple(endings)):
         raise InputError(f"the name must end in {', '.join(endings)}", file)
     if not os.path.isfile(file):
@@ -145,13 +146,15 @@ def _reading(file: str, endings: Sequence[str]) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError) as error:
-        raise InputError(f"can't be read: {_worded(error)}", file) from None
+        raise InputError(f"can't be read: {_worded(error, columns)}", file) from None
     except (zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"can't be read: {error}", file) from None
 
 
-def _worded(error: Exception) -> str:
+def _worded(error: Exception, columns: Sequence[str]) -> str:
     text = " ".join(str(error).split())
     if "allow_pickle" in text:
         return "it holds Python objects; save texts as such: y.astype(str)"
+    if columns and (place := re.match(r"In CSV column #(\d+): ", text)):
+        return f"column {shown(columns[int(place[1])])}: {text[place.end() :]}"
     return text or type(error).__name__

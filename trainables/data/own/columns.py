@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeAlias
@@ -229,7 +230,7 @@ def moments(values: Array) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return low, 1.0
-    unit = max(abs(low), abs(high))
+    unit = 2.0 ** (math.frexp(max(abs(low), abs(high)))[1] - 1)  # dividing by it is exact
     parts = values / unit
     mean, std = float(parts.mean()) * unit, float(parts.std()) * unit
     return mean, std if std > 0.0 else 1.0
