@@ -52,11 +52,9 @@ def test_the_test_split_depends_on_no_seed_and_no_subset(wine: str) -> None:
     settings = table(wine, target="grower", test=0.25)
     few = table(wine, target="grower", test=0.25, subset=60)
     one = load_data(settings, split_seed=0)
-    labels = [
-        load_test(held, load_data(held, seed)).targets for held, seed in ((settings, 1), (few, 2))
-    ]
-    for found in labels:
-        assert np.array_equal(found, load_test(settings, one).targets)
+    expected = load_test(settings, one).targets
+    for held, seed in ((settings, 1), (few, 2)):
+        assert np.array_equal(load_test(held, load_data(held, seed)).targets, expected)
     assert len(load_data(few, 0).train) + len(load_data(few, 0).validation) == 60
 
 
@@ -182,10 +180,10 @@ def test_groups_of_arrays_are_whole_in_a_split(digits: str) -> None:
     settings = dataset(name="arrays", file=digits, group="writer", validation=0.3)
     data = load_data(settings, split_seed=0)
     writers = np.load(digits)["writer"]
-    images = {image.tobytes(): writer for image, writer in zip(np.load(digits)["x"], writers)}
-    parts = [
-        {images[image[0].tobytes()] for image in s.inputs} for s in (data.train, data.validation)
-    ]
+    held = zip(np.load(digits)["x"], writers, strict=True)
+    writer_of = {image.tobytes(): writer for image, writer in held}
+    splits = (data.train, data.validation)
+    parts = [{writer_of[image[0].tobytes()] for image in split.inputs} for split in splits]
     assert parts[0] & parts[1] == set()
     assert parts[0] | parts[1] == {*writers}
 
@@ -220,7 +218,7 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
     for name, features in (("train", 3), ("validation", 4)):
         np.savez(tmp_path / f"{name}.npz", x=np.ones((9, features)), y=np.arange(9) % 2)
     files = {name: str(tmp_path / f"{name}.npz") for name in ("train", "validation")}
-    with pytest.raises(InputError, match="dataset.validation: its samples are"):
+    with pytest.raises(InputError, match=r"dataset.validation: its samples are"):
         load_data(dataset(name="arrays", **files), split_seed=0)
 
 
@@ -229,5 +227,5 @@ def test_a_class_that_only_validation_has_is_refused(tmp_path: Path) -> None:
     tables.write(frame[frame["y"] != "r"], tmp_path / "train.csv")
     tables.write(frame, tmp_path / "validation.csv")
     files = {name: str(tmp_path / f"{name}.csv") for name in ("train", "validation")}
-    with pytest.raises(InputError, match="dataset.validation: unknown class 'r'; valid: p, q"):
+    with pytest.raises(InputError, match=r"dataset.validation: unknown class 'r'; valid: p, q"):
         load_data(dataset(name="table", target="y", **files), split_seed=0)
