@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from spaces.problems import InputError, shown, unknown_name
+from spaces.problems import InputError, Problem, shown, unknown_name
 from spaces.sections import Section
-from trainables.data.own.columns import Column, Name, moments, naming
+from trainables.data.own.columns import Column, Name, fit_column, moments, naming
 from trainables.data.sources import Array, Split
 
 MOST_COLUMNS = 5_000
@@ -102,6 +102,39 @@ class TablePreparation(Section):
                 if (note := column.note(table[column.name])) is not None:
                     notes.append(f"column {shown(column.name)}: {note}")
         return notes
+
+
+def _raw(column: Column, table: pa.Table) -> Array:
+    with naming(column.name):
+        return column.raw(table[column.name])
+
+
+def fit_table(table: pa.Table, target: str, categories: list[str]) -> TablePreparation:
+    """The preparation that a training split asks for.
+
+    Args:
+        table: its inputs.
+        target: the name of the column that is predicted.
+        categories: columns of numbers that are names.
+
+    Raises:
+        InputError: naming every column that can't become features, with what to do.
+    """
+    columns: list[Column] = []
+    problems: list[Problem] = []
+    for name in table.column_names:
+        try:
+            with naming(name):
+                columns.append(fit_column(name, table[name], name in categories))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    count = sum(len(column.features) for column in columns)
+    if len(columns) > MOST_COLUMNS or count > MOST_FEATURES:
+        most = f"at most {MOST_COLUMNS:,} columns may become {MOST_FEATURES:,} features"
+        raise InputError(f"{most}, got {len(columns):,} and {count:,}; leave some out (drop)")
+    return TablePreparation(target=target, columns=columns)
 
 
 class TargetScale(Section):
