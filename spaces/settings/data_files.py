@@ -78,9 +78,12 @@ def read_table(file: str, columns: Sequence[str], types: Mapping[str, Any] | Non
         raise InputError(unknown_name("column", missing[0], there), file)
     with _reading(file, TABLE_ENDINGS, there):
         if _is_csv(file):
+            with pyarrow.input_stream(file, compression="detect") as stream:
+                content = stream.read_buffer()
+            block = min(len(content) + 1, 2**31 - 1)  # one, so that all rows tell the types
             table = pyarrow.csv.read_csv(
-                file,
-                pyarrow.csv.ReadOptions(block_size=2**31 - 1),  # all rows tell the types
+                pyarrow.BufferReader(content),
+                pyarrow.csv.ReadOptions(block_size=block),
                 _layout(file),
                 pyarrow.csv.ConvertOptions(
                     include_columns=list(columns), column_types=types, strings_can_be_null=True
