@@ -31,7 +31,7 @@ def surroundings_of(experiment: Experiment, data: Data | None) -> Surroundings:
     return Surroundings(
         versions=versions(),
         host=platform.node(),
-        inputs=None if data is None else data.spec.model_dump(mode="json"),
+        inputs=None if data is None else data.spec.plain,
         split=None if data is None else data.fingerprint,
         code=code_fingerprint(*code) if code else None,
     )

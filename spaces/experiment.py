@@ -26,6 +26,7 @@ from spaces.recorded import RecordedSpace
 from spaces.resources import Checkpointing, Resources
 from spaces.scheduler import Sampler, Scheduler
 from spaces.sections import Location, Section, Size, named
+from spaces.settings.any_dataset import AnyDataset
 from spaces.settings.dataset import Dataset
 from spaces.settings.fields import is_field, is_float_field, set_fields
 from spaces.settings.model import MODELS, Mlp, Model
@@ -121,7 +122,7 @@ class Experiment(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     question: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    dataset: Annotated[Dataset, BeforeValidator(named)] = Dataset(name="digits")
+    dataset: AnyDataset = Dataset(name="digits")
     trainable: str | None = None
     isolate: bool = False
     model: Model = Mlp()

@@ -13,6 +13,7 @@ from spaces.experiment import Experiment
 from spaces.notes import notes_on
 from spaces.problems import InputError, Problem, shown, unknown_name
 from spaces.sections import NAMED, named
+from spaces.settings.own_data import FILES
 from spaces.text import MOST_LEVELS, dump_yaml, parse_yaml, read_mapping
 
 Changes: TypeAlias = Sequence[str] | Mapping[str, Any]
@@ -67,7 +68,9 @@ def read_experiment(
     Raises:
         InputError: with every mistake in the data or the changes.
     """
+    _resolve_data_files(data, folder)
     problems = list(_set_all(data, changes))
+    _resolve_data_files(data, Path.cwd())
     for key in ("trainable", "space"):
         if isinstance(data.get(key), str):
             data[key] = absolute_reference(data[key], folder)
@@ -87,6 +90,25 @@ def read_experiment(
         for line in notes_on(experiment, data):
             note(line)
     return experiment
+
+
+def _resolve_data_files(data: dict[str, Any], folder: Path) -> None:
+    """Make the files of the user's own data absolute, as seen from a folder."""
+    dataset = data.get("dataset")
+    if not isinstance(dataset, dict) or dataset.get("name") not in ("table", "arrays"):
+        return
+    for key in FILES:
+        if isinstance(file := dataset.get(key), str):
+            place = f"dataset.{key}"
+            dataset = {**dataset, key: _absolute(str(folder / _expanded(file, place)), place)}
+    data["dataset"] = dataset
+
+
+def _expanded(path: str, place: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # a home of nobody's
+        raise InputError([Problem(place, f"is no path: {error}, got {shown(path)}")]) from None
 
 
 def _set_all(data: dict[str, Any], changes: Changes) -> Iterator[Problem]:

@@ -173,21 +173,24 @@ def read_mapping(path: Path, missing: str = "there is no such file") -> dict[str
     return {str(key): value for key, value in data.items()}
 
 
-def read_text(path: Path, missing: str = "there is no such file") -> str:
+def read_text(
+    path: Path, missing: str = "there is no such file", most_bytes: int = MOST_BYTES
+) -> str:
     """A small text file.
 
     Args:
         path: the file.
         missing: what to say where there is none.
+        most_bytes: what it may have.
 
     Raises:
         InputError: when the file is not there, is too large, or holds no text.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise InputError(f"has more than {MOST_BYTES} bytes")
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise InputError(f"has more than {most_bytes} bytes")
         return content.decode()
     except FileNotFoundError:
         raise InputError(missing) from None

@@ -14,7 +14,7 @@ from spaces.metric import Metric
 from spaces.parameters import Settings
 from spaces.resources import MOST_THREADS
 from spaces.sections import Section, Size, parse_section
-from spaces.settings.dataset import Dataset
+from spaces.settings.any_dataset import AnyDataset, file_fields
 from spaces.settings.model import Model
 from spaces.settings.train import Train
 
@@ -34,7 +34,7 @@ class TrainConfig(Section):
     split together, and no report has a validation score.
     """
 
-    dataset: Dataset
+    dataset: AnyDataset
     model: Model
     train: Train
     metric: Metric
@@ -121,8 +121,9 @@ def identity(config: AnyConfig) -> str:
     """
     where = {"trainable", "threads", "device", "epochs"}
     data = config.model_dump(mode="json", exclude=where, exclude_defaults=True)
-    data.get("dataset", {}).pop("root", None)
     if isinstance(config, TrainConfig):
+        for place in file_fields(config.dataset):
+            data["dataset"].pop(place, None)
         data["model"]["family"] = config.model.family  # each family has its own name as default
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ from spaces.resources import Checkpointing, Resources
 from spaces.scheduler import Sampler, Scheduler
 from spaces.settings.dataset import Dataset
 from spaces.settings.model import Block, Convnet, Init, Mlp
+from spaces.settings.own_data import Arrays, Table
 from spaces.settings.train import Schedule, Train
 from spaces.text import parse_yaml
 
@@ -37,7 +39,7 @@ CLUSTER = ROOT / "docs" / "cluster.md"
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 LAYERS = ("trainables", "analysis", "search")
 SECTIONS = (
-    *(Experiment, Dataset, Mlp, Convnet, Block, Init, Train, Schedule),
+    *(Experiment, Dataset, Table, Arrays, Mlp, Convnet, Block, Init, Train, Schedule),
     *(Metric, Sampler, Scheduler, Budget, Resources, Checkpointing, Confirm),
 )
 
@@ -123,6 +125,7 @@ def test_every_section_of_an_experiment_is_in_the_reference() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_experiment_on_a_page_is_valid(page: Path, tmp_path: Path) -> None:
     (tmp_path / "my_code.py").write_text("\n".join(blocks(page, "python")))
+    shutil.copy(ROOT / "examples" / "table" / "wine.csv", tmp_path)
     for block in blocks(page, "yaml"):
         if not {"cluster_name", "apiVersion"} & yaml.safe_load(block).keys():
             (tmp_path / "my.yaml").write_text(block)

@@ -15,7 +15,9 @@ from analysis.bundle.project_files import running_folder
 from analysis.verdict.confirmation import Confirmation
 from spaces.code import absolute_reference
 from spaces.problems import InputError
-from spaces.text import read_mapping, read_text
+from spaces.text import MOST_BYTES, read_mapping, read_text
+
+MOST_INPUTS_BYTES = 40_000_000  # a table may have many columns
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def read_inputs(folder: Path) -> Any:
     Raises:
         InputError: when the file is missing (older bundles have none) or damaged.
     """
-    return _read_json(bundle_file(folder, "inputs.json"))
+    return _read_json(bundle_file(folder, "inputs.json"), MOST_INPUTS_BYTES)
 
 
 def read_split(folder: Path) -> Any:
@@ -143,9 +145,9 @@ def read_expected(folder: Path) -> tuple[float, float] | None:
     return float(expected[0]), float(expected[1])
 
 
-def _read_json(file: Path) -> Any:
+def _read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
     try:
-        return json.loads(read_text(file))
+        return json.loads(read_text(file, most_bytes=most_bytes))
     except InputError as error:
         raise InputError(error.problems, source=str(file)) from None
     except (ValueError, RecursionError) as error:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from analysis.bundle.bundle import Bundle
+from analysis.bundle.inputs import column_section, input_lines, program_inputs, usage
 from analysis.bundle.project_files import Taken
 from analysis.display.numbers import DIGITS, number
-from analysis.display.tables import markdown_text, show_value
+from analysis.display.tables import markdown_table, markdown_text, show_value
 from analysis.verdict.confirmation import Confirmation
 from analysis.verdict.rendering import READING_COLUMNS, rendering_of
 from spaces.problems import printable
@@ -40,20 +41,21 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
             _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
             "## These weights\n",
             _ONE_OF_MANY if confirmed else "",
-            _table(
+            markdown_table(
                 [f"metric at epoch {metrics['epoch']}", "value"],
                 [(name, show_value(score, DIGITS)) for name, score in shown.items()],
             ),
             *_data(bundle),
+            *column_section(bundle.inputs),
             *_changes(bundle.changes),
             "\n## Files\n\n| file | what it holds |\n|---|---|",
             *_files(bundle, numbers),
             *_code(taken),
             _AGAIN,
             _LOAD if taken is None else _load_own(bundle),
-            _PROGRAMS if bundle.programs else "",
+            "" if bundle.inputs is None else usage(bundle.inputs),
+            program_inputs(bundle.inputs) if bundle.inputs and bundle.programs else "",
             *(_PROGRAM[name] for name in bundle.programs),
-            _PREDICT if len((bundle.inputs or {}).get("shape", ())) == 3 else "",
         ]
     )
 
@@ -67,17 +69,17 @@ def _parameters(bundle: Bundle) -> str:
     columns = ["parameter", "this configuration", "the baseline"][: 1 + len(held)]
     texts = [{name: show_value(value) for name, value in params.items()} for params in held]
     rows = [[name, *(params.get(name, "") for params in texts)] for name in names]
-    return f"\n{_table(columns, rows)}"
+    return f"\n{markdown_table(columns, rows)}"
 
 
 def _evidence(confirmed: Confirmation, is_own_code: bool) -> str:
     """The figures of each configuration under several seeds, and the readings of the test split."""
     shown = rendering_of(confirmed)
-    readings = _table(READING_COLUMNS, shown.readings)
+    readings = markdown_table(READING_COLUMNS, shown.readings)
     return "\n".join(
         [
             "\n## The evidence\n",
-            _table(shown.columns, [*shown.measured, *shown.candidates]),
+            markdown_table(shown.columns, [*shown.measured, *shown.candidates]),
             f"\n{readings}" if shown.readings else "\nThere is no reading of a test split.",
             *(f"\n{markdown_text(sentence)}" for sentence in (*shown.gains, *shown.notes)),
             f"\n{shown.explanation}{'' if is_own_code else _LIMITS}\n",
@@ -85,23 +87,9 @@ def _evidence(confirmed: Confirmation, is_own_code: bool) -> str:
     )
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(markdown_text, line))} |" for line in lines)
-
-
 def _data(bundle: Bundle) -> list[str]:
     """What it was trained on, what it takes, what it answers."""
-    lines = []
-    if bundle.inputs is not None:
-        inputs = bundle.inputs
-        shape = " x ".join(map(str, inputs["shape"]))
-        mean, std = (", ".join(number(v, 6) for v in inputs[key]) for key in ("mean", "std"))
-        lines.append(
-            f"Inputs of shape {shape} in [0, 1], then (x - mean) / std: mean {mean}, std {std}."
-        )
-        if inputs["class_names"]:
-            lines.append(f"Classes: {markdown_text(', '.join(inputs['class_names']))}.")
+    lines = [] if bundle.inputs is None else input_lines(bundle.inputs)
     for part, held in (bundle.split or {}).items():
         lines.append(f"{part}: {held['samples']:,} samples, SHA-256 `{held['sha256']}`.")
     return ["\n## Data\n", *(f"- {line}" for line in lines)] if lines else []
@@ -136,7 +124,7 @@ def _files(bundle: Bundle, numbers: int) -> list[str]:
     if bundle.confirmation is not None:
         files.append("| `confirmation.json` | every figure of the confirmation |")
     if bundle.inputs is not None:
-        files.append("| `inputs.json` | what the model takes: size, normalisation; its classes |")
+        files.append("| `inputs.json` | what the model takes: shape, preparation; its classes |")
     if bundle.changes is not None:
         files.append("| `changes.json` | what the run depends on that has changed |")
     if bundle.split is not None:
@@ -210,16 +198,6 @@ _AGAIN = """
 Train it again, and compare (on the same machine's CPU the scores are equal to the last digit):
 
     shoal train .
-"""
-_PREDICT = """
-Ask it about pictures of your own:
-
-    shoal predict . picture.png -o answer.png
-"""
-_PROGRAMS = """
-Or without Shoal. A program takes batches of inputs in [0, 1], before any normalisation, as float32
-of shape (batch, channels, height, width), and answers with probabilities in the order of the
-classes in `inputs.json` (a regression: takes (batch, features), answers with values):
 """
 _NEEDS = {"model.pt2": "PyTorch", "model.onnx": "an ONNX runtime"}
 _PROGRAM = {

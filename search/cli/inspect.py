@@ -1,4 +1,4 @@
-"""The commands that look into trainings: probe, compare, table, predict."""
+"""The commands that look into trainings: probe, compare, table."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from search.cli.console import Screen, width_of
 from search.cli.options import Json, Run, Set, Spec, opened_run, print_json
 from spaces.files import load_experiment
 from spaces.metric import Metric
-from spaces.problems import InputError, printable
+from spaces.problems import InputError
 
 if TYPE_CHECKING:
-    from search.export.inference import Prediction
     from search.tools.probe import Probed
 
 MOST_COLUMNS = 5  # of panels in a picture
@@ -67,7 +66,7 @@ def probe(
         if shared := shared_values(probed):
             title += f"\nwith {show_params(shared)}"
         columns = min(MOST_COLUMNS, len(drawn) // len(SPREADS))
-        _draw(output, lambda: draw_panels(drawn, columns, title, output))
+        draw_into(output, lambda: draw_panels(drawn, columns, title, output))
     if as_json:
         print_json(probed)
     else:
@@ -93,7 +92,7 @@ def compare(
         title = f"{experiment.name} by {', '.join(by)}: means, with bands from lowest to highest"
         if any(line.dashed_from is not None for panel in panels for line in panel.lines):
             title += f"\nall trials reach epoch {rows[0]['epoch']}; dashed: only some"
-        _draw(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
+        draw_into(output, lambda: draw_panels(panels, min(2, len(panels)), title, output))
     if as_json:
         print_json(rows)
         return
@@ -118,33 +117,12 @@ def table(
     _out.print(f"{output}: {found.num_rows} rows, {found.num_columns} columns", soft_wrap=True)
 
 
-@app.command(name="predict")
-def predict_images(
-    bundle: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="The folder of an exported model.")
-    ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
-    output: Picture = None,
-    as_json: Json = False,
-) -> None:
-    """Classify images with an exported model."""
-    from analysis.display.plots import draw_answers
-    from search.export.inference import predict
+def draw_into(path: Path, draw: Callable[[], None]) -> None:
+    """Draw into a file that somebody named with -o.
 
-    predictions = predict(bundle, images)
-    if output is not None:
-        pixels = [one.pixels for one in predictions]
-        titles = [f"{Path(one.image).name}: {one.label}" for one in predictions]
-        classes = [one.probabilities for one in predictions]
-        _draw(output, lambda: draw_answers(pixels, titles, classes, output))
-    if as_json:
-        kept = ("image", "label", "probabilities", "note")
-        print_json([{name: getattr(one, name) for name in kept} for one in predictions])
-    else:
-        _print_predictions(predictions, _out)
-
-
-def _draw(path: Path, draw: Callable[[], None]) -> None:
+    Raises:
+        InputError: when it can't be written.
+    """
     try:
         draw()
     except OSError as error:
@@ -270,17 +248,3 @@ def _means(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
             text if held is None or held["n"] == row.get("trials") else f"{text} ({held['n']})"
         )
     return texts
-
-
-def _print_predictions(predictions: Sequence[Prediction], out: Console) -> None:
-    """What ``shoal predict`` prints: for each picture its likeliest classes."""
-    for one in predictions:
-        note = f" ({one.note})" if one.note else ""
-        out.print(f"{printable(one.image)}: {one.label}{note}", soft_wrap=True)
-        likeliest = sorted(one.probabilities.items(), key=lambda held: -held[1])[:5]
-        width = max(len(name) for name, _ in likeliest)
-        for name, probability in likeliest:
-            bar = "█" * round(30 * probability)
-            out.print(
-                f"  {printable(name):<{width}} {percent(probability, 2):>7} {bar}", soft_wrap=True
-            )

@@ -64,7 +64,7 @@ def export_best(
         metrics=metrics_of(experiment.metric.name, report.epoch, report.metrics),
         versions=world.versions,
         origin=_origin(chosen, is_asked=number is not None),
-        inputs=None if inputs is None else inputs.model_dump(mode="json"),
+        inputs=None if inputs is None else inputs.plain,
         programs=programs,
         split=world.plain_split if all(w.split == world.split for w in worlds) else None,
         params=trial.configuration,

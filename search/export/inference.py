@@ -16,8 +16,9 @@ from spaces.problems import InputError, Problem, shown
 from spaces.sections import parse_section
 from spaces.training_config import TrainConfig, parse_config
 from trainables.data.images import read_picture
+from trainables.data.input_spec import InputSpec
 from trainables.data.sources import Array
-from trainables.data.splits import InputSpec, input_spec
+from trainables.data.splits import input_spec
 from trainables.models.families import empty_model
 
 INPUTS = "inputs.json"
@@ -42,16 +43,22 @@ class Prediction:
 def load_model(folder: str | Path) -> tuple[nn.Module, TrainConfig]:
     """The trained model of a bundle, in evaluation mode on the CPU, and its configuration.
 
-    Its inputs are values in [0, 1], normalised as the bundle's ``inputs.json`` says.
+    Its inputs are values in [0, 1], normalised as the bundle's ``inputs.json`` says;
+    ``search.export.predictor`` does that, and prepares tables.
 
     Raises:
         InputError: when the bundle is damaged, or holds the result of a user's own code.
     """
-    model, config, _ = _load(Path(folder))
+    model, config, _ = load_whole(Path(folder))
     return model, config
 
 
-def _load(folder: Path) -> tuple[nn.Module, TrainConfig, InputSpec]:
+def load_whole(folder: Path) -> tuple[nn.Module, TrainConfig, InputSpec]:
+    """The trained model of a bundle, its configuration, and what it takes and gives.
+
+    Raises:
+        InputError: when the bundle is damaged, or holds the result of a user's own code.
+    """
     config = parse_config(read_bundle(folder)[0])
     if not isinstance(config, TrainConfig):
         raise InputError(f"{folder} holds the result of your own code, which has no built-in model")
@@ -119,7 +126,9 @@ def predict(folder: Path, images: Sequence[Path]) -> list[Prediction]:
     Raises:
         InputError: when the bundle is damaged or no classifier of images, or a file no picture.
     """
-    model, _, inputs = _load(folder)
+    model, _, inputs = load_whole(folder)
+    if inputs.table is not None:
+        raise InputError("was trained on a table, and takes a CSV or Parquet file", str(folder))
     if len(inputs.shape) != 3 or inputs.shape[0] not in (1, 3) or not inputs.class_names:
         raise InputError("is no classifier of pictures", source=str(folder))
     channels, height, width = inputs.shape

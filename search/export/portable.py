@@ -20,7 +20,8 @@ from torch import nn
 from analysis.display.numbers import number
 from spaces.problems import InputError, RunError
 from spaces.training_config import TrainConfig
-from trainables.data.splits import InputSpec, load_data
+from trainables.data.input_spec import InputSpec
+from trainables.data.splits import load_data
 from trainables.models.families import empty_model
 
 CHECKED = 64  # samples on which a program must answer as its model does
@@ -31,7 +32,10 @@ OLDEST_ONNXSCRIPT = Version("0.6")  # torch's exporter fails with the ones befor
 
 
 class WholeModel(nn.Module):
-    """From inputs in [0, 1], as a picture has them, to probabilities (a regression: to values).
+    """From inputs as they are, before any normalisation, to probabilities or values.
+
+    Inputs are those in [0, 1] of a picture, float32; of a table the features as its bundle's
+    README.md lists them, float64. A regression gives values in the target's own units.
 
     Args:
         model: takes normalised inputs.
@@ -40,18 +44,31 @@ class WholeModel(nn.Module):
 
     mean: torch.Tensor
     std: torch.Tensor
+    target_mean: torch.Tensor
+    target_std: torch.Tensor
 
     def __init__(self, model: nn.Module, inputs: InputSpec) -> None:
         super().__init__()
         self.model = model
         self.is_classifier = bool(inputs.class_names)
         shape = (-1, *(1 for _ in inputs.shape[1:]))
-        self.register_buffer("mean", torch.tensor(inputs.mean).reshape(shape))
-        self.register_buffer("std", torch.tensor(inputs.std).reshape(shape))
+        mean, std = torch.tensor(inputs.mean), torch.tensor(inputs.std)
+        if inputs.table is not None:
+            mean, std = (torch.from_numpy(part.copy()) for part in inputs.table.scale.T)
+        self.register_buffer("mean", mean.reshape(shape))
+        self.register_buffer("std", std.reshape(shape))
+        self.has_units = inputs.target_scale is not None
+        if inputs.target_scale is not None:
+            scale = inputs.target_scale
+            self.register_buffer("target_mean", torch.tensor(scale.mean, dtype=torch.float64))
+            self.register_buffer("target_std", torch.tensor(scale.std, dtype=torch.float64))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = self.model((inputs - self.mean) / self.std)
-        return outputs.softmax(dim=1) if self.is_classifier else outputs
+        normalised = ((inputs - self.mean) / self.std).to(torch.float32)
+        outputs: torch.Tensor = self.model(normalised)
+        if self.is_classifier:
+            return outputs.softmax(dim=1)
+        return outputs * self.target_std + self.target_mean if self.has_units else outputs
 
 
 def make_programs(
@@ -164,7 +181,11 @@ def _samples(config: TrainConfig, inputs: InputSpec) -> torch.Tensor:
         held = load_data(config.dataset, config.split_seed).validation.inputs[:CHECKED]
     except InputError:
         warnings.warn("the data is not here: the programs are checked on noise", stacklevel=2)
-        return torch.rand(CHECKED, *inputs.shape, generator=torch.Generator().manual_seed(0))
+        noise = torch.rand(CHECKED, *inputs.shape, generator=torch.Generator().manual_seed(0))
+        held = noise.numpy()
     unit = 255.0 if held.dtype == np.uint8 else 1.0
     samples = torch.from_numpy(held.astype(np.float32) / np.float32(unit))
+    if inputs.table is not None:
+        mean, std = (torch.from_numpy(part.copy()) for part in inputs.table.scale.T)
+        samples = samples * std + mean
     return samples.repeat(2, *(1 for _ in inputs.shape)) if len(samples) == 1 else samples

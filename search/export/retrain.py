@@ -26,6 +26,7 @@ from spaces.code import files_taken
 from spaces.files import load_experiment, set_path
 from spaces.metric import Metric
 from spaces.problems import InputError
+from spaces.settings.any_dataset import file_fields
 from spaces.training_config import AnyConfig, TrainConfig, parse_config, resolve
 from trainables.data.splits import Data, joined, load_data
 from trainables.training import EpochReport, Training
@@ -133,12 +134,17 @@ def _as_final(config: AnyConfig) -> AnyConfig:
 def _differences(recorded: AnyConfig, config: AnyConfig) -> dict[str, tuple[Any, Any]]:
     """By path what differs; where the data lie is no difference: they have their fingerprints."""
     before, now = (_leaves(held.model_dump(mode="json")) for held in (recorded, config))
-    paths = [path for path in before | now if path != "dataset.root"]
+    places = {f"dataset.{place}" for held in (recorded, config) for place in _file_fields(held)}
+    paths = [path for path in before | now if path not in places]
     return {
         path: (before.get(path), now.get(path))
         for path in paths
         if before.get(path) != now.get(path)
     }
+
+
+def _file_fields(config: AnyConfig) -> list[str]:
+    return file_fields(config.dataset) if isinstance(config, TrainConfig) else []
 
 
 def _leaves(value: Any, path: str = "") -> dict[str, Any]:
@@ -161,7 +167,9 @@ def data_of(config: TrainConfig) -> tuple[Data, Data]:
         InputError: when they are not there.
     """
     data = load_data(config.dataset, config.split_seed)
-    return data, joined(config.dataset, data) if config.final else data
+    if not config.final:
+        return data, data
+    return data, joined(config.dataset, data, config.split_seed)
 
 
 class Trained(NamedTuple):
@@ -233,7 +241,7 @@ def save_training(config: AnyConfig, trained: Trained, target: Path) -> None:
         metrics=metrics_of(score_name(config), report.epoch, report.metrics),
         versions=versions(),
         origin=origin,
-        inputs=None if inputs is None else inputs.model_dump(mode="json"),
+        inputs=None if inputs is None else inputs.plain,
         split=split,
     )
     if isinstance(training, CodeTraining):

@@ -19,7 +19,8 @@ from spaces.experiment import Experiment
 from spaces.problems import InputError
 from spaces.sections import parse_section, problems_of
 from spaces.training_config import AnyConfig, TrainConfig, resolve
-from trainables.data.splits import InputSpec, input_spec
+from trainables.data.input_spec import InputSpec
+from trainables.data.splits import input_spec
 
 
 class Trained(NamedTuple):

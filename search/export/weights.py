@@ -17,7 +17,7 @@ from spaces.problems import InputError
 from spaces.training_config import AnyConfig, CodeConfig, TrainConfig
 from trainables.checkpoints.checkpoints import MOST_BYTES, Checkpoints
 from trainables.checkpoints.limits import UnfoldingError, check_copied
-from trainables.data.splits import InputSpec
+from trainables.data.input_spec import InputSpec
 from trainables.models.families import empty_model, most_state_bytes
 from trainables.user_code.training import state_at
 

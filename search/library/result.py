@@ -188,7 +188,8 @@ class SearchResult:
         """The built-in model of the confirmed winner, or of the best trial, with its weights.
 
         It is in evaluation mode on the CPU. Its inputs are values in [0, 1], normalised as the
-        bundle's ``inputs.json`` says; ``shoal predict`` does all of that.
+        bundle's ``inputs.json`` says, or a table's features; for all of that, export a bundle and
+        use ``search.export.predictor.load_predictor``.
 
         Args:
             trial: the one to take instead.

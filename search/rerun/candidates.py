@@ -14,7 +14,7 @@ from spaces.experiment import Confirm, Experiment
 from spaces.problems import InputError
 from spaces.sections import parse_section
 from spaces.training_config import TrainConfig, resolve
-from trainables.data.splits import InputSpec
+from trainables.data.input_spec import InputSpec
 from trainables.models.families import count_parameters, empty_model
 
 

@@ -88,7 +88,7 @@ def _conclude(work: Reopened[Race]) -> Confirmation | None:
 def untested(experiment: Experiment, found: Confirmed, reruns: Reruns) -> list[int]:
     """The trials whose configurations were measured, but not yet on the test split.
 
-    None where there is no test split: the user's own code, folders of images without one.
+    None where there is no test split: the user's own code, or data that has none.
     """
     if experiment.trainable is not None or not has_test_split(experiment.dataset):
         return []

@@ -12,15 +12,18 @@ from analysis.record.folder import RunFolder
 from analysis.record.trials import Trial
 from search.export.weights import weights_of
 from spaces.experiment import Experiment
-from spaces.settings.dataset import Dataset
+from spaces.settings.any_dataset import AnyDataset
+from spaces.settings.own_data import OwnData
 from spaces.training_config import TrainConfig, resolve
 from trainables.data.sources import data_root
 from trainables.data.splits import Data, load_test, to_device
 from trainables.training import Training
 
 
-def has_test_split(dataset: Dataset) -> bool:
-    """Whether there is one: built-in datasets have, folders of images may have."""
+def has_test_split(dataset: AnyDataset) -> bool:
+    """Whether there is one: built-in datasets have, folders of images and own data may have."""
+    if isinstance(dataset, OwnData):
+        return dataset.test is not None
     return dataset.name != "image_folder" or (data_root(dataset) / "test").is_dir()
 
 
@@ -42,7 +45,7 @@ def read_test(
     Raises:
         InputError: when the dataset has no test split, or a checkpoint is gone.
     """
-    test = load_test(experiment.dataset)
+    test = load_test(experiment.dataset, data)
     has_gpu = experiment.resources.gpus != 0 and torch.cuda.is_available()
     device = torch.device("cuda" if has_gpu else "cpu")
     split = to_device(test, data, device)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analysis.display.numbers import number
 from analysis.display.plots import draw_images
 from search.control.budget import grid_size, most_trials
 from spaces.experiment import Experiment
@@ -94,7 +96,7 @@ def _network(experiment: Experiment, params: Params) -> dict[str, Any]:
         return {"parameters": None, "layers": []}
     config = resolve(experiment, params, seed=0)
     assert isinstance(config, TrainConfig)
-    input_shape, outputs = shape_of(config.dataset)
+    input_shape, outputs = shape_of(config.dataset, config.split_seed)
     try:
         model = empty_model(config.model, input_shape, outputs, seed=0)
     except ValueError as error:
@@ -137,9 +139,13 @@ def draw_training_images(experiment: Experiment, path: Path) -> int:
         raise InputError(f"the data of {experiment.dataset.name} are no images")
     rows = np.sort(np.random.default_rng(experiment.seed).permutation(len(data.train))[:IMAGES])
     chosen = data.train.take(rows)
-    labels = [data.class_names[target] for target in chosen.targets]
+    labels = [_label(target, data.class_names) for target in chosen.targets]
     try:
         draw_images(chosen.inputs, labels, path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be written: {error}", source="--images") from None
     return len(rows)
+
+
+def _label(target: Any, class_names: Sequence[str]) -> str:
+    return class_names[target] if class_names else ", ".join(map(number, target.tolist()))

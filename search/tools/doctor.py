@@ -26,9 +26,11 @@ from spaces.files import load_experiment
 from spaces.imports import project_of
 from spaces.problems import InputError, RunError, without_keys
 from spaces.project import restore_path
+from spaces.settings.own_data import OwnData
 from trainables.checkpoints.checkpoints import Checkpoints, filesystem
 from trainables.data.datasets import read
 from trainables.data.sources import data_root
+from trainables.data.splits import load_data
 
 NODE_SECONDS = 120.0  # a node may have to start a process and import torch
 _PROBE_BYTES = 32_000_000
@@ -159,9 +161,12 @@ def _dataset(experiment: Experiment) -> Finding:
     settings = experiment.dataset
     what = f"dataset {settings.name}"
     try:
-        split, _ = read(settings, "train", download=False)
+        if isinstance(settings, OwnData):
+            split = load_data(settings, experiment.seed).train
+        else:
+            split, _ = read(settings, "train", download=False)
     except InputError as error:
-        if settings.name == "image_folder":
+        if isinstance(settings, OwnData) or settings.name == "image_folder":
             return Finding("fault", what, str(error))
         root = data_root(settings).resolve()
         return Finding("warning", what, f"is not in {root}; a search downloads it first, if it can")

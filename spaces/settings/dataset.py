@@ -1,8 +1,8 @@
-"""``Dataset``: the data of a training."""
+"""``Dataset``: built-in data, or a folder of images."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -28,7 +28,11 @@ def _texts(value: Any) -> Any:
     )
 
 
-def _parse_normalize(value: Any) -> Any:
+Classes: TypeAlias = Annotated[list[str], BeforeValidator(_texts), Field(min_length=2)]
+
+
+def parse_normalize(value: Any) -> Any:
+    """The scale of inputs by its name, or by its constants."""
     if isinstance(value, dict | PixelScale):
         return PixelScale.model_validate(value)
     if value not in ("none", "signed", "standard"):
@@ -60,10 +64,10 @@ class Dataset(Section):
     root: Location | None = None
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     subset: Size | None = None
-    classes: Annotated[list[str], BeforeValidator(_texts), Field(min_length=2)] | None = None
+    classes: Classes | None = None
     image_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
     normalize: Annotated[
-        Literal["none", "signed", "standard"] | PixelScale, BeforeValidator(_parse_normalize)
+        Literal["none", "signed", "standard"] | PixelScale, BeforeValidator(parse_normalize)
     ] = "none"
 
     @model_validator(mode="after")

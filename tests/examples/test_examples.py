@@ -16,7 +16,7 @@ from tests.support.source import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*/search.yaml"))
 FEW = ["budget.trials=2", "scheduler.max_epochs=3"]
-BEST = {"lightning": 0.8, "pytorch": 0.7, "scikit_learn": 0.9, "transformers": 0.3}
+BEST = {"lightning": 0.8, "pytorch": 0.7, "scikit_learn": 0.9, "table": 0.8, "transformers": 0.3}
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what the frameworks say of each other
 

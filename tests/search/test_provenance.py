@@ -203,7 +203,7 @@ def test_a_bundle_has_the_split_and_inputs_of_its_own_model(
     now = changed.load()
     assert json.loads((tmp_path / "new" / "split.json").read_text()) == now.fingerprint
     kept = json.loads((tmp_path / "new" / "inputs.json").read_text())
-    assert kept == now.spec.model_dump(mode="json")
+    assert kept == now.spec.plain
     document = json.loads((tmp_path / "new" / "changes.json").read_text())
     assert len(document["while_the_run_went_on"]) == 1
     assert [world["split"] for world in document["trained_with"]] == [now.fingerprint]

@@ -94,6 +94,12 @@ EXPERIMENTS: list[Data] = [
         "metric": {"name": "score"},
         "sampler": {"name": "qmc"},
     },
+    {
+        "name": "tables",
+        "dataset": {"name": "table", "file": "own.csv", "target": "y", "categories": ["zip"]},
+        "model": {"hidden": [4]},
+        "space": {"lr": {"low": 1e-4, "high": 1.0, "log": True}},
+    },
 ]
 OWN_CODE = """
 def train(config, context):
@@ -105,9 +111,13 @@ def space(trial):
 """
 
 
+OWN_TABLE = "a,b,zip,y\n" + "".join(f"{n},{'xyz'[n % 3]},{n % 4},{n / 7}\n" for n in range(30))
+
+
 def write_whole(data: Data, folder: Path) -> Path:
-    """An undamaged experiment file, with the code that it may name beside it."""
+    """An undamaged experiment file, with the code and the data that it may name beside it."""
     (folder / "own.py").write_text(OWN_CODE)
+    (folder / "own.csv").write_text(OWN_TABLE)
     common = {"scheduler": {"max_epochs": 9}, "budget": {"trials": 8}}
     path = folder / "file.yaml"
     path.write_text(yaml.safe_dump({**common, **data}, sort_keys=False))
@@ -155,7 +165,7 @@ def make_runs(folder: Path) -> list[Path]:
         config = resolve(experiment, experiment.search_space.samples(1, seed=0)[0], seed=1)
         inputs = None
         if isinstance(config, TrainConfig):
-            inputs = input_spec(config.dataset, config.split_seed).model_dump(mode="json")
+            inputs = input_spec(config.dataset, config.split_seed).plain
         started = Started(spec=experiment.plain(), versions=versions, host="here", inputs=inputs)
         coordinator.start(started)
         _play(coordinator, number, most_reports=20)
@@ -310,7 +320,7 @@ def make_bundles(folder: Path) -> list[Path]:
         if isinstance(config, TrainConfig):
             model, _ = build_model(config.model, *shape_of(config.dataset), seed=0)
             weights = model.state_dict()
-            inputs = input_spec(config.dataset, config.split_seed).model_dump(mode="json")
+            inputs = input_spec(config.dataset, config.split_seed).plain
         name = experiment.metric.name
         metrics = {"metric": name, "value": 0.5, "epoch": 9, "metrics": {name: 0.5}}
         plain, origin = config.model_dump(mode="json"), "Made up for a test."

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spaces.problems import InputError, unknown_name
+from spaces.settings.any_dataset import AnyDataset
 from spaces.settings.dataset import Dataset
 
 Array = npt.NDArray[Any]
@@ -61,7 +62,7 @@ def known_classes(settings: Dataset) -> tuple[str, ...]:
     return chosen_classes(SOURCES[settings.name].class_names, settings)
 
 
-def chosen_classes(names: tuple[str, ...], settings: Dataset) -> tuple[str, ...]:
+def chosen_classes(names: tuple[str, ...], settings: AnyDataset) -> tuple[str, ...]:
     """The classes that the settings ask for: all, or some in an order of their own.
 
     Raises:

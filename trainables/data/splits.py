@@ -5,42 +5,22 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 
 from spaces.problems import InputError
-from spaces.sections import Section, Size
-from spaces.settings.dataset import Dataset, PixelScale
+from spaces.settings.any_dataset import AnyDataset
+from spaces.settings.dataset import PixelScale
+from spaces.settings.own_data import Arrays, OwnData, Table
+from trainables.data.cuts import cut
 from trainables.data.datasets import read
 from trainables.data.image_folder import validation_folder
+from trainables.data.input_spec import InputSpec
+from trainables.data.own.loading import load_own, load_own_test
+from trainables.data.own.preparation import Preparation
 from trainables.data.sources import Array, Split, data_root, known_classes, known_shape
-
-
-class InputSpec(Section):
-    """What a trained model takes and gives; its bundle keeps it.
-
-    ``shape`` is that of one sample; inputs in [0, 1] become ``(x - mean) / std``, by channel;
-    ``class_names`` is empty for a regression.
-    """
-
-    shape: Annotated[list[Size], Field(min_length=1, max_length=3)]
-    outputs: Size
-    class_names: list[str]
-    mean: Annotated[list[float], Field(min_length=1)]
-    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _check_lengths(self) -> InputSpec:
-        if self.class_names and len(set(self.class_names)) != self.outputs:
-            raise ValueError(
-                f"{self.outputs} outputs, but {len(set(self.class_names))} different class_names"
-            )
-        if not {len(self.mean), len(self.std)} <= {1, self.shape[0]}:
-            raise ValueError(f"mean and std need 1 or {self.shape[0]} numbers each")
-        return self
 
 
 @dataclass(frozen=True)
@@ -49,6 +29,7 @@ class Data:
 
     ``class_names`` is empty for a regression. Inputs in [0, 1] become ``(x - mean) / std``, with
     ``mean`` and ``std`` of shape (channels,) or (1,), taken from the training split only.
+    ``own``: how the user's own data were prepared before.
     """
 
     train: Split
@@ -56,6 +37,7 @@ class Data:
     class_names: tuple[str, ...]
     mean: Array
     std: Array
+    own: Preparation | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -68,7 +50,11 @@ class Data:
     @property
     def spec(self) -> InputSpec:
         """What a model of this data takes and gives."""
-        return _spec(self.input_shape, self.class_names, self.mean, self.std, self.outputs)
+        spec = _spec(self.input_shape, self.class_names, self.mean, self.std, self.outputs)
+        if self.own is None:
+            return spec
+        own = {"table": self.own.table, "target_scale": self.own.target_scale}
+        return spec.model_copy(update=own)
 
     @property
     def fingerprint(self) -> dict[str, dict[str, int | str]]:
@@ -90,7 +76,7 @@ def _digest(split: Split) -> str:
     return digest.hexdigest()
 
 
-def load_data(settings: Dataset, split_seed: int, download: bool = True) -> Data:
+def load_data(settings: AnyDataset, split_seed: int, download: bool = True) -> Data:
     """Read the training split, cut validation from it and fix the normalisation.
 
     Args:
@@ -101,24 +87,42 @@ def load_data(settings: Dataset, split_seed: int, download: bool = True) -> Data
     Raises:
         InputError: when the data is not there, or does not fit the settings.
     """
+    if isinstance(settings, OwnData):
+        return _own_data(settings, split_seed)
     whole, names = read(settings, "train", download)
+    classes = whole.targets if whole.targets.ndim == 1 else None
     validation = None
     if settings.name == "image_folder" and validation_folder(data_root(settings)) is not None:
         validation, _ = read(settings, "val")
     rows = np.arange(len(whole))
     if settings.subset is not None and settings.subset < len(whole):
-        rows, _ = _cut(rows, whole, len(whole) - settings.subset, split_seed, "dataset.subset")
+        rest = len(whole) - settings.subset
+        rows, _ = cut(rows, rest, split_seed, "dataset.subset", classes)
     if validation is None:
         share = max(1, round(settings.validation * len(rows)))
-        rows, held = _cut(rows, whole, share, split_seed, "dataset.validation")
+        rows, held = cut(rows, share, split_seed, "dataset.validation", classes)
         validation = whole.take(held)
     train = whole.take(rows)
     mean, std = _scale(settings, train)
     return Data(train, validation, names, mean, std)
 
 
-def joined(settings: Dataset, data: Data) -> Data:
-    """The same data with the validation split in the training split, and none to validate on."""
+def _own_data(settings: Table | Arrays, split_seed: int, is_final: bool = False) -> Data:
+    train, validation, own = load_own(settings, split_seed, is_final)
+    mean, std = _scale(settings, train)
+    return Data(train, validation, own.class_names, mean, std, own)
+
+
+def joined(settings: AnyDataset, data: Data, split_seed: int) -> Data:
+    """The same data with the validation split in the training split, and none to validate on.
+
+    Args:
+        settings: which data.
+        data: as ``load_data`` gave them.
+        split_seed: with which it did.
+    """
+    if isinstance(settings, OwnData):
+        return _own_data(settings, split_seed, is_final=True)
     inputs, targets = (
         np.concatenate([getattr(data.train, part), getattr(data.validation, part)])
         for part in ("inputs", "targets")
@@ -128,33 +132,43 @@ def joined(settings: Dataset, data: Data) -> Data:
     return Data(train, train.take(np.arange(0)), data.class_names, mean, std)
 
 
-def load_test(settings: Dataset) -> Split:
+def load_test(settings: AnyDataset, data: Data | None = None) -> Split:
     """Read the test split, which nothing but the measuring of a confirmed winner may ask for.
+
+    Args:
+        settings: which data.
+        data: what is trained on, whose preparation the test split of own data gets.
 
     Raises:
         InputError: when the dataset has none, or it is not there.
     """
+    if isinstance(settings, OwnData):
+        assert data is not None
+        assert data.own is not None
+        return load_own_test(settings, data.own)
     return read(settings, "test")[0]
 
 
-def shape_of(settings: Dataset) -> tuple[tuple[int, ...], int]:
+def shape_of(settings: AnyDataset, split_seed: int = 0) -> tuple[tuple[int, ...], int]:
     """Input shape and number of outputs; needs no files for a built-in dataset."""
-    if settings.name == "image_folder":
-        data = load_data(settings, split_seed=0)
+    if isinstance(settings, OwnData) or settings.name == "image_folder":
+        data = load_data(settings, split_seed)
         return data.input_shape, data.outputs
     return known_shape(settings)
 
 
-def input_spec(settings: Dataset, split_seed: int) -> InputSpec:
+def input_spec(settings: AnyDataset, split_seed: int) -> InputSpec:
     """What a model of this data takes; reads the data only where that depends on it.
 
     Raises:
         InputError: when data that is needed for it is not there.
     """
-    if settings.name == "image_folder" or settings.normalize == "standard":
+    if isinstance(settings, OwnData) or (
+        settings.name == "image_folder" or settings.normalize == "standard"
+    ):
         return load_data(settings, split_seed).spec
     (shape, _), names = known_shape(settings), known_classes(settings)
-    return _spec(shape, names, *_fixed_scale(settings, shape[0]), outputs=len(names) or 1)
+    return _spec(shape, names, *_fixed_scale(settings.normalize, shape[0]), outputs=len(names) or 1)
 
 
 def _spec(
@@ -169,26 +183,15 @@ def _spec(
     )
 
 
-def _cut(rows: Array, whole: Split, size: int, seed: int, path: str) -> tuple[Array, Array]:
-    """Cut ``size`` of the rows off, every class in proportion; both parts in ascending order."""
-    from sklearn.model_selection import train_test_split
-
-    classes = whole.targets[rows] if whole.targets.ndim == 1 else None
-    try:
-        kept, cut = train_test_split(rows, test_size=size, stratify=classes, random_state=seed)
-    except ValueError as error:
-        raise InputError(f"{path}: {len(rows)} samples cannot be cut so: {error}") from None
-    return np.sort(kept), np.sort(cut)
-
-
 def _float32(values: Any) -> Array:
     return np.asarray(values, dtype=np.float32)
 
 
-def _scale(settings: Dataset, train: Split) -> tuple[Array, Array]:
+def _scale(settings: AnyDataset, train: Split) -> tuple[Array, Array]:
     """Mean and deviation, each of shape (channels,) or (1,), by which inputs are normalised."""
-    if settings.normalize != "standard":
-        return _fixed_scale(settings, train.inputs.shape[1])
+    how = _normalisation(settings, train)
+    if how != "standard":
+        return _fixed_scale(how, train.inputs.shape[1])
     axes = (0, *range(2, train.inputs.ndim))
     unit = 255.0 if train.inputs.dtype == np.uint8 else 1.0
     mean = train.inputs.mean(axis=axes, dtype=np.float64) / unit
@@ -196,16 +199,26 @@ def _scale(settings: Dataset, train: Split) -> tuple[Array, Array]:
     return _float32(mean), _float32(np.where(std > 0, std, 1.0))
 
 
-def _fixed_scale(settings: Dataset, channels: int) -> tuple[Array, Array]:
+def _normalisation(settings: AnyDataset, train: Split) -> str | PixelScale:
+    """How inputs are normalised; the features of a table are scaled by its preparation."""
+    if isinstance(settings, Table):
+        return "none"
+    if isinstance(settings, Arrays) and settings.normalize is None:
+        return "standard" if train.inputs.ndim == 2 else "none"
+    assert settings.normalize is not None
+    return settings.normalize
+
+
+def _fixed_scale(how: str | PixelScale, channels: int) -> tuple[Array, Array]:
     """The normalisation that does not depend on the data."""
-    if isinstance(settings.normalize, PixelScale):
-        mean, std = settings.normalize.mean, settings.normalize.std
+    if isinstance(how, PixelScale):
+        mean, std = how.mean, how.std
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
                 path = f"dataset.normalize.{name}"
                 raise InputError(f"{path}: needs 1 or {channels} numbers, got {len(values)}")
         return _float32(mean), _float32(std)
-    if settings.normalize == "signed":
+    if how == "signed":
         return _float32([0.5]), _float32([0.5])
     return _float32([0.0]), _float32([1.0])
 

@@ -398,7 +398,7 @@ def test_an_image_that_is_none_is_one_clear_message(
     )
     assert "there is no such file" in message(capsys, "predict", bundle, str(tmp_path / "none.png"))
     assert "is a folder" in message(capsys, "predict", bundle, str(tmp_path))
-    assert "IMAGE" in message(capsys, "predict", bundle)
+    assert "FILE" in message(capsys, "predict", bundle)
     whole = tmp_path / "whole.png"
     Image.new("RGBA", (8, 8)).save(whole)
     torn = tmp_path / "torn.png"

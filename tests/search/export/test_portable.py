@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -13,6 +14,7 @@ from textwrap import dedent
 from typing import Any, get_args
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from packaging.requirements import Requirement
@@ -22,13 +24,16 @@ from analysis.bundle.writing import write_bundle
 from search.export import portable
 from search.export.inference import load_inputs, load_model
 from search.export.portable import OLDEST_ONNXSCRIPT, WholeModel, can_make_onnx, make_programs
+from search.export.predictor import load_predictor
 from spaces.experiment import Experiment
 from spaces.problems import InputError, RunError
 from spaces.settings.dataset import Dataset
 from spaces.settings.model import Activation, Norm
 from spaces.training_config import TrainConfig, resolve
+from tests.support import tables
 from tests.support.commands import bundle_of
-from trainables.data.splits import InputSpec, input_spec, load_test
+from trainables.data.input_spec import InputSpec
+from trainables.data.splits import input_spec, load_test
 from trainables.models.families import build_model
 
 needs_onnx = pytest.mark.skipif(not can_make_onnx(), reason="needs the extra shoal[onnx]")
@@ -79,9 +84,7 @@ EVERYTHING = [  # every norm; and every activation once, in few layers, so that 
 ]
 
 
-def classify(
-    program: Path, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-) -> torch.Tensor:
+def classify(program: Path, images: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> torch.Tensor:
     """What a fresh process answers that has the program and the images, and nothing of ours."""
     file = program.with_name("images.npy")
     np.save(file, images)
@@ -182,12 +185,33 @@ def test_a_regression_answers_with_values(tmp_path: Path, name: str) -> None:
         assert torch.allclose(answers, load_model(bundle)[0](torch.from_numpy(inputs)), atol=1e-5)
 
 
+@pytest.mark.parametrize("target", ["grower", "alcohol"])
+def test_programs_take_the_columns_of_a_table_as_they_are(target: str, tmp_path: Path) -> None:
+    """Classes and values, these in the target's own units."""
+    frame = tables.wine()
+    file = tables.write(frame, tmp_path / "wine.csv")
+    bundle = bundle_of(tmp_path, dataset={"name": "table", "file": file, "target": target})
+    predictor = load_predictor(bundle)
+    assert predictor.inputs.table is not None
+    columns = pa.Table.from_pandas(frame, preserve_index=False)
+    inputs = torch.from_numpy(predictor.inputs.table.raw(columns))
+    expected = predictor.predict(frame)
+    held = expected.predictions if expected.probabilities is None else expected.probabilities
+    model, config = load_model(bundle)
+    made = make_programs(config, predictor.inputs, model.state_dict())
+    answers = [torch.export.load(io.BytesIO(made["model.pt2"])).module()(inputs)]
+    if can_make_onnx():
+        answers.append(onnx_answers(made["model.onnx"], inputs))
+    for answer in answers:
+        np.testing.assert_allclose(answer.detach().numpy(), held, atol=1e-4)
+
+
 @formats
 def test_the_script_in_a_bundles_readme_asks_its_program(tmp_path: Path, name: str) -> None:
     config, inputs, weights = untrained({"family": "mlp"})
     metrics = {"metric": "val_accuracy", "value": 0.1, "epoch": 1, "metrics": {}}
     programs = make_programs(config, inputs, weights)
-    plain = (config.model_dump(mode="json"), metrics, {}, "Made up.", inputs.model_dump())
+    plain = (config.model_dump(mode="json"), metrics, {}, "Made up.", inputs.plain)
     write_bundle(tmp_path / "bundle", Bundle(*plain, programs), weights)
     readme = (tmp_path / "bundle" / "README.md").read_text()
     blocks = re.findall(r"\n\n((?:    .*\n)+)", readme)

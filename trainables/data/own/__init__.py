@@ -1,0 +1,1 @@
+"""The user's own tables and arrays: read, cut, and prepared as their training split tells."""

@@ -1,0 +1,164 @@
+"""A user's own data, cut into splits and prepared as the training split tells."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from spaces.problems import InputError, shown
+from spaces.settings.data_files import problems_at
+from spaces.settings.own_data import Arrays, Table
+from trainables.data.cuts import cut
+from trainables.data.own.preparation import (
+    Preparation,
+    Samples,
+    fit_table,
+    fit_target,
+)
+from trainables.data.own.samples import read_samples
+from trainables.data.sources import Array, Split, chosen_classes
+
+_TEST_SEED = 0  # the same test split for every search
+
+
+class OwnSplits(NamedTuple):
+    """What is trained on and validated on, and how it was prepared."""
+
+    train: Split
+    validation: Split
+    preparation: Preparation
+
+
+def load_own(settings: Table | Arrays, split_seed: int, is_final: bool = False) -> OwnSplits:
+    """Read the files, cut validation off unless it has a file, and prepare both.
+
+    Args:
+        settings: the dataset section.
+        split_seed: drives the cut and the choice of a subset.
+        is_final: train on both, and validate on nothing.
+
+    Raises:
+        InputError: when a file is not there, or does not fit the settings.
+    """
+    whole, names, rows, _ = _parts(settings)
+    if settings.subset is not None and settings.subset < len(rows):
+        rows, _ = _cut(whole, rows, len(rows) - settings.subset, split_seed, "subset", settings)
+    held = np.arange(0)
+    if isinstance(settings.validation, float):
+        share = max(1, round(settings.validation * len(rows)))
+        rows, held = _cut(whole, rows, share, split_seed, "validation", settings)
+    train, validation = whole.take(rows), whole.take(held)
+    fitted = _fit(settings, train, names)
+    if isinstance(settings.validation, str):
+        validation = _other_file(settings, "validation", whole, fitted)
+    if is_final:
+        train = _joined(train, validation)
+        validation = train.take(np.arange(0))
+        fitted = _fit(settings, train, names)
+    with problems_at("dataset.validation"):
+        return OwnSplits(fitted.split(train), fitted.split(validation), fitted)
+
+
+def load_own_test(settings: Table | Arrays, fitted: Preparation) -> Split:
+    """The test split, prepared as the training split asks for.
+
+    Raises:
+        InputError: when there is none, or it does not fit.
+    """
+    whole, _, _, rows = _parts(settings)
+    if settings.test is None:
+        raise InputError("dataset.test: there is no test split")
+    test = whole.take(rows)
+    if isinstance(settings.test, str):
+        test = _other_file(settings, "test", whole, fitted)
+    with problems_at("dataset.test"):
+        return fitted.split(test)
+
+
+def _parts(settings: Table | Arrays) -> tuple[Samples, tuple[str, ...], Array, Array]:
+    """All samples to train on, their classes, and the rows of training and of the test share."""
+    whole = read_samples(settings, settings.training_place)
+    names = () if settings.is_regression else _class_names(settings, whole.targets)
+    whole = _of_classes(whole, settings)
+    rows, held = np.arange(len(whole)), np.arange(0)
+    if isinstance(settings.test, float):
+        share = max(1, round(settings.test * len(rows)))
+        rows, held = _cut(whole, rows, share, _TEST_SEED, "test", settings)
+    return whole, names, rows, held
+
+
+def _cut(
+    whole: Samples, rows: Array, size: int, seed: int, field: str, settings: Table | Arrays
+) -> tuple[Array, Array]:
+    classes = None if settings.is_regression else whole.targets
+    return cut(rows, size, seed, f"dataset.{field}", classes, whole.groups)
+
+
+def _class_names(settings: Table | Arrays, labels: Array) -> tuple[str, ...]:
+    """The classes in their order: of numbers by size, else by name, or as ``classes`` says."""
+    found = sorted(set(labels), key=_by_size)
+    if len(found) == 1:
+        place = f"dataset.{settings.training_place}"
+        raise InputError(f"{place}: all samples are of one class, {shown(found[0])}")
+    return chosen_classes(tuple(found), settings)
+
+
+def _by_size(label: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(label), label
+    except ValueError:
+        return 1, 0.0, label
+
+
+def _of_classes(samples: Samples, settings: Table | Arrays) -> Samples:
+    """The samples of the classes that are asked for."""
+    if settings.classes is None:
+        return samples
+    return samples.take(np.flatnonzero(np.isin(samples.targets, settings.classes)))
+
+
+def _fit(settings: Table | Arrays, train: Samples, names: tuple[str, ...]) -> Preparation:
+    table = None
+    if isinstance(settings, Table):
+        with problems_at(f"dataset.{settings.training_place}"):
+            table = fit_table(train.inputs, settings.target, settings.categories)
+    scale = fit_target(train.targets) if settings.is_regression else None
+    return Preparation(names, table, scale)
+
+
+def _joined(first: Samples, second: Samples) -> Samples:
+    """The samples of both; those of a table have the types of the first."""
+    targets = np.concatenate([first.targets, second.targets])
+    if isinstance(first.inputs, pa.Table) and isinstance(second.inputs, pa.Table):
+        try:
+            inputs = pa.concat_tables([first.inputs, second.inputs.cast(first.inputs.schema)])
+        except (pa.ArrowException, ValueError) as error:
+            raise InputError(f"dataset.validation: has columns of other types: {error}") from None
+        return Samples(inputs, targets, None)
+    return Samples(np.concatenate([first.inputs, second.inputs]), targets, None)
+
+
+def _other_file(
+    settings: Table | Arrays, field: str, whole: Samples, fitted: Preparation
+) -> Samples:
+    """The samples of a split that has a file of its own.
+
+    Raises:
+        InputError: when they are of another shape, or of a group that is trained on.
+    """
+    others = _of_classes(read_samples(settings, field, fitted.table), settings)
+    for mine, theirs in ((whole.inputs, others.inputs), (whole.targets, others.targets)):
+        if fitted.table is None and (mine.shape[1:], mine.dtype) != (
+            theirs.shape[1:],
+            theirs.dtype,
+        ):
+            shapes = f"{theirs.dtype} {theirs.shape[1:]}, not {mine.dtype} {mine.shape[1:]}"
+            raise InputError(f"dataset.{field}: its samples are {shapes} as those to train on")
+    if whole.groups is not None and others.groups is not None:
+        both = sorted({*whole.groups} & {*others.groups})
+        if both:
+            message = f"{len(both)} groups are in it and among the samples to train on"
+            raise InputError(f"dataset.{field}: {message}, such as {shown(both[0])}")
+    return others
