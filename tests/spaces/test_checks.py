@@ -96,12 +96,25 @@ def mistakes(**sections: Any) -> list[str]:
             "scheduler.min_epochs: min_epochs <= max_epochs must hold, got 9 and 3",
         ),
         (
-            {"resources": {"gpus": 2}},
-            "resources.gpus: more than one GPU per trial is not supported yet, got 2",
+            {"resources": {"gpus": 1.5}},
+            "resources.gpus: a trial has a share of one GPU, or whole ones, got 1.5",
+        ),
+        (
+            {"resources": {"gpus": 2, "workers": 3}},
+            "resources: each of 3 workers has one GPU, or none: gpus must be auto, 0 or 3, got 2",
+        ),
+        (
+            {"resources": {"spread": True}},
+            "resources: spread is for several workers, and a trial has one",
+        ),
+        ({"resources": {"workers": 0}}, "resources.workers: must be at least 1, got 0"),
+        (
+            {"checkpoint": {"every_epochs": None}},
+            "checkpoint: needs every_epochs, every_seconds, or both",
         ),
         (
             {"resources": {"gpus": "many"}},
-            "resources.gpus: must be auto or a number from 0 to 1, got 'many'",
+            "resources.gpus: must be auto or a number, 0 or more, got 'many'",
         ),
         ({"budget": {}}, "budget: needs one of trials, hours, epochs, target, patience"),
         (
