@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,9 @@ def load_own_test(settings: Table | Arrays, fitted: Preparation) -> Split:
     test = whole.take(rows)
     if isinstance(settings.test, str):
         test = _other_file(settings, "test", whole, fitted)
+        if isinstance(settings.validation, str):
+            validation = read_samples(settings, "validation", fitted.table)
+            _check_groups("test", test, "the validation split", validation)
     with problems_at("dataset.test"):
         return fitted.split(test)
 
@@ -107,16 +111,20 @@ def _class_names(settings: Table | Arrays, labels: Array) -> tuple[str, ...]:
 
 def _by_size(label: str) -> tuple[int, float, str]:
     try:
-        return 0, float(label), label
+        size = float(label)
     except ValueError:
-        return 1, 0.0, label
+        size = math.inf
+    return (0, size, label) if math.isfinite(size) else (1, 0.0, label)
 
 
 def _of_classes(samples: Samples, settings: Table | Arrays) -> Samples:
     """The samples of the classes that are asked for."""
     if settings.classes is None:
         return samples
-    return samples.take(np.flatnonzero(np.isin(samples.targets, settings.classes)))
+    rows = np.flatnonzero(np.isin(samples.targets, settings.classes))
+    if len(rows) == 0:
+        raise InputError(f"dataset.classes: a file has no sample of {shown(settings.classes)}")
+    return samples.take(rows)
 
 
 def _fit(settings: Table | Arrays, train: Samples, names: tuple[str, ...]) -> Preparation:
@@ -150,15 +158,22 @@ def _other_file(
     """
     others = _of_classes(read_samples(settings, field, fitted.table), settings)
     for mine, theirs in ((whole.inputs, others.inputs), (whole.targets, others.targets)):
-        if fitted.table is None and (mine.shape[1:], mine.dtype) != (
-            theirs.shape[1:],
-            theirs.dtype,
-        ):
-            shapes = f"{theirs.dtype} {theirs.shape[1:]}, not {mine.dtype} {mine.shape[1:]}"
-            raise InputError(f"dataset.{field}: its samples are {shapes} as those to train on")
-    if whole.groups is not None and others.groups is not None:
-        both = sorted({*whole.groups} & {*others.groups})
-        if both:
-            message = f"{len(both)} groups are in it and among the samples to train on"
-            raise InputError(f"dataset.{field}: {message}, such as {shown(both[0])}")
+        kinds = [] if fitted.table else [f"{a.dtype} {a.shape[1:]}" for a in (theirs, mine)]
+        if len(set(kinds)) > 1:
+            message = f"its samples are {kinds[0]}, those to train on {kinds[1]}"
+            raise InputError(f"dataset.{field}: {message}")
+    _check_groups(field, others, "the samples to train on", whole)
     return others
+
+
+def _check_groups(field: str, samples: Samples, what: str, others: Samples) -> None:
+    """See that no group is in two splits.
+
+    Raises:
+        InputError: when one is.
+    """
+    if samples.groups is None or others.groups is None:
+        return
+    if both := sorted({*samples.groups} & {*others.groups}):
+        message = f"{len(both)} groups are in it and in {what}, such as {shown(both[0])}"
+        raise InputError(f"dataset.{field}: {message}")

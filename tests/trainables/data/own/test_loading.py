@@ -121,8 +121,27 @@ def test_a_group_in_two_files_is_refused(tmp_path: Path) -> None:
     parts = {"train": frame[::2], "validation": frame[1::2]}
     files = {name: tables.write(held, tmp_path / f"{name}.csv") for name, held in parts.items()}
     settings = dataset(name="table", target="grower", group="lot", **files)
-    with pytest.raises(InputError, match=r"dataset.validation: \d+ groups are in it and among"):
+    with pytest.raises(InputError, match=r"dataset.validation: \d+ groups are in it and in the"):
         load_data(settings, split_seed=0)
+
+
+def test_a_group_in_the_files_of_validation_and_test_is_refused(tmp_path: Path) -> None:
+    frame = tables.wine().sample(frac=1, random_state=0)
+    lots = frame["lot"] < 30
+    rest = frame[~lots]
+    parts = {"train": frame[lots], "validation": rest[::2], "test": rest[1::2]}
+    files = {name: tables.write(held, tmp_path / f"{name}.csv") for name, held in parts.items()}
+    settings = dataset(name="table", target="grower", group="lot", **files)
+    data = load_data(settings, split_seed=0)
+    with pytest.raises(InputError, match=r"dataset.test: \d+ groups are in it and in the valid"):
+        load_test(settings, data)
+
+
+def test_classes_that_are_numbers_are_in_the_order_of_their_size(tmp_path: Path) -> None:
+    names = np.array(["10", "9", "nan", "b", "inf"])
+    np.savez(tmp_path / "data.npz", x=np.ones((50, 2)), y=np.tile(names, 10))
+    data = load_data(dataset(name="arrays", file=str(tmp_path / "data.npz")), split_seed=0)
+    assert data.class_names == ("9", "10", "b", "inf", "nan")
 
 
 def test_a_regression_is_trained_on_standardised_targets(tmp_path: Path) -> None:
