@@ -10,7 +10,7 @@ from spaces.problems import Problem
 from spaces.settings.train import FOR_CLASSES, FOR_IMAGES, Train
 
 _MANY_CLASSES = ("digits", "mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100")
-_TABLES = ("linear", "diabetes")
+_TABLES = ("linear", "diabetes", "table")
 
 
 def metric_names(experiment: Experiment) -> list[str]:
