@@ -4,7 +4,7 @@ The four take turns, epoch by epoch, so that a busy machine slows all of them. C
 apart: it is the first epoch less a later one. Validation is not counted: an evaluation is timed
 after every epoch and subtracted.
 
-    SHOAL_DATA=… python benchmarks/precision.py --images 10000 --rounds 5
+    SHOAL_DATA=… python benchmarks/precision.py --images 2000 --rounds 5
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ MODELS = {
         blocks=[Block(channels=32, pool=2), Block(channels=64, pool=2)], hidden=[128]
     ),
 }
+VALIDATION = 1_000
 VARIANTS: list[dict[str, Any]] = [
     {"precision": precision, "compile": is_compiled}
     for is_compiled, precision in itertools.product((False, True), ("float32", "bfloat16"))
@@ -76,8 +77,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed epochs of each variant")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    share = 10_000 / (arguments.images + 10_000)
-    dataset = Dataset(name="mnist", subset=arguments.images + 10_000, validation=share)
+    subset = arguments.images + VALIDATION
+    dataset = Dataset(name="mnist", subset=subset, validation=VALIDATION / subset)
     data = load_data(dataset, split_seed=0)
     for name, model in MODELS.items():
         epochs = arguments.rounds + 1
@@ -87,7 +88,10 @@ def main() -> None:
         for variant, begun, times in zip(VARIANTS, first, zip(*rounds, strict=True), strict=True):
             figures = summarize(times)
             started = round(begun - float(figures["median"]), 1)
-            print(json.dumps({"model": name, **variant, **figures, "more_at_first": started}))
+            print(
+                json.dumps({"model": name, **variant, **figures, "more_at_first": started}),
+                flush=True,
+            )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     images = {"images": len(data.train), "gpu": gpu}
     print(json.dumps({"benchmark": "precision", **images, **describe_machine(["torch"])}))

@@ -119,7 +119,7 @@ def mistakes(**sections: Any) -> list[str]:
         ({"budget": {}}, "budget: needs one of trials, hours, epochs, target, patience"),
         (
             {"metric": {"name": "test_accuracy"}},
-            "metric.name: selection uses validation only, so it must be val_accuracy or "
+            "metric.name: selection uses validation only, so it must be val_accuracy, val_f1 or "
             "val_loss, got 'test_accuracy'",
         ),
         (
