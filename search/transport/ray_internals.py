@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -31,6 +32,15 @@ def assignment_of(trial: TuneTrial) -> Assignment:
 def give(trial: TuneTrial, assignment: Assignment | None) -> None:
     """Tell the worker with which Tune starts a trial again something else."""
     trial.config["assignment"] = assignment
+
+
+def reserve(trial: TuneTrial, resources: tune.PlacementGroupFactory) -> None:
+    """Let a trial whose process died have other resources when it starts again.
+
+    Tune files those that wait by their resources, so this is for the scheduler's
+    ``on_trial_error``: the trial runs no more then, and does not wait yet.
+    """
+    trial.update_resources(resources)
 
 
 def limit_restarts(trial: TuneTrial, left: int) -> None:
