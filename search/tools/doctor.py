@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
+from search.tools.mps import is_mps_on, mps_line
 from search.transport.cluster import ask_node, connect, disconnect
 from search.transport.ray_faults import start_faults
 from search.transport.slots import living_nodes, slots_for
@@ -237,6 +238,8 @@ def _node(
         torch_version = seen["versions"].get("torch")
         message = f"torch {torch_version} sees none of its {gpus} GPUs: install a CUDA build"
         yield Finding("fault", what, message)
+    if seen["gpus"]:
+        yield Finding("ok", what, mps_line(seen["mps"]))
     here = versions()
     for name in _COMPARED:
         there = seen["versions"].get(name)
@@ -279,7 +282,7 @@ def look_around(place: str, token: str | None, code: tuple[str, str] | None) -> 
             faults.append(f"can't import your code: {error}")
     devices = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]
     gpus = [f"{device.name} with {device.total_memory / 1e9:.0f} GB" for device in devices]
-    return {"versions": versions(), "gpus": gpus, "faults": faults}
+    return {"versions": versions(), "gpus": gpus, "mps": is_mps_on(), "faults": faults}
 
 
 def _slots(experiment: Experiment, address: str | None) -> Finding:
@@ -288,6 +291,8 @@ def _slots(experiment: Experiment, address: str | None) -> Finding:
     except InputError as error:
         return Finding("fault", "resources", str(error))
     asked = f"{slots.cpus:g} CPUs and {slots.gpus:g} GPUs each"
+    if experiment.resources.gpus == "pack":
+        asked += ", or more where several share a GPU: the search measures how many"
     if slots.count() == 0:
         message = f"no node has {asked}; a search waits until one joins"
         return Finding("warning", "resources", message)
