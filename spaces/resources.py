@@ -44,7 +44,7 @@ class Resources(Section):
         if self.gpus == "pack":
             if self.world_size > 1:
                 rule = "with gpus: pack, a trial has one worker, for it shares its GPU"
-                raise ValueError(f"{rule}, got workers {self.workers}")
+                raise ValueError(f"{rule}, got {self.workers}")
             return self._check_spread()
         has_share = self.workers == 1 and self.gpus != "auto" and self.gpus < 1
         fitting = ("auto", 0, self.workers)

@@ -96,12 +96,16 @@ def mistakes(**sections: Any) -> list[str]:
             "scheduler.min_epochs: min_epochs <= max_epochs must hold, got 9 and 3",
         ),
         (
-            {"resources": {"gpus": 2}},
-            "resources.gpus: more than one GPU per trial is not supported yet, got 2",
+            {"resources": {"gpus": 1.5}},
+            "resources.gpus: a trial has a share of one GPU, or whole ones, got 1.5",
         ),
         (
             {"resources": {"gpus": "many"}},
-            "resources.gpus: must be auto or a number from 0 to 1, got 'many'",
+            "resources.gpus: must be auto, pack or a number, 0 or more, got 'many'",
+        ),
+        (
+            {"resources": {"gpus": "pack", "workers": 2}},
+            "resources: with gpus: pack, a trial has one worker, for it shares its GPU, got 2",
         ),
         ({"budget": {}}, "budget: needs one of trials, hours, epochs, target, patience"),
         (

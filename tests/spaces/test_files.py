@@ -80,7 +80,7 @@ def test_a_change_replaces_what_the_file_says(tmp_path: Path) -> None:
         ("train.rate=1", "train.rate: unknown key 'rate'"),
         ("train.schedule.gama=1", "train.schedule.gama: unknown key 'gama'"),
         ("train.lr=fast", "train.lr: must be a number, got 'fast'"),
-        ("resources.gpus=2", "resources.gpus: more than one GPU per trial"),
+        ("resources.gpus=1.5", "resources.gpus: a trial has a share of one GPU"),
     ],
 )
 def test_a_change_that_leads_nowhere_is_told(tmp_path: Path, change: str, message: str) -> None:
