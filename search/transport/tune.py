@@ -207,7 +207,7 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_error(self, controller: Any, trial: TuneTrial) -> None:
         """A process died: where memory of a GPU was wanting, the next one has a GPU for itself."""
         slots = self._link.slots
-        if slots.trials_per_gpu > 1 and wants_gpu_memory(last_error(trial)):
+        if slots.trials_per_gpu > 1 and wants_gpu_memory(why_it_died(last_error(trial))):
             reserve(trial, slots.reserved(is_alone=True))
 
     def choose_trial_to_run(self, controller: Any) -> TuneTrial | None:

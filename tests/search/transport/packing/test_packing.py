@@ -12,6 +12,7 @@ import pytest
 from analysis.record.events import Shared
 from analysis.record.folder import RunFolder
 from analysis.record.journal import read_journal
+from search.cli.main import main
 from search.control.controller import Controller
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
@@ -24,6 +25,7 @@ from spaces.problems import InputError
 from spaces.resources import Resources
 from tests.support import examples
 
+MEASURING = "measuring how many trials share a GPU"
 PACK = {"cpus": 0.25, "gpus": "pack"}  # on four GPUs and two CPUs: two trials on each
 
 CODE = """
@@ -85,7 +87,9 @@ def shared_in(run: RunFolder) -> list[Shared]:
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_built_in_model_is_measured_and_as_many_share_a_gpu_as_was_found(tmp_path: Path) -> None:
+def test_a_built_in_model_is_measured_and_as_many_share_a_gpu_as_was_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     baseline = {"lr": 0.01, "activation": "relu"}
     experiment = examples.experiment(baseline=baseline, resources=PACK, budget={"trials": 3})
     run, view = RunFolder(tmp_path / "run"), Silent()
@@ -95,9 +99,14 @@ def test_a_built_in_model_is_measured_and_as_many_share_a_gpu_as_was_found(tmp_p
     assert all(load.rate > 0 and load.used_bytes is None for load in found.loads)
     assert found.machine == "2 CPUs, 4 GPUs"
     assert coordinator.trials.shared == found
-    assert view.notes[0] == "measuring how many trials share a GPU"
+    assert view.notes[0] == MEASURING
     assert view.notes[1].startswith(("one trial has each GPU: ", "2 trials share each GPU: "))
     assert sum(coordinator.trials.counts().values()) == 3
+    assert main(["status", str(run.path)]) == 0
+    assert f"trials that share a GPU: {found.trials}\n" in capsys.readouterr().out
+    assert main(["report", str(run.path)]) == 0
+    page = (run.path / "report.html").read_text()
+    assert f"Trials that share a GPU: {found.trials}, {found.reason}." in page
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -106,24 +115,18 @@ def test_a_run_that_goes_on_is_not_measured_again_unless_on_another_kind_of_mach
 ) -> None:
     run = RunFolder(tmp_path / "run")
     stops = StopsWhen(lambda controller: controller.trials.epochs >= 1)
-    experiment = own_code(tmp_path, ["small"])
+    scheduler = {"name": "none", "max_epochs": 27}
+    experiment = own_code(tmp_path, ["small"], scheduler=scheduler)
     assert start_search(experiment, run, Host(engine="tune", view=stops)).is_interrupted
     (found,) = shared_in(run)
     assert [load.trials for load in found.loads] == [1, 2]
-    written = {file.name for file in (run.path / "files").glob("*")}
-    assert written <= {"0", "1"}  # measuring has touched none of the run's files
-    stops = StopsWhen(lambda controller: len(controller.trials.finished) >= 1)
-    resume_search(run, host=Host(engine="tune", view=stops))
+    stops = StopsWhen(lambda controller: True)
+    assert resume_search(run, host=Host(engine="tune", view=stops)).is_interrupted
     assert shared_in(run) == [found]
-    if not resume_is_over(run):
-        monkeypatch.setattr(measurement, "machine_of", lambda node: "another kind")
-        resume_search(run, host=Host(engine="tune", view=Silent()))
-        assert [held.machine for held in shared_in(run)] == ["2 CPUs, 4 GPUs", "another kind"]
-
-
-def resume_is_over(run: RunFolder) -> bool:
-    """Whether a run has come to its end."""
-    return '"reason":"space"' in run.journal_file.read_text()
+    assert MEASURING not in stops.notes
+    monkeypatch.setattr(measurement, "machine_of", lambda node: "another kind")
+    resume_search(run, host=Host(engine="tune", view=Silent()))
+    assert [held.machine for held in shared_in(run)] == ["2 CPUs, 4 GPUs", "another kind"]
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -170,9 +173,12 @@ def test_code_that_fails_gives_each_trial_a_gpu_and_the_search_tells_the_failure
 @pytest.mark.usefixtures("local_ray")
 def test_an_interruption_ends_the_measuring_and_all_its_processes(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    stops = StopsWhen(lambda controller: "measuring how many trials share a GPU" in stops.notes)
+    stops = StopsWhen(lambda controller: MEASURING in stops.notes)
     assert start_search(own_code(tmp_path, ["small"]), run, Host(view=stops)).is_interrupted
     assert shared_in(run) == []
+    assert [
+        name for name in ("files", "logs", "checkpoints") if any(run.path.glob(f"{name}/*"))
+    ] == []
     assert len(resume_search(run, host=Host(view=Silent())).trials) == 2
 
 
