@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from analysis.record.gpu_load import Load
 from analysis.record.numbers import Number
 from analysis.record.surroundings import Difference, Fingerprint, Surroundings, Text
 from spaces.parameters import Params, Settings
@@ -19,8 +20,6 @@ Purpose: TypeAlias = Literal["choose", "measure", "audit"]
 RaceRule: TypeAlias = Literal["bounds", "posterior"]
 
 _LATEST = 1e11  # seconds since 1970: before the year 5139, which every calendar can tell
-
-
 Step: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 TrialNumber: TypeAlias = Annotated[int, Field(ge=0)]
 Epoch: TypeAlias = Annotated[int, Field(ge=0)]
@@ -174,6 +173,19 @@ class Moved(BaseEvent):
     directory: Text | None = None
 
 
+class Shared(BaseEvent):
+    """It was measured how many ``trials`` share a GPU from now on, on one kind of ``machine``.
+
+    ``reason``: why no more; ``loads``: the measurements.
+    """
+
+    event: Literal["shared"] = "shared"
+    trials: Annotated[int, Field(ge=1)]
+    machine: Text
+    reason: Text
+    loads: list[Load] = []
+
+
 class Ended(BaseEvent):
     """The searching ended; ``reason`` names the spent limit, or is interrupted, space or error."""
 
@@ -278,6 +290,7 @@ Event: TypeAlias = (
     | Resumed
     | Changed
     | Moved
+    | Shared
     | Ended
     | Rerun
     | Confirmed

@@ -269,6 +269,7 @@ def status_of(
         "trials": trials.counts(),
         "waiting": len(trials.waiting),
         "epochs": trials.epochs,
+        "trials_per_gpu": None if trials.shared is None else trials.shared.trials,
         "best": None if best is None else _row(best, experiment.metric),
     }
 

@@ -26,7 +26,8 @@ class Trial:
     """One configuration and all that the journal says of it.
 
     ``settings``: what a space that is a function returned beside the ``params`` that it drew.
-    ``attempts``: how often its process died and was started again. ``seconds``: how long it ran,
+    ``attempts``: how often its process died and was started again; ``wants_gpu_memory``: once
+    because its GPU had no memory left. ``seconds``: how long it ran,
     without the pauses between sessions; ``seconds_before``: how long the search had gone on then.
     ``is_waiting``: it was paused, and is not promoted yet; its state is running.
     ``trained_after``: (first epoch, so many changes had been noted), where there was any.
@@ -41,6 +42,7 @@ class Trial:
     started: float = 0.0
     ended: float | None = None
     attempts: int = 0
+    wants_gpu_memory: bool = False
     is_waiting: bool = False
     seconds: float | None = None
     seconds_before: float = 0.0

@@ -20,10 +20,12 @@ from analysis.record.events import (
     Report,
     Rerun,
     Resumed,
+    Shared,
     Started,
     State,
     Tested,
 )
+from analysis.record.gpu_load import wants_gpu_memory
 from analysis.record.trial import Reported, Trial
 from spaces.experiment import Budget, Experiment
 from spaces.metric import Metric
@@ -49,6 +51,7 @@ class Trials:
         self.start: Started | None = None
         self.changes: list[Changed] = []  # of what its results depend on
         self._metric_name: str | None = None
+        self.shared: Shared | None = None  # how many trials share a GPU, where that was measured
         self.ended: Ended | None = None
         self.epochs = 0
         self.confirmed_after = 0  # so many trials had begun at the last confirmation
@@ -117,7 +120,11 @@ class Trials:
             case Promoted():
                 self._go_on(self.by_number[event.trial])
             case Attempt():
-                self.by_number[event.trial].attempts += 1
+                trial = self.by_number[event.trial]
+                trial.attempts += 1
+                trial.wants_gpu_memory |= wants_gpu_memory(event.reason)
+            case Shared():
+                self.shared = event
             case Finished():
                 self._finish(event)
             case Ended():

@@ -150,6 +150,8 @@ def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
     if status["waiting"]:
         counts += f" ({status['waiting']} of them wait at a rung)"
     out.print(f"trials: {counts}; {status['epochs']} epochs")
+    if (sharing := status["trials_per_gpu"]) is not None:
+        out.print(f"trials that share a GPU: {sharing}")
     if status["state"] == "interrupted":
         out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True)
     if status["best"] is not None:

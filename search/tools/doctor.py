@@ -16,16 +16,16 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
+from search.tools.mps import mps_line
+from search.tools.on_node import look_around
 from search.transport.cluster import ask_node, connect, disconnect
 from search.transport.ray_faults import start_faults
 from search.transport.slots import living_nodes, slots_for
 from search.versions import versions
-from spaces.code import load_function
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.imports import project_of
 from spaces.problems import InputError, RunError, without_keys
-from spaces.project import restore_path
 from spaces.settings.own_data import OwnData
 from trainables.checkpoints.checkpoints import Checkpoints, filesystem
 from trainables.data.datasets import read
@@ -242,6 +242,8 @@ def _node(
         torch_version = seen["versions"].get("torch")
         message = f"torch {torch_version} sees none of its {gpus} GPUs: install a CUDA build"
         yield Finding("fault", what, message)
+    if seen["gpus"]:
+        yield Finding("ok", what, mps_line(seen["mps"]))
     here = versions()
     for name in _COMPARED:
         there = seen["versions"].get(name)
@@ -251,48 +253,14 @@ def _node(
         yield Finding("fault", what, fault)
 
 
-def look_around(place: str, token: str | None, code: tuple[str, str] | None) -> dict[str, Any]:
-    """Runs on a node: its versions and GPUs, and whether it sees the storage and the code.
-
-    Args:
-        place: the storage.
-        token: a file that must be seen there; None: there is none.
-        code: the user's own function, and the folder of its project.
-    """
-    restore_path()
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a task without GPUs may see none
-    import torch
-
-    from trainables.worker.tune_place import RayPlace
-
-    faults = []
-    try:
-        if token is not None:
-            files, folder = filesystem(place)
-            with files.open_input_stream(f"{folder}/{token}") as stream:
-                stream.read(1)
-    except (OSError, RunError, InputError) as error:
-        reason = " ".join(str(error).split())
-        faults.append(
-            f"does not see {without_keys(place)} ({reason}): set storage: to a folder that "
-            "every node sees, or to an object store"
-        )
-    if code is not None:
-        try:
-            load_function(RayPlace().code(*code))
-        except InputError as error:
-            faults.append(f"can't import your code: {error}")
-    devices = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]
-    gpus = [f"{device.name} with {device.total_memory / 1e9:.0f} GB" for device in devices]
-    return {"versions": versions(), "gpus": gpus, "faults": faults}
-
-
 def _slots(experiment: Experiment, address: str | None) -> Finding:
     try:
         slots = slots_for(experiment.resources, may_wait=address is not None)
     except InputError as error:
         return Finding("fault", "resources", str(error))
     asked = f"{slots.cpus:g} CPUs and {slots.gpus:g} GPUs each"
+    if experiment.resources.gpus == "pack":
+        asked += ", or more where several share a GPU: the search measures how many"
     if slots.count() == 0:
         message = f"no node has {asked}; a search waits until one joins"
         return Finding("warning", "resources", message)

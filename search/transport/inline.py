@@ -70,6 +70,7 @@ class Inline:
             "epoch_timeout_seconds": experiment.epoch_timeout_seconds is not None,
             "isolate": experiment.isolate,
             "resources.workers": experiment.resources.world_size > 1,
+            "resources.gpus: pack": experiment.resources.gpus == "pack",
         }
         rule = "needs processes beside this one, which engine: inline does not have"
         if problems := [Problem(name, rule) for name, is_asked in asked.items() if is_asked]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -31,6 +32,15 @@ def assignment_of(trial: TuneTrial) -> Assignment:
 def give(trial: TuneTrial, assignment: Assignment | None) -> None:
     """Tell the worker with which Tune starts a trial again something else."""
     trial.config["assignment"] = assignment
+
+
+def reserve(trial: TuneTrial, resources: tune.PlacementGroupFactory) -> None:
+    """Let a trial whose process died have other resources when it starts again.
+
+    Tune files those that wait by their resources, so this is for the scheduler's
+    ``on_trial_error``: the trial runs no more then, and does not wait yet.
+    """
+    trial.update_resources(resources)
 
 
 def limit_restarts(trial: TuneTrial, left: int) -> None:
@@ -64,4 +74,6 @@ def why_it_died(error: str) -> str:
     lines = error.splitlines() or ["its process died"]
     if lines[0].startswith("The actor died unexpectedly"):
         return "its process died: killed, out of memory, or hanging (its log says so)"
-    return lines[-1 if "ray::" in lines[0] else 0].strip().removeprefix(_OF_A_RANK)
+    told = lines[-1 if "ray::" in lines[0] else 0]
+    wanting = (line for line in lines if "CUDA error: out of memory" in line)  # more may follow it
+    return next(wanting, told).strip().removeprefix(_OF_A_RANK)

@@ -14,11 +14,17 @@ from spaces.problems import InputError, Problem
 from spaces.resources import Resources
 
 _BELIEVED_SECONDS = 2.0  # how long the number of slots is believed
+_FINEST = 10_000  # Ray counts a GPU in so many parts
 
 
 def living_nodes() -> list[dict[str, Any]]:
     """The nodes of the cluster, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def gpu_share(trials: int) -> float:
+    """What part of a GPU each of so many trials has, as Ray counts it."""
+    return (_FINEST // trials) / _FINEST
 
 
 @dataclass
@@ -55,6 +61,16 @@ class Slots:
         return min(by_cpu, int(node.get("GPU", 0)) * int(1 / self.gpus + 1e-9))
 
     @property
+    def trials_per_gpu(self) -> int:
+        """How many trials share a GPU; 1 where none do."""
+        return int(1 / self.gpus + 1e-9) if 0 < self.gpus < 1 else 1
+
+    def share(self, trials: int) -> None:
+        """Let so many trials share each GPU from now on."""
+        self.gpus = gpu_share(trials)
+        self._counted_at = -math.inf
+
+    @property
     def shortage(self) -> str:
         """Why no trial fits, in words."""
         asked = f"{self.cpus:g} CPUs and {self.gpus:g} GPUs"
@@ -63,13 +79,19 @@ class Slots:
         place = "the cluster has not" if self.spread else "no node of the cluster has"
         return f"{place} {self.workers} times the {asked} that each worker of a trial needs"
 
-    def reserved(self) -> dict[str, float] | tune.PlacementGroupFactory:
-        """What Tune reserves for a trial; the process that leads several workers needs nothing."""
+    def reserved(self, is_alone: bool = False) -> tune.PlacementGroupFactory:
+        """What Tune reserves for a trial; the process that leads several workers needs nothing.
+
+        Args:
+            is_alone: whether the trial has a GPU for itself where others share theirs.
+        """
+        gpus = 1.0 if is_alone else self.gpus
+        bundle = {"CPU": self.cpus, **({"GPU": gpus} if gpus else {})}
         if self.workers == 1:
-            return {"cpu": self.cpus, "gpu": self.gpus}
-        bundles = [{"CPU": self.cpus, "GPU": self.gpus} for _ in range(self.workers)]
+            return tune.PlacementGroupFactory([bundle])
         return tune.PlacementGroupFactory(
-            [{}, *bundles], strategy="SPREAD" if self.spread else "STRICT_PACK"
+            [{}, *(dict(bundle) for _ in range(self.workers))],
+            strategy="SPREAD" if self.spread else "STRICT_PACK",
         )
 
 
@@ -97,6 +119,9 @@ def _problems(resources: Resources, gpus: float) -> list[Problem]:
     nodes = [node["Resources"] for node in living_nodes()]
     each = "per trial" if workers == 1 else f"for {workers} workers"
     problems = []
+    if resources.gpus == "pack" and not any(node.get("GPU", 0) >= 1 for node in nodes):
+        rule = "pack measures how many trials share a GPU, and there is none here"
+        return [Problem("resources.gpus", f"{rule}: leave gpus out, or set it to 0")]
     for path, kind, asked in (
         ("resources.cpus", "CPU", resources.cpus * workers),
         ("resources.gpus", "GPU", gpus * workers),

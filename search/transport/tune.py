@@ -12,11 +12,14 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from analysis.record.gpu_load import wants_gpu_memory
 from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.cluster import on_cluster
 from search.transport.functions import packed
+from search.transport.packing.measurement import measure_shares
+from search.transport.placed import Placed
 from search.transport.processes import ProcessAddress
 from search.transport.ray_internals import (
     CONTINUE,
@@ -28,6 +31,7 @@ from search.transport.ray_internals import (
     last_error,
     limit_restarts,
     pending,
+    reserve,
     why_it_died,
 )
 from search.transport.ray_processes import places_of_ray
@@ -72,13 +76,18 @@ class Tune:
         assert self._slots is not None, "not opened"
         experiment, slots = dispatcher.experiment, self._slots
         link = _Link(dispatcher, slots)
-        trainable = tune.with_resources(
-            tune.with_parameters(
-                TuneWorker, data=data, functions=self._functions, world_size=slots.workers
-            ),
-            slots.reserved(),
-        )
         with scratch() as held, _part_of_an_interruption(dispatcher.controller):
+            if experiment.resources.gpus == "pack":
+                shared = measure_shares(dispatcher, data, self._functions)
+                if shared is None:
+                    return
+                slots.share(shared.trials)
+            trainable = tune.with_resources(
+                tune.with_parameters(
+                    TuneWorker, data=data, functions=self._functions, world_size=slots.workers
+                ),
+                lambda config: slots.reserved(config["is_alone"]),
+            )
             tune.Tuner(
                 trainable,
                 tune_config=tune.TuneConfig(
@@ -112,7 +121,7 @@ class _Link:
     def __init__(self, dispatcher: Dispatcher, slots: Slots) -> None:
         self.dispatcher = dispatcher
         self.slots = slots
-        self.placed: dict[str, int] = {}  # Tune's trial id to our number, until the trial ends
+        self.placed = Placed(slots, dispatcher.controller)
         self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
         self.is_waiting = False
 
@@ -135,6 +144,7 @@ class _Link:
             self.deaths[trial.trial_id] = error
             # the process that starts again is told what has been reported by now
             give(trial, self.dispatcher.restarted(number, why_it_died(error)))
+            self.placed.wait(trial.trial_id, number)
         elif self.deaths.get(trial.trial_id) == error:
             self.dispatcher.hung_trials.forget(number)
             self.dispatcher.controller.hand_back(number)
@@ -156,17 +166,18 @@ class _Searcher(Searcher):  # type: ignore[misc]
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         link = self._link
-        if len(link.placed) >= max(1, link.slots.count()):  # one waits where none fits yet
+        if not link.placed.has_room:
             return None
         if (assignment := link.dispatcher.next()) is not None:
-            link.placed[trial_id] = assignment.trial
-            return {"assignment": assignment}
+            number = assignment.trial
+            link.placed.wait(trial_id, number)
+            return {"assignment": assignment, "is_alone": link.placed.is_alone(number)}
         return None if link.placed else FINISHED  # one that is placed may be handed back
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        number = self._link.placed.pop(trial_id, None)
+        number = self._link.placed.end(trial_id)
         if number is not None:
             self._link.dispatcher.hung_trials.forget(number)
 
@@ -192,6 +203,12 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
                 decision = dispatcher.take(number, result["outcome"])
                 return CONTINUE if decision == "continue" else STOP
         return STOP
+
+    def on_trial_error(self, controller: Any, trial: TuneTrial) -> None:
+        """A process died: where memory of a GPU was wanting, the next one has a GPU for itself."""
+        slots = self._link.slots
+        if slots.trials_per_gpu > 1 and wants_gpu_memory(why_it_died(last_error(trial))):
+            reserve(trial, slots.reserved(is_alone=True))
 
     def choose_trial_to_run(self, controller: Any) -> TuneTrial | None:
         """The next trial to start; Tune's own walks through all that ever were."""
@@ -220,6 +237,7 @@ class _Callback(tune.Callback):  # type: ignore[misc]
         number = assignment_of(trial).trial
         limit_restarts(trial, self._link.dispatcher.controller.attempts_left(number))
         self._link.dispatcher.hung_trials.begin(number)
+        self._link.placed.start(trial.trial_id)
 
     def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:
         with self._link.dispatcher.keeping_fault():

@@ -114,7 +114,11 @@ def mistakes(**sections: Any) -> list[str]:
         ),
         (
             {"resources": {"gpus": "many"}},
-            "resources.gpus: must be auto or a number, 0 or more, got 'many'",
+            "resources.gpus: must be auto, pack or a number, 0 or more, got 'many'",
+        ),
+        (
+            {"resources": {"gpus": "pack", "workers": 2}},
+            "resources: with gpus: pack, a trial has one worker, for it shares its GPU, got 2",
         ),
         ({"budget": {}}, "budget: needs one of trials, hours, epochs, target, patience"),
         (

@@ -86,7 +86,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
         "sampler": {"name": draw(st.sampled_from(["tpe", "gp", "cmaes", "random", "qmc"]))},
         "scheduler": {"max_epochs": draw(st.integers(1, 99))},
         "budget": {"trials": draw(st.integers(1, 99)), "hours": draw(st.none() | st.just(1e-05))},
-        "resources": {"gpus": draw(st.sampled_from(["auto", 0, 0.25, 1]))},
+        "resources": {"gpus": draw(st.sampled_from(["auto", "pack", 0, 0.25, 1]))},
     }
     experiment = parse_experiment(plain)
     if draw(st.booleans()):

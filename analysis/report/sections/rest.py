@@ -50,11 +50,12 @@ def cost_section(material: Material) -> Section:
     """What the search cost, and what stopping early saved."""
     cost, resources = _cost(material), material.experiment.resources
     spent = duration(cost["trial_seconds"])
-    if resources.gpus == "auto":
-        gpu_row = ["GPU time reserved, where each trial had a GPU (gpus: auto)", spent]
+    gpus = _gpus_per_trial(material)
+    if gpus is None:
+        gpu_row = [f"GPU time reserved, where each trial had a GPU (gpus: {resources.gpus})", spent]
     else:
-        gpu_time = duration(cost["gpu_seconds"]) if resources.gpus else "none"
-        gpu_row = [f"GPU time reserved: time of trials × gpus ({resources.gpus:g})", gpu_time]
+        gpu_time = duration(cost["gpu_seconds"]) if gpus else "none"
+        gpu_row = [f"GPU time reserved: time of trials × gpus ({gpus:g})", gpu_time]
     rows = [
         ["epochs that the search trained", f"{cost['epochs']:,}"],
         ["time of searching, pauses between sessions left out", duration(cost["seconds"])],
@@ -75,12 +76,24 @@ def cost_section(material: Material) -> Section:
         f"included. Saved: the sum of ({material.experiment.scheduler.max_epochs} − its epochs) "
         "over the trials that ASHA stopped; the baseline is never stopped."
     )
-    return Section("Cost", "cost", [Table(["what", "how much"], rows), Text(note, "note")], cost)
+    parts: list[Part] = [Table(["what", "how much"], rows), Text(note, "note")]
+    if (shared := material.trials.shared) is not None:
+        parts.append(Text(f"Trials that share a GPU: {shared.trials}, {shared.reason}.", "note"))
+    return Section("Cost", "cost", parts, cost)
+
+
+def _gpus_per_trial(material: Material) -> float | None:
+    """What part of a GPU each trial had; None where that was left to the machine."""
+    gpus, shared = material.experiment.resources.gpus, material.trials.shared
+    if gpus == "pack" and shared is not None:
+        return 1 / shared.trials
+    return None if isinstance(gpus, str) else gpus
 
 
 def _cost(material: Material) -> dict[str, Any]:
     trials, resources = material.trials, material.experiment.resources
     most, ended = material.experiment.scheduler.max_epochs, material.trials.finished
+    gpus = _gpus_per_trial(material)
     seconds = trials.seconds()
     trial_seconds = sum(
         max(0.0, seconds - trial.seconds_before) if trial.seconds is None else trial.seconds
@@ -92,7 +105,7 @@ def _cost(material: Material) -> dict[str, Any]:
         "seconds": seconds,
         "trial_seconds": trial_seconds,
         "cpu_seconds": trial_seconds * resources.cpus * resources.world_size,
-        "gpu_seconds": None if resources.gpus == "auto" else trial_seconds * resources.gpus,
+        "gpu_seconds": None if gpus is None else trial_seconds * gpus,
         "epochs_saved": sum(most - trial.epoch for trial in ended if trial.state == "stopped"),
         "epochs_not_trained_after_failures": sum(max(0, most - trial.epoch) for trial in failed),
     }

@@ -21,7 +21,8 @@ from analysis.record.journal import read_journal
 from analysis.record.lock import RunLock
 from search.cli.main import main
 from search.tools import doctor
-from search.tools.doctor import examine, look_around
+from search.tools.doctor import examine
+from search.tools.on_node import look_around
 from tests.support import examples
 from trainables.checkpoints.checkpoints import Checkpoints
 

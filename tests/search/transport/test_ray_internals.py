@@ -22,6 +22,7 @@ from ray.tune.search import Searcher
 from ray.tune.search.search_generator import SearchGenerator
 
 from search.transport import environment, ray_internals
+from search.transport.slots import Slots
 from search.transport.tune import _Callback, _Scheduler, _Searcher, _Stopper
 
 RAY = Path(ray.__file__).parent
@@ -80,6 +81,21 @@ def test_how_often_a_trial_starts_again_can_be_limited_while_it_runs(trial: Tune
     assert (trial.num_failures, trial.should_recover()) == (2, False), told
     ray_internals.limit_restarts(trial, 2)
     assert trial.should_recover(), told
+
+
+def test_a_trial_whose_process_died_can_be_given_other_resources_before_it_waits_again(
+    trial: TuneTrial,
+) -> None:
+    trial.status = TuneTrial.ERROR
+    ray_internals.reserve(trial, Slots(cpus=2, gpus=0.5).reserved(is_alone=True))
+    told = "Ray's Trial no longer takes other resources by update_resources"
+    assert trial.placement_group_factory.required_resources == {"CPU": 2, "GPU": 1.0}, told
+    requeued = source(TuneController._requeue_trial)
+    told = "Ray's TuneController no longer tells the scheduler of an error before a trial waits"
+    assert 0 < requeued.find("on_trial_error(") < requeued.find("status=Trial.PENDING"), told
+    failed = source(TuneController._process_trial_failure)
+    told = "Ray's TuneController no longer notes the error before it starts a trial again"
+    assert 0 < failed.find("handle_error(") < failed.find("_try_recover("), told
 
 
 def test_what_killed_a_process_is_appended_to_a_file_under_a_failure_line(
@@ -178,9 +194,12 @@ def test_a_class_gets_its_parameters_and_its_resources() -> None:
         def setup(self, config: dict[str, Any], data: Any = None) -> None:
             pass
 
-    asked = tune.with_resources(Made, {"cpu": 2, "gpu": 0.5})
+    slots = Slots(cpus=2, gpus=0.5)
+    asked = tune.with_resources(Made, lambda config: slots.reserved(config["is_alone"]))
     told = "Ray's with_resources no longer gives a class its default_resource_request"
-    assert asked.default_resource_request({}).required_resources == {"CPU": 2, "GPU": 0.5}, told
+    for is_alone, gpus in ((False, 0.5), (True, 1.0)):
+        requested = asked.default_resource_request({"is_alone": is_alone})
+        assert requested.required_resources == {"CPU": 2, "GPU": gpus}, told
     takes(tune.with_parameters, "trainable")
     has(tune.Trainable, "setup", "step", "reset_config", "cleanup", "logdir")
 
