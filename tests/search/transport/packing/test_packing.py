@@ -109,6 +109,7 @@ def test_a_built_in_model_is_measured_and_as_many_share_a_gpu_as_was_found(
     assert f"Trials that share a GPU: {found.trials}, {found.reason}." in page
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_run_that_goes_on_is_not_measured_again_unless_on_another_kind_of_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -144,6 +145,7 @@ def test_a_trial_that_runs_out_of_gpu_memory_goes_on_with_a_gpu_of_its_own(tmp_p
         assert (trial.attempts, trial.wants_gpu_memory) == (is_large, is_large)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_its_size_is_remembered_when_the_run_goes_on(tmp_path: Path) -> None:
     resources = {"cpus": 0.25, "gpus": 0.5}
@@ -158,6 +160,7 @@ def test_its_size_is_remembered_when_the_run_goes_on(tmp_path: Path) -> None:
         assert trial.attempts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_code_that_fails_gives_each_trial_a_gpu_and_the_search_tells_the_failure(
     tmp_path: Path,
@@ -170,6 +173,7 @@ def test_code_that_fails_gives_each_trial_a_gpu_and_the_search_tells_the_failure
     assert found.reason == "with 1, one ended: ValueError: this code fails"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_an_interruption_ends_the_measuring_and_all_its_processes(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
