@@ -5,18 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from spaces.links import unlinked
+from spaces.logged import MOST_BYTES, MOST_PER_EPOCH
 
-_ENDINGS = {"image": "png", "text": "md"}
+Kind: TypeAlias = Literal["image", "text"]
+
+_KINDS: dict[str, Kind] = {".png": "image", ".md": "text"}
+_ENDINGS = {kind: ending for ending, kind in _KINDS.items()}
 
 
 class Logged(NamedTuple):
     """``content``: a PNG file, or a text in UTF-8."""
 
-    kind: Literal["image", "text"]
+    kind: Kind
     name: str
     content: bytes
 
@@ -40,20 +44,26 @@ def write_logged(run: Path, trial: str, epoch: int, logged: Sequence[Logged]) ->
     for number, held in enumerate(logged):
         folder.mkdir(parents=True, exist_ok=True)
         name = held.name.replace("%", "%25").replace("/", "%2F")
-        (folder / f"{number:03d}-{name}.{_ENDINGS[held.kind]}").write_bytes(held.content)
+        (folder / f"{number:03d}-{name}{_ENDINGS[held.kind]}").write_bytes(held.content)
 
 
 def read_logged(run: Path, trial: str, epoch: int) -> list[Logged]:
-    """What an epoch logged, in its order."""
+    """What an epoch logged, in its order.
+
+    Raises:
+        InputError: when a link stands on the way: a run may come from a stranger.
+    """
     folder = _folder(run, trial, epoch)
     if not folder.is_dir():
         return []
-    kinds = {f".{ending}": kind for kind, ending in _ENDINGS.items()}
-    return [
-        Logged(kinds[file.suffix], unquote(file.stem.partition("-")[2]), file.read_bytes())  # type: ignore[arg-type]
-        for file in sorted(folder.iterdir())
-        if file.suffix in kinds and file.is_file()
-    ]
+    found = []
+    for file in sorted(unlinked(folder, run).iterdir())[:MOST_PER_EPOCH]:
+        kind = _KINDS.get(file.suffix)
+        if kind is None or not file.is_file() or file.stat().st_size > MOST_BYTES:
+            continue
+        name = unquote(file.stem.partition("-")[2])
+        found.append(Logged(kind, name, unlinked(file, run).read_bytes()))
+    return found
 
 
 def _folder(run: Path, trial: str, epoch: int) -> Path:

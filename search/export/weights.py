@@ -66,9 +66,10 @@ def weights_of(
             raise InputError(str(error), source=told) from None
         most = most_state_bytes(model)
     checkpoints = Checkpoints(folder.checkpoints(experiment.storage), trial.number, most)
-    newest: Kept | None = None
+    without: Kept | None = None  # of code that saved no state at that epoch
     for state in checkpoints.load_all():
-        newest = newest or Kept({}, state.get("code"))
+        if _is_of(state, epoch):
+            without = without or Kept({}, state.get("code"))
         try:
             kept = _kept_in(state, is_own_code, epoch)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError):
@@ -80,10 +81,18 @@ def weights_of(
                 raise InputError(f"a bundle can't hold its state: {error}", told) from None
             return kept
     damaged = [file for file in checkpoints.unreadable if file.epoch >= epoch]
-    if is_own_code and newest is not None and not damaged:
-        return newest  # the code saved no state at that epoch
+    if is_own_code and without is not None and not damaged:
+        return without
     message = f"{told} has no whole checkpoint of epoch {epoch} any more"
     raise InputError(": ".join([message, "; ".join(map(str, damaged))]) if damaged else message)
+
+
+def _is_of(state: dict[str, Any], epoch: int) -> bool:
+    """Whether a checkpoint was written at an epoch, or at a later one."""
+    try:
+        return bool(state["reports"][-1]["epoch"] >= epoch)
+    except (LookupError, TypeError):
+        return False
 
 
 def _kept_in(state: dict[str, Any], is_own_code: bool, epoch: int) -> Kept | None:

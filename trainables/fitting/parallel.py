@@ -108,6 +108,11 @@ class WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
         """Normalise inputs of shape (samples, channels, …)."""
         if not self.training:
             return super().forward(inputs)
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self._normalised(inputs.float()).to(inputs.dtype)
+
+    def _normalised(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The inputs by mean and deviation of the whole batch, which are noted."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -121,7 +126,7 @@ class WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
         variance = _sum_over_ranks(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
-            unbiased = variance * count / (count - 1)
+            unbiased = variance * count / (count - 1).clamp(min=1.0)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(unbiased, self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)

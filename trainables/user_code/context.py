@@ -10,15 +10,10 @@ from typing import Any
 
 import torch
 
+from spaces.logged import MOST_PER_EPOCH
 from trainables.checkpoints.saved_state import checked_state
 from trainables.user_code.files import OwnFolder
-from trainables.user_code.logged import (
-    MOST_PER_EPOCH,
-    checked_name,
-    figure_bytes,
-    image_bytes,
-    text_bytes,
-)
+from trainables.user_code.logged import checked_name, figure_bytes, image_bytes, text_bytes
 from trainables.user_code.reporting import Reports
 
 
@@ -42,8 +37,9 @@ class Context:
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
-    state: Any = None
     state_epoch: int = 0
+    _saved: Any = None
+    _given: Any = None  # of what was saved: the copy that the code has
     _epoch: int = 0
     _folder: OwnFolder = field(default_factory=lambda: OwnFolder(None))
     _files: dict[str, bytes] = field(default_factory=dict)
@@ -97,9 +93,17 @@ class Context:
             ValueError: when a file is not there, or not in the folder.
         """
         plain = checked_state(state)
-        self._files = self._folder.read(files)
-        self.state = copy.deepcopy(plain)  # the code goes on to change its tensors in place
+        self._files = self._folder.read(files) if self.rank == 0 else {}
+        self._saved = copy.deepcopy(plain)  # the code goes on to change its tensors in place
+        self._given = None
         self.state_epoch = self.epoch + 1
+
+    @property
+    def state(self) -> Any:
+        """What was saved last, as a copy that the code may change; None in a trial that begins."""
+        if self._given is None:
+            self._given = copy.deepcopy(self._saved)
+        return self._given
 
     def load(self) -> Any:
         """What was saved last, to resume from; None in a trial that begins."""

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from spaces.logged import MOST_BYTES
 from spaces.problems import shown
 
-MOST_PER_EPOCH = 100
-MOST_BYTES = 10 * 2**20  # of one image or text
 _LONGEST_NAME = 60  # a file has it, in which a character takes up to four bytes
 _CHANNELS = (1, 3, 4)
 _RULE = (

@@ -122,7 +122,7 @@ class CodeTraining:
         if metric.scope != "best" or not math.isfinite(value):
             return
         if self._kept is None or metric.better(value, self._kept["value"]):
-            state = context.state if context.state_epoch == context.epoch else None
+            state = context._saved if context.state_epoch == context.epoch else None
             self._kept = {"value": value, "epoch": self.epoch, "state": state}
 
     def saved_state(self, epoch: int) -> Any:
@@ -132,7 +132,7 @@ class CodeTraining:
     def state_dict(self) -> dict[str, Any]:
         """What the code saved last, and after how many epochs it did."""
         context = self._context
-        state = {"epoch": context.state_epoch, "state": context.state, "kept": self._kept}
+        state = {"epoch": context.state_epoch, "state": context._saved, "kept": self._kept}
         plain = {name: without_arrays(held) for name, held in state.items()}
         return {**plain, "files": context._files}
 
@@ -146,7 +146,7 @@ class CodeTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state; without one, from the start."""
         context, self._kept = self._context, with_arrays(state["kept"])
-        context.state = with_arrays(state["state"])
+        context._saved, context._given = with_arrays(state["state"]), None
         context._epoch = context.state_epoch = self.epoch_of(state)
         context._files = state.get("files", {})  # earlier versions have none
         if context.rank == 0:

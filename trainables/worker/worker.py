@@ -72,9 +72,10 @@ class Worker:
         self._code: dict[str, Any] | None = None
 
     def close(self) -> None:
-        """Close the user's generator, if there is one, once no checkpoint is being written."""
+        """End the training, whose last state is saved; close the user's generator."""
         if self._saving is not None:
             with self._ending():
+                self._save_last()
                 self._saving.finish()
         if self._training is not None:
             with self._ending():
@@ -138,12 +139,15 @@ class Worker:
         if self._unsent:
             return self._unsent.popleft()
         self._saving.check()
+        unsaved = self._unsaved
+        if isinstance(self._training, Training):
+            self._unsaved = None  # its state changes from here on
         report = next(self._training, None)
         if self._is_interrupted():  # what code reports or returns then is no whole epoch
             raise KeyboardInterrupt
         if report is None:
-            if self._unsaved is not None:
-                self._save(self._unsaved, is_last=True)
+            self._unsaved = unsaved
+            self._save_last()
             self._saving.finish()
         # the search refuses one without its metric, and no checkpoint shall bring it back
         elif self._rank.is_first and self._training.config.metric.name in report.metrics:
@@ -151,6 +155,11 @@ class Worker:
             if report.is_last or self._saving.is_due(report.epoch):
                 self._save(report, report.is_last)
         return report
+
+    def _save_last(self) -> None:
+        """Save the state after the last report, unless it was saved with that."""
+        if self._unsaved is not None:
+            self._save(self._unsaved, is_last=True)
 
     def _save(self, report: EpochReport, is_last: bool) -> None:
         """Save the state after a report.

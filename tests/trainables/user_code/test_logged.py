@@ -138,3 +138,19 @@ def test_what_is_logged_again_takes_the_place_of_what_was(tmp_path: Path) -> Non
     (tmp_path / "logged" / "1").symlink_to(tmp_path)
     with pytest.raises(InputError, match="is a link to"):
         write_logged(tmp_path, "logged/1", 1, [new])
+
+
+def test_nothing_is_read_through_a_link_nor_anything_large(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    run = tmp_path / "run"
+    folder = run / "logged" / "0" / "000001"
+    folder.mkdir(parents=True)
+    (folder / "000-large.md").write_bytes(bytes(10 * 2**20 + 1))
+    assert read_logged(run, "logged/0", 1) == []
+    (folder / "001-x.md").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(InputError, match="is a link to"):
+        read_logged(run, "logged/0", 1)
+    (folder / "001-x.md").unlink()
+    (run / "logged" / "1").symlink_to(run / "logged" / "0")
+    with pytest.raises(InputError, match="is a link to"):
+        read_logged(run, "logged/1", 1)

@@ -106,6 +106,17 @@ def keeps_a_strange_file(config, context):
 """
 
 
+CHANGES_IN_PLACE = """
+def changes_in_place(config, context):
+    moments = torch.zeros(1) if context.load() is None else context.load()["moments"]
+    for epoch in range(context.epoch, context.max_epochs):
+        moments += 1.0
+        if epoch < 2:
+            context.save({"moments": moments})
+        yield {"loss": moments}
+"""
+
+
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
     path = tmp_path / "mine.py"
@@ -283,6 +294,14 @@ def test_each_trial_has_a_folder_of_its_own_in_the_run(code: Path, tmp_path: Pat
     assert found(2, origin="files/1") == 1.0  # an audit takes the trial itself further
     assert (tmp_path / "files" / "1" / "best.pt").read_text() == "1"
     assert found(3, origin="files/9") == 0.0
+
+
+def test_a_state_that_the_code_changes_in_place_is_saved_as_it_was(code: Path) -> None:
+    code.write_text(COUNTER + CHANGES_IN_PLACE)
+    resumed = interrupted(code, 2, "changes_in_place")
+    next(resumed)
+    kept = resumed.state_dict()["state"]["moments"].tolist()
+    assert kept == [2.0]
 
 
 def test_files_that_belong_to_a_state_come_back_with_it(code: Path) -> None:

@@ -34,8 +34,8 @@ def train(config, context):
 
 def assignment(folder: Path, every: int = 1, epochs: int = 2000, **changes: Any) -> Assignment:
     """Own code that saves a number now and then."""
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     (folder / "own.py").write_text(CODE)
-    (folder / "checkpoints").mkdir(exist_ok=True)
     experiment = examples.own_code_experiment(
         folder, train={"every": every}, scheduler={"max_epochs": epochs}
     )
@@ -43,7 +43,7 @@ def assignment(folder: Path, every: int = 1, epochs: int = 2000, **changes: Any)
 
 
 def built_in(folder: Path) -> tuple[Assignment, Data]:
-    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints").mkdir(parents=True)
     experiment = examples.experiment(
         dataset={"name": "digits", "subset": 100}, scheduler={"max_epochs": 2000}
     )
@@ -184,6 +184,41 @@ def test_a_file_of_own_code_that_is_gone_for_a_while_fails_no_trial(tmp_path: Pa
     outcome = worker(replace(given, config=gone)).step()
     assert outcome.error is None
     assert outcome.fault == f"trainable: there is no file {tmp_path}/never_seen.py"
+
+
+def newest(folder: Path) -> int:
+    """The epoch of the newest checkpoint of trial 0."""
+    state = Checkpoints(str(folder / "checkpoints"), 0).load()
+    assert state is not None
+    epoch: int = state["reports"][-1]["epoch"]
+    return epoch
+
+
+def test_what_a_trial_has_reached_is_saved_when_its_worker_leaves_it(tmp_path: Path) -> None:
+    seldom = SavePlan(every_epochs=100)
+    own = worker(assignment(tmp_path / "own", saving=seldom))
+    given, data = built_in(tmp_path / "built_in")
+    other = worker(replace(given, saving=seldom), data)
+    for held, folder in ((own, tmp_path / "own"), (other, tmp_path / "built_in")):
+        for _ in range(3):
+            stepped(held)
+        held.close()
+        assert newest(folder) == 3
+
+
+def test_a_state_in_the_middle_of_an_epoch_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, data = built_in(tmp_path)
+    held = worker(replace(given, saving=SavePlan(every_epochs=2)), data)
+    for _ in range(3):
+        stepped(held)
+    training = held._training
+    assert training is not None
+    monkeypatch.setattr(training.optimizer, "step", lambda: 1 / 0)  # type: ignore[union-attr]
+    assert "ZeroDivisionError" in str(held.step().error)
+    held.close()
+    assert newest(tmp_path) == 2
 
 
 def test_own_code_is_watched_while_it_cleans_up(

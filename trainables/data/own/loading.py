@@ -15,6 +15,7 @@ from trainables.data.cuts import cut
 from trainables.data.own.preparation import (
     Preparation,
     Samples,
+    TablePreparation,
     fit_table,
     fit_target,
 )
@@ -55,7 +56,7 @@ def load_own(settings: Table | Arrays, split_seed: int, is_final: bool = False) 
     if isinstance(settings.validation, str):
         validation = _other_file(settings, "validation", whole, fitted)
     if is_final:
-        train = _joined(train, validation)
+        train = _joined(train, validation, fitted.table)
         validation = train.take(np.arange(0))
         fitted = _fit(settings, train, names)
     with problems_at("dataset.validation"):
@@ -136,15 +137,14 @@ def _fit(settings: Table | Arrays, train: Samples, names: tuple[str, ...]) -> Pr
     return Preparation(names, table, scale)
 
 
-def _joined(first: Samples, second: Samples) -> Samples:
-    """The samples of both; those of a table have the types of the first."""
+def _joined(first: Samples, second: Samples, fitted: TablePreparation | None) -> Samples:
+    """The samples of both; those of a table have the types that its columns stand for."""
     targets = np.concatenate([first.targets, second.targets])
-    if isinstance(first.inputs, pa.Table) and isinstance(second.inputs, pa.Table):
-        try:
-            inputs = pa.concat_tables([first.inputs, second.inputs.cast(first.inputs.schema)])
-        except (pa.ArrowException, ValueError) as error:
-            raise InputError(f"dataset.validation: has columns of other types: {error}") from None
-        return Samples(inputs, targets, None)
+    tables = [held for held in (first.inputs, second.inputs) if isinstance(held, pa.Table)]
+    if fitted is not None:
+        schema = pa.schema(list(fitted.types.items()))
+        cast = [table.cast(schema, safe=False) for table in tables]
+        return Samples(pa.concat_tables(cast), targets, None)
     return Samples(np.concatenate([first.inputs, second.inputs]), targets, None)
 
 

@@ -44,6 +44,8 @@ def _read_table(
     types |= dict.fromkeys(settings.categories, pa.string())
     group = [] if settings.group is None else [settings.group]
     types |= dict.fromkeys(group, pa.string())
+    if not settings.is_regression:  # so that each file has the same names of classes
+        types[settings.target] = pa.string()
     table = read_table(file, [*names, settings.target, *group], types)
     targets = _targets(table[settings.target], settings.target, settings.is_regression)
     groups = None if not group else _complete_texts(table[group[0]], group[0])

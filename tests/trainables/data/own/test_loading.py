@@ -137,6 +137,32 @@ def test_a_group_in_the_files_of_validation_and_test_is_refused(tmp_path: Path) 
         load_test(settings, data)
 
 
+def test_files_whose_numbers_look_different_are_joined_for_a_final_training(tmp_path: Path) -> None:
+    whole = pd.DataFrame({"size": [*range(10)], "kind": ["a", "b"] * 5})
+    halves = whole.assign(size=whole["size"] + 0.5)
+    parts = {"train": whole, "validation": halves}
+    files = {name: tables.write(held, tmp_path / f"{name}.csv") for name, held in parts.items()}
+    settings = dataset(name="table", target="kind", **files)
+    both = joined(settings, load_data(settings, 0), split_seed=0)
+    assert len(both.train) == 20
+    assert both.train.inputs.mean() == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("classes", [["True", "False", "Maybe"], ["01", "02", "1a"]])
+def test_a_file_that_lacks_the_odd_class_has_the_same_names_of_the_others(
+    classes: list[str], tmp_path: Path
+) -> None:
+    def frame(kinds: list[str]) -> pd.DataFrame:
+        return pd.DataFrame({"size": range(10 * len(kinds)), "kind": kinds * 10})
+
+    parts = {"train": frame(classes), "test": frame(classes[:2])}
+    files = {name: tables.write(held, tmp_path / f"{name}.csv") for name, held in parts.items()}
+    settings = dataset(name="table", target="kind", **files)
+    data = load_data(settings, 0)
+    assert set(data.class_names) == set(classes)
+    assert len(load_test(settings, data)) == 20
+
+
 def test_classes_that_are_numbers_are_in_the_order_of_their_size(tmp_path: Path) -> None:
     names = np.array(["10", "9", "nan", "b", "inf"])
     np.savez(tmp_path / "data.npz", x=np.ones((50, 2)), y=np.tile(names, 10))
