@@ -154,10 +154,10 @@ def _metric_problems(experiment: Experiment) -> Iterator[Problem]:
         return
     valid = metric_names(experiment)
     if experiment.metric.name not in valid:
-        message = (
-            f"selection uses validation only, so it must be {_either(valid)}, "
-            f"got {experiment.metric.name!r}"
-        )
+        rule = "selection uses validation only"
+        if experiment.dataset.is_regression:
+            rule = "this is a regression, and selection uses validation only"
+        message = f"{rule}, so it must be {_either(valid)}, got {experiment.metric.name!r}"
         yield Problem("metric.name", message)
 
 

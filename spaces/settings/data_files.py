@@ -140,7 +140,9 @@ def _delimiter(file: str) -> str:
 def _reading(file: str, endings: Sequence[str], columns: Sequence[str] = ()) -> Iterator[None]:
     """What goes wrong while a file is read is one message, with the column if that is known."""
     if not file.lower().endswith(tuple(endings)):
-        raise InputError(f"the name must end in {', '.join(endings)}", file)
+        other = "arrays" if file.lower().endswith(".npz") else "table" if is_table(file) else ""
+        hint = f"; such a file goes with name: {other}" if other else ""
+        raise InputError(f"the name must end in {', '.join(endings)}{hint}", file)
     if not os.path.isfile(file):
         found = "is a folder" if os.path.isdir(file) else "there is no such file"
         raise InputError(found, file)

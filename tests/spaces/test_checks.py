@@ -128,8 +128,8 @@ def mistakes(**sections: Any) -> list[str]:
         ),
         (
             {"dataset": {"name": "linear"}, "metric": {"name": "val_accuracy"}},
-            "metric.name: selection uses validation only, so it must be val_loss, got "
-            "'val_accuracy'",
+            "metric.name: this is a regression, and selection uses validation only, so it must be "
+            "val_loss, got 'val_accuracy'",
         ),
         (
             {"dataset": {"name": "image_folder"}},

@@ -96,7 +96,9 @@ def _add_blocks(
 ) -> int:
     """Append the conv blocks and a flatten; returns the number of features that come out."""
     if len(input_shape) != 3:
-        raise ValueError(f"a convnet needs images, got inputs of shape {input_shape}")
+        raise ValueError(
+            f"a convnet needs images, got inputs of shape {input_shape}; family: mlp takes any"
+        )
     channels, height, width = input_shape
     for number, block in enumerate(settings.blocks):
         height, width = (size + 2 * block.margin - block.kernel + 1 for size in (height, width))

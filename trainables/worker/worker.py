@@ -16,13 +16,14 @@ from torch import distributed
 
 from spaces.code import files_taken, find
 from spaces.problems import InputError, RunError
-from spaces.training_config import AnyConfig, CodeConfig, identity, parse_config
+from spaces.training_config import CodeConfig, identity, parse_config
 from trainables.checkpoints.checkpoints import MOST_BYTES, Checkpoints, StorageError
 from trainables.checkpoints.saving import Saving
 from trainables.data.splits import Data
 from trainables.models.families import most_state_bytes
 from trainables.ranks import ALONE, Rank
 from trainables.training import EpochReport, Training
+from trainables.trainings import AnyTraining, make_training
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.training import CodeTraining
 from trainables.worker.messages import Assignment, Outcome
@@ -57,7 +58,7 @@ class Worker:
         self._output = output
         self._is_interrupted = is_interrupted
         self._rank = rank
-        self._training: Training | CodeTraining | None = None
+        self._training: AnyTraining | None = None
         self._saving: Saving | None = None
         self._watchdog: Watchdog | None = None
 
@@ -270,32 +271,3 @@ def _check_there(reference: str) -> None:
         find(reference)
     except InputError as error:
         raise RunError(f"trainable: {error}") from None
-
-
-def make_training(
-    config: AnyConfig,
-    data: Data | None,
-    device: torch.device,
-    gpu_ids: tuple[str, ...] = (),
-    trial: int = 0,
-    folder: OwnFolder | None = None,
-    rank: Rank = ALONE,
-) -> Training | CodeTraining:
-    """The training that a configuration asks for.
-
-    Args:
-        config: its settings.
-        data: None for the user's own code.
-        device: where to train.
-        gpu_ids: the GPUs that Ray gave it, for the user's own code; as are the following.
-        trial: its number.
-        folder: for files of its own.
-        rank: which of the processes that train it together this is.
-
-    Raises:
-        ValueError: when a built-in model does not fit the data.
-    """
-    if isinstance(config, CodeConfig):
-        return CodeTraining(config, device, gpu_ids, trial, folder, rank)
-    assert data is not None
-    return Training(config, data, device, rank)

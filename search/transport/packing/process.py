@@ -19,10 +19,10 @@ from spaces.project import restore_path
 from spaces.training_config import AnyConfig, CodeConfig
 from trainables.data.splits import Data
 from trainables.training import Training
+from trainables.trainings import make_training
 from trainables.user_code.training import CodeTraining
 from trainables.worker.threads import limit_threads
 from trainables.worker.tune_place import RayPlace
-from trainables.worker.worker import make_training
 
 _TELL_SECONDS = 0.1
 
