@@ -88,6 +88,11 @@ def print_json(document: object) -> None:
     print(json_text(document), flush=True)
 
 
+def print_text(text: str) -> None:
+    """Print a text for another program, such as CSV, as it is."""
+    print(text, end="", flush=True)
+
+
 def print_note(line: str) -> None:
     """Print a line that should be read, on standard error."""
     ERR.print(f"note: {line}")

@@ -12,7 +12,7 @@ from rich.console import Console
 from analysis.display.numbers import percent
 from search.cli.console import Screen
 from search.cli.inspect import draw_into
-from search.cli.options import Json, print_json, print_note
+from search.cli.options import Json, print_json, print_note, print_text
 from spaces.problems import InputError, printable
 from spaces.settings.data_files import is_table
 
@@ -113,7 +113,7 @@ def _predict_samples(bundle: Path, file: Path, output: Path | None, as_json: boo
     elif as_json:
         print_json(_rows(answers))
     else:
-        print(csv_of(answers.table()).decode(), end="", flush=True)
+        print_text(csv_of(answers.table()).decode())
 
 
 def _write_archive(path: Path, answers: Answers) -> None:

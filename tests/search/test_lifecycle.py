@@ -134,7 +134,7 @@ def test_a_run_that_was_renamed_is_told_the_name_of_its_checkpoints(tmp_path: Pa
 def test_a_transport_that_cannot_start_leaves_no_run_behind(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(SAVES_EACH_EPOCH)
     experiment = examples.own_code_experiment(tmp_path, isolate=True)
-    with pytest.raises(InputError, match="isolate: needs a process of its own"):
+    with pytest.raises(InputError, match="isolate: needs processes beside this one"):
         start_search(experiment, RunFolder(tmp_path / "run"), inline.host())
     assert not (tmp_path / "run").exists()
 

@@ -126,7 +126,7 @@ def test_every_mistake_of_a_file_is_told_in_one_go(
         (["search", "quickstart", "--set", "bugdet.trials=3"], "unknown key 'bugdet'"),
         (["search", "quickstart", "--set", "seed"], "must look like a.b=value"),
         (["search", "quickstart", "--address", "ray://x:1"], "ray job submit"),
-        (["search", "quickstart", "--set", "resources.gpus=2"], "more than one GPU per trial"),
+        (["search", "quickstart", "--set", "resources.gpus=1.5"], "a share of one GPU, or whole"),
         (["status", "nowhere"], "nowhere is no run folder"),
         (["resume", "nowhere"], "nowhere is no run folder"),
         (["export", "nowhere", "-o", "out"], "nowhere is no run folder"),

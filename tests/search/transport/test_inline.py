@@ -189,8 +189,8 @@ def test_what_needs_processes_of_their_own_is_refused_in_one_message(tmp_path: P
     with pytest.raises(InputError) as refused:
         searched(tmp_path, isolate=True, epoch_timeout_seconds=5.0)
     told = str(refused.value)
-    assert "isolate: needs a process of its own for each trial" in told
-    assert "epoch_timeout_seconds: needs a process of its own for each trial" in told
+    assert "isolate: needs processes beside this one" in told
+    assert "epoch_timeout_seconds: needs processes beside this one" in told
     assert not (tmp_path / "run").exists()
 
 
