@@ -130,6 +130,7 @@ def test_a_run_that_goes_on_is_not_measured_again_unless_on_another_kind_of_mach
     assert [held.machine for held in shared_in(run)] == ["2 CPUs, 4 GPUs", "another kind"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_trial_that_runs_out_of_gpu_memory_goes_on_with_a_gpu_of_its_own(tmp_path: Path) -> None:
     resources = {"cpus": 0.25, "gpus": 0.5}
