@@ -158,8 +158,13 @@ class Worker:
         return report
 
     def _save_last(self) -> None:
-        """Save the state after the last report, unless it was saved with that."""
-        if self._unsaved is not None:
+        """Save the state after the last report, unless it was saved with that.
+
+        Code that was interrupted may have saved one of the next epoch: no report fits that.
+        """
+        if self._unsaved is None or self._training is None:
+            return
+        if self._training.epoch_of(self._training.state_dict()) <= self._unsaved.epoch:
             self._save(self._unsaved, is_last=True)
 
     def _save(self, report: EpochReport, is_last: bool) -> None:

@@ -42,6 +42,18 @@ def assert_equal_weights(left: Training, right: Training) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def ends_the_same(folder: Path, **changes: Any) -> list[EpochReport]:
+    """See that a training interrupted after two epochs ends as one in one go; its reports."""
+    straight = tiny_training(**changes)
+    expected = list(straight)
+    first = tiny_training(**changes)
+    reports = advance(first, 2)
+    second = resumed(folder, first, **changes)
+    assert reports + list(second) == expected
+    assert_equal_weights(second, straight)
+    return expected
+
+
 @pytest.mark.parametrize(
     ("family", "optimizer", "schedule"), list(product(MODELS, OPTIMIZERS, SCHEDULES))
 )
@@ -53,14 +65,7 @@ def test_a_resumed_training_ends_with_the_same_weights_and_reports(
         "schedule": {"name": schedule, "decay": 0.1, "warmup_epochs": 1.5},
         **OPTIMIZERS[optimizer],
     }
-    changes = {"model": MODELS[family], "train": train}
-    straight = tiny_training(**changes)
-    expected = list(straight)
-    first = tiny_training(**changes)
-    reports = advance(first, 2)
-    second = resumed(tmp_path, first, **changes)
-    assert reports + list(second) == expected
-    assert_equal_weights(second, straight)
+    ends_the_same(tmp_path, model=MODELS[family], train=train)
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -92,14 +97,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def test_a_resumed_training_ends_the_same_with_each_setting(
     tmp_path: Path, setting: str, family: str
 ) -> None:
-    changes = {"model": MODELS[family], "train": {"batch_size": 4, **SETTINGS[setting]}}
-    straight = tiny_training(**changes)
-    expected = list(straight)
-    first = tiny_training(**changes)
-    reports = advance(first, 2)
-    second = resumed(tmp_path, first, **changes)
-    assert reports + list(second) == expected
-    assert_equal_weights(second, straight)
+    train = {"batch_size": 4, **SETTINGS[setting]}
+    expected = ends_the_same(tmp_path, model=MODELS[family], train=train)
     plain = tiny_training(model=MODELS[family], train={"batch_size": 4})
     assert setting == "patience" or list(plain) != expected
 
