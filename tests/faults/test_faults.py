@@ -44,10 +44,13 @@ def train(config, context):
     with begun.open("a") as lives:
         lives.write(f"{context.epoch} {os.getpid()}\\n")
     life = len(begun.read_text().splitlines())
+    checkpoints = pathlib.Path(config["checkpoints"]) / str(context.trial)
     total = context.state or 0.0
     for epoch in range(context.epoch, context.max_epochs):
         fault, lives = config["faults"].get(str(config["step"]), (None, ()))
         if epoch >= 1 and life in lives:
+            while not any(checkpoints.glob("epoch-*.pt")):  # it is written in the background
+                time.sleep(0.01)
             FAULTS[fault]()
         time.sleep(0.02)
         total += config["step"]
@@ -76,7 +79,11 @@ class Faulty:
         self._begun.mkdir(parents=True)
         named = {str(step): list(fault) for step, fault in faults.items()}
         defaults = {
-            "train": {"begun": str(self._begun), "faults": named},
+            "train": {
+                "begun": str(self._begun),
+                "faults": named,
+                "checkpoints": str(self.run / "checkpoints"),
+            },
             "space": {"step": list(STEPS)},
             "baseline": {"step": STEPS[0]},
             "sampler": {"name": "grid"},

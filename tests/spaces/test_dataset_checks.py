@@ -35,14 +35,21 @@ def told(**changes: Any) -> list[str]:
             "val_acc",
             "val_accuracy, val_f1, val_auc or val_loss",
         ),
-        ("diabetes", "val_f1", "val_loss"),
-        ("diabetes", "val_auc", "val_loss"),
     ],
 )
 def test_a_metric_that_the_dataset_has_not_is_refused(dataset: Any, name: str, valid: str) -> None:
     (message,) = told(dataset=dataset, metric={"name": name, "mode": "max"})
     assert message == (
         f"metric.name: selection uses validation only, so it must be {valid}, got {name!r}"
+    )
+
+
+@pytest.mark.parametrize("name", ["val_f1", "val_auc", "val_accuracy"])
+def test_a_metric_that_a_regression_has_not_is_refused(name: str) -> None:
+    (message,) = told(dataset="diabetes", metric={"name": name, "mode": "max"})
+    assert message == (
+        "metric.name: this is a regression, and selection uses validation only, "
+        f"so it must be val_loss, got {name!r}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import torch
@@ -30,8 +30,8 @@ class SavePlan:
 class Saving:
     """The checkpoints of one trial, as it trains.
 
-    At most one is written at a time. An epoch that ends meanwhile gets none, unless the trial may
-    end there.
+    At most one is written at a time. Of the epochs that end meanwhile, the newest waits in memory
+    until that one is written.
 
     Args:
         checkpoints: where they are written.
@@ -51,7 +51,9 @@ class Saving:
         self._plan = plan
         self._clock = clock
         self._saved_at = clock()
+        self._lock = Lock()
         self._thread: Thread | None = None
+        self._waiting: tuple[int, dict[str, Any]] | None = None
         self._error: BaseException | None = None
         self._written = False
         self.epoch = epoch
@@ -60,8 +62,6 @@ class Saving:
         """Whether the state after an epoch is to be saved now."""
         if epoch in self._plan.ends:
             return True
-        if self._thread is not None and self._thread.is_alive():
-            return False
         epochs, seconds = self._plan.every_epochs, self._plan.every_seconds
         return (epochs is not None and epoch - self.epoch >= epochs) or (
             seconds is not None and self._clock() - self._saved_at >= seconds
@@ -80,22 +80,35 @@ class Saving:
             StorageError: when this one, or the one before, can't be written.
             ValueError: when the state is too large, or reading would refuse it.
         """
-        self.finish()
-        self.epoch, self._saved_at = epoch, self._clock()
         if must_wait or epoch in self._plan.ends:
+            with self._lock:
+                self._waiting = None  # this one is newer
+            self.finish()
             self._checkpoints.save(epoch, state)
             self._written = True
-            return
-        held = copied(state) if is_live else state
-        self._thread = Thread(target=self._write, args=(epoch, held), name="checkpoint")
-        self._thread.start()
+        else:
+            self.check()
+            held = copied(state) if is_live else state
+            with self._lock:
+                self._waiting = (epoch, held)
+                if self._thread is None:
+                    self._thread = Thread(target=self._write, name="checkpoint")
+                    self._thread.start()
+        self.epoch, self._saved_at = epoch, self._clock()
 
-    def _write(self, epoch: int, state: dict[str, Any]) -> None:
-        try:
-            self._checkpoints.save(epoch, state)
-            self._written = True
-        except BaseException as error:
-            self._error = error
+    def _write(self) -> None:
+        """Write the state that waits, until none does or one can't be written."""
+        while True:
+            with self._lock:
+                if self._waiting is None or self._error is not None:
+                    self._waiting = self._thread = None
+                    return
+                (epoch, state), self._waiting = self._waiting, None
+            try:
+                self._checkpoints.save(epoch, state)
+                self._written = True
+            except BaseException as error:
+                self._error = error
 
     def finish(self) -> None:
         """Wait until nothing is being written.
@@ -104,9 +117,9 @@ class Saving:
             StorageError: when the last one could not be written.
             ValueError: when the state was too large, or reading would refuse it.
         """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread = self._thread
+        if thread is not None:
+            thread.join()
         self.check()
 
     def check(self) -> None:
