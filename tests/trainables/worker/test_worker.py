@@ -221,6 +221,21 @@ def test_a_state_in_the_middle_of_an_epoch_is_not_saved(
     assert newest(tmp_path) == 2
 
 
+@pytest.mark.parametrize(("is_interrupted", "saved"), [(False, 2), (True, None)])
+def test_a_state_that_interrupted_code_saved_ahead_of_its_report_is_not_kept(
+    tmp_path: Path, is_interrupted: bool, saved: int | None
+) -> None:
+    told = False
+    held = Worker(None, Here(), Echo(), is_interrupted=lambda: told)
+    held.take(assignment(tmp_path, saving=SavePlan(every_epochs=100)))
+    stepped(held)
+    told = is_interrupted
+    with pytest.raises(KeyboardInterrupt) if told else contextlib.nullcontext():
+        held.step()
+    held.close()
+    assert (newest(tmp_path) if list(tmp_path.glob("checkpoints/0/*")) else None) == saved
+
+
 def test_own_code_is_watched_while_it_cleans_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
