@@ -14,10 +14,10 @@ from trainables.models.layers import (
     ACTIVATIONS,
     DropConnect,
     Dropout,
-    Noise,
     init_weights,
     make_norm,
 )
+from trainables.models.noise import Noise
 
 MOST_WEIGHTS = 10**10
 _REPORTS_BYTES = 64 * 2**20  # earlier versions kept those of all epochs in a checkpoint

@@ -1,84 +1,15 @@
-"""Layers whose noise is a function of (seed, step, layer), and the vocabulary of the settings."""
+"""The layers that the settings name, and how their weights start."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from spaces.seeds import derive_seed
 from spaces.settings.model import Init
-
-
-class Noise:
-    """The randomness of a model's dropout layers: a function of (seed, step, layer).
-
-    ``F.dropout`` takes no generator, and PyTorch's global one depends on what ran before; so a
-    training that is interrupted, or that shares its process, would see other masks.
-
-    Args:
-        seed: the training's seed.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._place = torch.tensor([seed, 0], device="cpu")  # a compiled model reads it each step
-        self.part: tuple[int, slice] | None = None  # of a batch: its samples, and those here
-
-    @property
-    def step(self) -> int:
-        """The batch, counted over the whole training."""
-        return int(self._place[1])
-
-    @step.setter
-    def step(self, step: int) -> None:
-        self._place[1] = step
-
-    def keep_mask(
-        self, shape: torch.Size, device: torch.device, rate: torch.Tensor, layer: int
-    ) -> torch.Tensor:
-        """A float32 mask of 0 and ``1 / (1 - rate)``.
-
-        Args:
-            shape: the mask's shape.
-            device: where it shall be.
-            rate: the probability of 0, a float64 on the CPU.
-            layer: the number of the layer in its model.
-        """
-        draw = _mask_in_graph if torch.compiler.is_compiling() else _mask
-        return draw(self._place, rate, layer, shape, device)
-
-    def mask_of_samples(
-        self, shape: torch.Size, device: torch.device, rate: torch.Tensor, layer: int
-    ) -> torch.Tensor:
-        """As ``keep_mask``, for the samples that this process has of a batch: (samples, …)."""
-        if self.part is None:
-            return self.keep_mask(shape, device, rate, layer)
-        samples, rows = self.part
-        return self.keep_mask(torch.Size((samples, *shape[1:])), device, rate, layer)[rows]
-
-
-def _mask(
-    place: torch.Tensor, rate: torch.Tensor, layer: int, shape: Sequence[int], device: torch.device
-) -> torch.Tensor:
-    seed, step = place.tolist()
-    kept = 1.0 - rate.item()
-    generator = torch.Generator(device).manual_seed(derive_seed(seed, step, layer))
-    return torch.empty(shape, device=device).bernoulli_(kept, generator=generator).div_(kept)
-
-
-# A compiled model calls this and does not look inside: seed, step and rate are read as it runs, so
-# that they may change without it being compiled again.
-_mask_in_graph = torch.library.custom_op("shoal::keep_mask", _mask, mutates_args=())
-
-
-@_mask_in_graph.register_fake
-def _(
-    place: torch.Tensor, rate: torch.Tensor, layer: int, shape: Sequence[int], device: torch.device
-) -> torch.Tensor:
-    return torch.empty(shape, device=device)
+from trainables.models.noise import Noise
 
 
 class Dropout(nn.Module):

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from spaces.settings.model import Init
-from trainables.models.layers import DropConnect, Dropout, Noise, init_weights, make_norm
+from trainables.models.layers import DropConnect, Dropout, init_weights, make_norm
+from trainables.models.noise import Noise
 
 LINEAR_SHAPE = (300, 500)  # (out, in)
 CONV_SHAPE = (64, 32, 5, 5)  # fan_in 800, fan_out 1600
@@ -83,27 +84,6 @@ def test_default_leaves_pytorchs_own_weights() -> None:
 def test_weights_are_a_function_of_the_seed(name: str) -> None:
     assert torch.equal(drawn(linear(), 1, name=name), drawn(linear(), 1, name=name))
     assert not torch.equal(drawn(linear(), 1, name=name), drawn(linear(), 2, name=name))
-
-
-CPU, HALF = torch.device("cpu"), torch.tensor(0.5, dtype=torch.float64)
-
-
-def mask(seed: int = 0, step: int = 0, layer: int = 0) -> torch.Tensor:
-    noise = Noise(seed)
-    noise.step = step
-    return noise.keep_mask(torch.Size((8, 32)), CPU, HALF, layer)
-
-
-def test_a_dropout_mask_is_a_function_of_seed_step_and_layer() -> None:
-    assert torch.equal(mask(1, 2, 3), mask(1, 2, 3))
-    for other in (mask(2, 2, 3), mask(1, 3, 3), mask(1, 2, 4)):
-        assert not torch.equal(other, mask(1, 2, 3))
-
-
-def test_a_dropout_mask_does_not_depend_on_the_masks_drawn_before() -> None:
-    noise = Noise(0)
-    noise.keep_mask(torch.Size((5, 7)), CPU, HALF, 9)
-    assert torch.equal(noise.keep_mask(torch.Size((8, 32)), CPU, HALF, 0), mask(0, 0, 0))
 
 
 def test_dropout_leaves_global_random_state_alone() -> None:
