@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,41 +12,18 @@ from torch import nn
 
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, DeviceSplit, to_device
-from trainables.diagnostics.divergence import has_exploded
 from trainables.diagnostics.probes import Signals, as_metrics, measure
 from trainables.fitting.batches import Batches
 from trainables.fitting.compilation import CompiledModel
-from trainables.fitting.evaluation import evaluate, score_names
+from trainables.fitting.evaluation import evaluate
 from trainables.fitting.loss import norm_penalty, training_loss
 from trainables.fitting.optimizer import make_optimizer, schedule_factor
 from trainables.fitting.parallel import Parts
-from trainables.fitting.patience import Patience
+from trainables.fitting.progress import STEPS_PER_LOSS, Losses, Progress
 from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
 from trainables.ranks import ALONE, Rank
-
-STEPS_PER_LOSS = 50  # the training loss is reported as the mean over that many steps
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch gave.
-
-    ``metrics``: train_loss (what is minimised, without penalties) and train_accuracy (where samples
-    are mixed, for the class with the larger share), means over the epoch's steps, running;
-    val_loss, val_accuracy, val_f1 and val_auc (at its end, see ``trainables.fitting.evaluation``);
-    learning_rate and gradient_norm (of its last step); with ``diagnostics`` the measures of
-    ``trainables.diagnostics.probes`` for each layer.
-    ``steps``: (step, mean training loss of the last 50 steps), optimizer steps counted from 1 over
-    the whole training. ``is_last``: the training ends with it before ``max_epochs``.
-    ``logged``: (kind, name, content) of each image and text that the user's own code logged.
-    """
-
-    epoch: int
-    metrics: dict[str, float]
-    steps: list[tuple[int, float]] = field(default_factory=list)
-    is_last: bool = False
-    logged: list[tuple[str, str, bytes]] = field(default_factory=list)
+from trainables.reports import EpochReport
 
 
 class Training:
@@ -73,8 +49,6 @@ class Training:
         check_requirements(config, data, rank)
         self.config = config
         self.device = device
-        self.epoch = 0
-        self.step = 0
         split = to_device(data.train, data, device)
         self._batches = Batches(split, config.train, config.seed)
         self._validation = to_device(data.validation, data, device)
@@ -88,44 +62,46 @@ class Training:
         if config.train.compile:
             shape = (min(config.train.batch_size, len(split)), *data.input_shape)
             self._forward = CompiledModel(self.model, shape, config.train.precision)
-        self._patience = Patience(None if config.final else config.train.patience, config.metric)
-        self._first_loss: float | None = None  # that of the first batch
-        self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
+        self._progress = Progress(config, self._classes)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done so far."""
+        return self._progress.epoch
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done so far."""
+        return self._progress.step
 
     def __iter__(self) -> Iterator[EpochReport]:
         return self
 
     def __next__(self) -> EpochReport:
-        if self.epoch >= self.config.epochs or self._patience.is_spent:
+        if self._progress.is_over:
             raise StopIteration
-        self.epoch += 1
-        losses, steps, hits, gradient_norm = self._train_epoch()
-        finite = math.isfinite(losses)
-        metrics = {"train_loss": losses}
-        validation = {} if self.config.final else self.evaluate() if finite else self._no_scores()
-        if self._classes:
-            metrics["train_accuracy"] = hits if finite else math.nan
-        metrics |= {f"val_{name}": value for name, value in validation.items()}
-        metrics["learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
-        metrics["gradient_norm"] = gradient_norm
+        self._progress.epoch += 1
+        losses, accuracy, gradient_norm = self._train_epoch()
+        others = {
+            "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
+            "gradient_norm": gradient_norm,
+        }
         if self.config.diagnostics:
-            metrics |= as_metrics(self.signals())
-        self._keep_best(metrics)
-        self._patience.see(metrics.get(self.config.metric.name, math.nan))
-        return EpochReport(self.epoch, metrics, steps, self._patience.is_spent)
+            others |= as_metrics(self.signals())
+        return self._progress.report(losses, accuracy, others, self.evaluate, self._copied_weights)
 
-    def _train_epoch(self) -> tuple[float, list[tuple[int, float]], float, float]:
-        """Train one epoch; returns mean loss, losses by step, share of hits, gradient norm.
+    def _train_epoch(self) -> tuple[Losses, float, float]:
+        """Train one epoch; returns its losses, the share of hits, the last gradient's norm.
 
         A loss that is no longer finite, or has exploded, ends the epoch at the next look, every
-        50 steps; the mean is then infinite or NaN.
+        50 steps.
         """
         self.model.train()
         batches, size = self._batches.of_epoch(self.epoch), self.config.train.accumulate
         starts = range(0, len(batches), size)  # of each step's batches
         losses = torch.zeros(len(starts), device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
-        steps: list[tuple[int, float]] = []
+        known = Losses()
         gradient_norm = torch.zeros(())
         for number, start in enumerate(starts, start=1):
             self._set_learning_rate(len(starts))
@@ -136,20 +112,14 @@ class Training:
             if self.config.train.clip_norm is not None or is_last:
                 gradient_norm = self._clip()
             self.optimizer.step()
-            self.step += 1
+            self._progress.step += 1
             if number % STEPS_PER_LOSS == 0 or is_last:
-                window = losses[(number - 1) // STEPS_PER_LOSS * STEPS_PER_LOSS : number]
-                self._parts.add_up(window)
-                steps.append((self.step, window.mean().item()))
-                if self._first_loss is None:
-                    self._first_loss = losses[0].item()
-                if has_exploded(steps[-1][1], self._first_loss):
-                    losses[0] = math.inf
+                self._parts.add_up(losses[(number - 1) // STEPS_PER_LOSS * STEPS_PER_LOSS : number])
+                if self._progress.look(losses, number, known):
                     break
         self._parts.add_up(hits)
         seen = sum(len(rows) for rows in batches)
-        mean = losses[:number].mean().item()
-        return mean, steps, hits.item() / seen, gradient_norm.item()
+        return known, hits.item() / seen, gradient_norm.item()
 
     def _add_gradients(
         self, group: list[torch.Tensor], first: int, hits: torch.Tensor
@@ -173,7 +143,7 @@ class Training:
             self._noise.step, self._noise.part = number, self._parts.place(len(batch))
             with self._precision():
                 outputs = self._forward(part.inputs)
-            outputs = outputs.float()  # (samples, classes) or (samples, targets)
+            outputs = outputs.to(whole.dtype)  # (samples, classes) or (samples, targets)
             loss = self._loss.total(outputs, part) / divisor
             minimised = self._parts.count * loss + penalty  # the ranks' gradients are averaged
             minimised.backward()  # type: ignore[no-untyped-call]
@@ -217,34 +187,20 @@ class Training:
         batch = self._batches.probe(self.config.split_seed)
         return measure(self.model, batch.inputs, lambda outputs: self._loss.mean(outputs, batch))
 
-    def _no_scores(self) -> dict[str, float]:
-        return dict.fromkeys(score_names(self._classes), math.nan)
-
-    def _keep_best(self, metrics: dict[str, float]) -> None:
-        metric = self.config.metric
-        if metric.scope != "best" or self.config.final:
-            return
-        if not math.isfinite(value := metrics[metric.name]):
-            return
-        if self._kept is None or metric.better(value, self._kept["value"]):
-            weights = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
-            self._kept = {"value": value, "epoch": self.epoch, "weights": weights}
+    def _copied_weights(self) -> dict[str, torch.Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The weights that count: the last epoch's, or with ``metric.scope: best`` the best's."""
-        weights = self._kept["weights"] if self._kept else self.model.state_dict()
+        weights = self._progress.kept_weights or self.model.state_dict()
         return {name: tensor.detach().cpu() for name, tensor in weights.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next epoch depends on, as tensors and plain values."""
         return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "first_loss": self._first_loss,
+            **self._progress.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "kept": self._kept,
-            "patience": self._patience.state_dict(),
         }
 
     @staticmethod
@@ -255,13 +211,9 @@ class Training:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that ``state_dict`` gave for the same configuration."""
-        self.epoch, self.step = state["epoch"], state["step"]
-        self._first_loss = state["first_loss"]
+        self._progress.load_state_dict(state)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._kept = state["kept"]
-        if "patience" in state:  # earlier versions had none
-            self._patience.load_state_dict(state["patience"])
 
     def close(self) -> None:
         """Nothing is held open."""

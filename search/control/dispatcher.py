@@ -22,7 +22,7 @@ from spaces.problems import InputError, RunError, printable
 from spaces.training_config import resolve
 from trainables.checkpoints.checkpoints import Checkpoints
 from trainables.checkpoints.saving import SavePlan
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.worker.messages import Assignment, Origin, Outcome
 
 

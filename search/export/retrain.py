@@ -29,7 +29,8 @@ from spaces.problems import InputError
 from spaces.settings.any_dataset import file_fields
 from spaces.training_config import AnyConfig, TrainConfig, parse_config, resolve
 from trainables.data.splits import Data, joined, load_data
-from trainables.training import EpochReport, Training
+from trainables.reports import EpochReport
+from trainables.training import Training
 from trainables.trainings import make_training
 from trainables.user_code.metrics import absent_metric
 from trainables.user_code.training import CodeTraining

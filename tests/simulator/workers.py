@@ -14,7 +14,7 @@ from search.transport.processes import ProcessAddress
 from spaces.experiment import Experiment
 from tests.simulator.world import ASK, World
 from trainables.data.splits import Data
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.worker.messages import Assignment, Outcome
 
 NATURES = ("learns", "diverges", "explodes", "raises", "returns", "says it is the last", "forgets")

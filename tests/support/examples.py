@@ -23,7 +23,7 @@ from spaces.checks import parse_experiment
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.seeds import derive_seed
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.worker.messages import Assignment, Outcome
 
 SPACE = {"lr": {"low": 1e-4, "high": 1.0, "log": True}, "activation": ["tanh", "relu"]}

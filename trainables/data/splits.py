@@ -240,13 +240,16 @@ class DeviceSplit:
         return self.targets.device
 
     def batch(self, rows: torch.Tensor | slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised float32 inputs (batch, …) and targets (batch,) or (batch, 1) of some rows."""
-        inputs = self.inputs[rows].to(torch.float32)
+        """Normalised inputs (batch, …) and targets (batch,) or (batch, targets) of some rows."""
+        inputs = self.inputs[rows].to(self.scale.dtype)
         return torch.addcmul(self.shift, inputs, self.scale), self.targets[rows]
 
 
 def to_device(split: Split, data: Data, device: torch.device) -> DeviceSplit:
-    """Move a split to the device; on a CPU its memory is shared, not copied."""
+    """Move a split to the device; on a CPU its memory is shared, not copied.
+
+    Inputs are normalised to PyTorch's default type of floats, which is that of the models.
+    """
     unit = 255.0 if split.inputs.dtype == np.uint8 else 1.0
     shape = (-1, *(1 for _ in split.inputs.shape[2:]))  # (channels, 1, 1) or (features,)
     scale = torch.from_numpy(_float32(1.0 / (unit * data.std))).reshape(shape)
@@ -254,4 +257,8 @@ def to_device(split: Split, data: Data, device: torch.device) -> DeviceSplit:
     with warnings.catch_warnings():  # arrays from Ray's object store are read-only; we only read
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         inputs, targets = torch.from_numpy(split.inputs), torch.from_numpy(split.targets)
-    return DeviceSplit(*(tensor.to(device) for tensor in (inputs, targets, scale, shift)))
+    floats = torch.get_default_dtype()
+    if targets.is_floating_point():
+        targets = targets.to(floats)
+    held = (inputs, targets, scale.to(floats), shift.to(floats))
+    return DeviceSplit(*(tensor.to(device) for tensor in held))

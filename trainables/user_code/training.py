@@ -14,7 +14,7 @@ from spaces.problems import shown
 from spaces.training_config import CodeConfig
 from trainables.checkpoints.saved_state import with_arrays, without_arrays
 from trainables.ranks import ALONE, Rank
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.user_code.context import Context
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.metrics import checked_metrics

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainables.checkpoints.saving import SavePlan
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from trainables.checkpoints.saving import Saving
 from trainables.data.splits import Data
 from trainables.models.families import most_state_bytes
 from trainables.ranks import ALONE, Rank
-from trainables.training import EpochReport, Training
+from trainables.reports import EpochReport
+from trainables.training import Training
 from trainables.trainings import AnyTraining, make_training
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.training import CodeTraining

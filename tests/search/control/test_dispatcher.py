@@ -16,7 +16,7 @@ from search.export.bundle import export_best
 from spaces.problems import InputError
 from tests.support import examples
 from trainables.checkpoints.checkpoints import Checkpoints
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.worker.messages import Outcome
 from trainables.worker.output import Echo
 from trainables.worker.place import Here

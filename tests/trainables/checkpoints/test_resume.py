@@ -11,7 +11,8 @@ import torch
 
 from tests.support.tiny_training import MODELS, tiny_training
 from trainables.checkpoints.checkpoints import Checkpoints
-from trainables.training import EpochReport, Training
+from trainables.reports import EpochReport
+from trainables.training import Training
 
 OPTIMIZERS = {
     "sgd": {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "lr": 0.1},

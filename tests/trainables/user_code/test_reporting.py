@@ -15,7 +15,7 @@ from spaces.code import find
 from spaces.project import project_at
 from spaces.training_config import CodeConfig
 from tests.support import inline
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.user_code.training import CodeTraining
 
 CODE = """

@@ -15,7 +15,7 @@ from search.export.weights import tensors_in
 from spaces import InputError
 from spaces.training_config import CodeConfig
 from trainables.checkpoints.checkpoints import Checkpoints, StorageError
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.training import CodeTraining
 

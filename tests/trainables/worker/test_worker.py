@@ -15,7 +15,7 @@ from tests.support import examples
 from trainables.checkpoints.checkpoints import Checkpoints
 from trainables.checkpoints.saving import SavePlan
 from trainables.data.splits import Data, load_data
-from trainables.training import EpochReport
+from trainables.reports import EpochReport
 from trainables.worker.messages import Assignment, Origin
 from trainables.worker.output import Echo
 from trainables.worker.place import Here
