@@ -97,11 +97,11 @@ def make_norm(name: str, features: int, groups: int, spatial: bool) -> nn.Module
     if name == "layer":
         return nn.GroupNorm(1, features) if spatial else nn.LayerNorm(features)
     if name == "group":
-        return nn.GroupNorm(_largest_divisor(features, groups), features)
+        return nn.GroupNorm(largest_divisor(features, groups), features)
     return None
 
 
-def _largest_divisor(number: int, most: int) -> int:
+def largest_divisor(number: int, most: int) -> int:
     """The largest divisor of ``number`` that is not above ``most``."""
     low = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
     return max(n for divisor in low for n in (divisor, number // divisor) if n <= most)

@@ -1,0 +1,75 @@
+"""What can swim, and what swims together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spaces.training_config import CodeConfig
+from tests.support.lanes import lane_config, shoal_of
+from tests.support.tiny_training import MODELS, tiny_config
+from trainables.shoal.kind import kind_of, unfit
+
+
+def test_all_that_may_be_data_is_of_one_kind() -> None:
+    for optimizer in ("adam", "sgd", "rmsprop"):
+        assert len({kind_of(lane_config(lane, optimizer)) for lane in range(24)}) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"hidden": [7]}},
+        {"model": {"hidden": [6, 6]}},
+        {"train": {"batch_size": 9, "lr": 0.05}},
+        {"train": {"batch_size": 8, "optimizer": "sgd"}},
+        {"split_seed": 1},
+    ],
+)
+def test_what_changes_shapes_or_data_makes_another_kind(changes: Any) -> None:
+    shoal = shoal_of({0: tiny_config()}, lanes=2)
+    other = tiny_config(**changes)
+    assert unfit(other) == []
+    with pytest.raises(ValueError, match="is of another kind"):
+        shoal.admit(1, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model": MODELS["convnet"]}, ["model.family: convnet (mlp can)"]),
+        ({"model": MODELS["dropconnect"]}, ["model.dropconnect: 0.3"]),
+        ({"train": {"mixup": 0.2, "crop": 1}}, ["train.crop: 1", "train.mixup: 0.2"]),
+        ({"train": {"flip": True, "cutout": 2}}, ["train.cutout: 2", "train.flip: True"]),
+        ({"train": {"class_weights": "balanced"}}, ["train.class_weights: balanced"]),
+        ({"train": {"accumulate": 2}}, ["train.accumulate: 2"]),
+        ({"train": {"precision": "bfloat16"}}, ["train.precision: bfloat16"]),
+        ({"train": {"compile": True}}, ["train.compile: true"]),
+        ({"diagnostics": True}, ["diagnostics: true"]),
+    ],
+)
+def test_what_can_not_swim_is_told(changes: Any, told: list[str]) -> None:
+    assert unfit(tiny_config(**changes)) == told
+
+
+def test_own_code_can_not_swim() -> None:
+    like = tiny_config().model_dump(mode="json", include={"metric", "epochs", "max_epochs", "seed"})
+    code = CodeConfig(trainable="own.py:train", settings={}, threads=1, **like)
+    assert unfit(code) == ["trainable: own code trains by itself"]
+
+
+def test_a_shoal_refuses_what_it_has_no_room_for() -> None:
+    shoal = shoal_of({0: tiny_config(), 1: tiny_config()})
+    with pytest.raises(ValueError, match="lane 1 is taken"):
+        shoal.admit(1, tiny_config())
+    with pytest.raises(ValueError, match="all 2 lanes are taken"):
+        shoal.admit(2, tiny_config())
+    with pytest.raises(KeyError):
+        shoal.evict(7)
+    with pytest.raises(KeyError):
+        shoal.extract(7)
+    shoal.evict(0)
+    shoal.admit(2, tiny_config())
+    assert 2 in shoal
+    assert len(shoal) == 2

@@ -1,0 +1,1 @@
+"""Many configurations, trained as one model."""

@@ -1,0 +1,64 @@
+"""Which trainings can be part of a shoal, and which swim together: those of one kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from spaces.problems import shown
+from spaces.settings.model import Mlp
+from spaces.settings.train import FOR_IMAGES
+from spaces.training_config import AnyConfig, TrainConfig
+
+# what may differ between the lanes of a shoal: data, one entry per lane
+_LANES_MODEL = {"activation", "init", "norm", "norm_groups", "dropout"}
+_LANES_TRAIN = {
+    "lr",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+    "norm_penalty",
+    "clip_norm",
+    "schedule",
+    "label_smoothing",
+    "patience",
+}
+_LANES = {"seed", "epochs", "max_epochs", "final"}
+
+
+def kind_of(config: TrainConfig) -> str:
+    """What the trainings of a shoal have in common, such as widths, batch size and optimizer."""
+    data = config.model_dump(mode="json", exclude=_LANES)
+    for section, free in (("model", _LANES_MODEL), ("train", _LANES_TRAIN)):
+        data[section] = {key: value for key, value in data[section].items() if key not in free}
+    if config.train.optimizer == "adamw":
+        data["train"]["optimizer"] = "adam"  # they differ in what weight decay is, which is data
+    return json.dumps(data, sort_keys=True)
+
+
+def unfit(config: AnyConfig) -> list[str]:
+    """Which settings of a training keep it out of a shoal; none: it can swim."""
+    if not isinstance(config, TrainConfig):
+        return ["trainable: own code trains by itself"]
+    return list(_unfit(config))
+
+
+def _unfit(config: TrainConfig) -> Iterator[str]:
+    model, train = config.model, config.train
+    if type(model) is not Mlp:
+        yield f"model.family: {model.family} (mlp can)"
+    if model.dropconnect > 0:
+        yield f"model.dropconnect: {model.dropconnect:g}"
+    for name in sorted(FOR_IMAGES | {"mixup"}):
+        if value := getattr(train, name):
+            yield f"train.{name}: {shown(value)}"
+    if train.class_weights != "none":
+        yield f"train.class_weights: {train.class_weights}"
+    if train.accumulate > 1:
+        yield f"train.accumulate: {train.accumulate}"
+    if train.precision != "float32":
+        yield f"train.precision: {train.precision}"
+    if train.compile:
+        yield "train.compile: true"
+    if config.diagnostics:
+        yield "diagnostics: true"

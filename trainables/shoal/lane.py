@@ -1,0 +1,111 @@
+"""A lane of a shoal: one training, whose numbers are a row of the shoal's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from spaces.training_config import TrainConfig
+from trainables.data.splits import Data, DeviceSplit
+from trainables.fitting.batches import Batches
+from trainables.fitting.optimizer import make_optimizer
+from trainables.fitting.progress import STEPS_PER_LOSS, Losses, Progress
+from trainables.fitting.requirements import check_requirements
+from trainables.models.families import build_model
+from trainables.ranks import ALONE
+from trainables.shoal.layout import Layout, names_of
+from trainables.shoal.network import Style
+from trainables.shoal.optimizer import Course, fill_kept, state_of
+from trainables.shoal.rows import Rows
+
+
+class Lane:
+    """One training in a shoal: all of it but its numbers.
+
+    Args:
+        config: its settings.
+        data: the splits, in host memory.
+        split: the training split, on the device.
+        layout: of the rows.
+
+    Raises:
+        ValueError: when the settings do not fit the data.
+    """
+
+    def __init__(self, config: TrainConfig, data: Data, split: DeviceSplit, layout: Layout) -> None:
+        check_requirements(config, data, ALONE)
+        self.config = config
+        self.progress = Progress(config, len(data.class_names))
+        self.batches = Batches(split, config.train, config.seed)
+        self.style = Style.of(config.model)
+        model, _ = build_model(config.model, data.input_shape, data.outputs, config.seed)
+        self._fresh: Mapping[str, torch.Tensor] = model.state_dict()
+        self._in_order = list(self._fresh)
+        self.names = names_of(model, layout)
+        self._places = list(self.names.parameters.values())  # as its optimizer has them
+        self._groups = make_optimizer(config.train, model).state_dict()["param_groups"]
+
+    def course(self, steps: int) -> Course:
+        """What its optimizer is told for an epoch of so many steps."""
+        return Course(self.config.train, self.progress.step, steps, self.config.max_epochs)
+
+    def fill(self, row: Rows, state: dict[str, Any] | None) -> None:
+        """Write its numbers into a row: those of a fresh training, or of a state of ``Training``.
+
+        Args:
+            row: its own.
+            state: as ``Training.state_dict`` gives it; None: a fresh one.
+        """
+        if state is not None:
+            self.progress.load_state_dict(state)
+        weights = self._fresh if state is None else state["model"]
+        optimizer = {} if state is None else state["optimizer"]["state"]
+        self._fresh = {}
+        row.parameters.zero_()
+        for name, tensor in self._tensors(row).items():
+            tensor.copy_(weights[name])
+        fill_kept(row.kept, self._places, optimizer)
+
+    def _tensors(self, row: Rows) -> dict[str, torch.Tensor]:
+        """The tensors of its model, by name, in the memory of its row."""
+        places = [(self.names.parameters, row.parameters), (self.names.statistics, row.statistics)]
+        return {name: place.of(held)[0] for names, held in places for name, place in names.items()}
+
+    def weights(self, row: Rows) -> dict[str, torch.Tensor]:
+        """A copy of its weights, as the ``state_dict`` of its model."""
+        held = {name: tensor.clone() for name, tensor in self._tensors(row).items()}
+        held |= {name: torch.tensor(self.progress.step) for name in self.names.counts}
+        return {name: held[name] for name in self._in_order}
+
+    def state_dict(self, row: Rows) -> dict[str, Any]:
+        """A state that ``Training`` goes on from."""
+        kept = state_of(row.kept, self._places, self.progress.step, self.config.train)
+        return {
+            **self.progress.state_dict(),
+            "model": self.weights(row),
+            "optimizer": {"state": kept, "param_groups": self._groups},
+        }
+
+    def set_rate(self, rate: float) -> None:
+        """Take note of the learning rate of its last step."""
+        for group in self._groups:
+            group["lr"] = rate
+
+    def losses(self, losses: torch.Tensor) -> tuple[Losses, int]:
+        """Take in the losses of an epoch; returns what is known of them, and the steps that count.
+
+        A training that is lost ends its epoch at the next look, every 50 steps, as one that trains
+        by itself does.
+
+        Args:
+            losses: (steps,), in host memory.
+        """
+        known, count = Losses(), len(losses)
+        begun = self.progress.step
+        for number in (*range(STEPS_PER_LOSS, count, STEPS_PER_LOSS), count):
+            self.progress.step = begun + number
+            if self.progress.look(losses, number, known):
+                return known, number
+        return known, count
