@@ -42,11 +42,11 @@ class Objective:
         if targets.is_floating_point():
             return (outputs - targets).square().flatten(1).mean(1)
         logs = F.log_softmax(outputs, dim=2)
-        picked = logs.gather(2, targets[:, :, None])[:, :, 0].mean(1)
+        picked = F.nll_loss(logs.flatten(0, 1), targets.flatten(), reduction="none")
+        losses = picked.view(targets.shape).mean(1)
         if self._smoothing is None:
-            return -picked
-        spread = logs.mean(2).mean(1)
-        return -torch.lerp(picked, spread, self._smoothing)
+            return losses
+        return torch.lerp(losses, -logs.mean((1, 2)), self._smoothing)
 
     def minimised(self, losses: torch.Tensor, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
         """The sum over the lanes of what each minimises.
