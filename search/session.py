@@ -56,12 +56,14 @@ class Host:
         """
         if self.transport is not None:
             return self.transport
-        if (self.engine or experiment.engine) == "inline":
+        engine = self.engine or experiment.engine
+        if engine in ("inline", "fused"):
             if self.address is not None:
-                raise InputError("engine: inline uses no cluster", "--address")
+                raise InputError(f"engine: {engine} uses no cluster", "--address")
+            from search.transport.fused import Fused
             from search.transport.inline import Inline
 
-            return Inline()
+            return Inline() if engine == "inline" else Fused()
         prepare_environment(self.address)  # Ray reads it as it is imported
         from search.transport.tune import Tune
 

@@ -70,7 +70,7 @@ class Confirm(Section):
         return (chosen + 1 + has_baseline) * self.seeds * max_epochs
 
 
-Engine: TypeAlias = Literal["auto", "tune", "inline"]
+Engine: TypeAlias = Literal["auto", "tune", "inline", "fused"]
 
 
 def _engine(value: Any) -> Any:

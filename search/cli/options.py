@@ -41,7 +41,9 @@ Output = Annotated[
 EngineOption = Annotated[
     Engine | None,
     typer.Option(
-        "--engine", help="tune: on Ray. inline: in this process, one trial after the other."
+        "--engine",
+        help="tune: on Ray. inline: in this process, one trial after the other. "
+        "fused: in this process, many trials as one model.",
     ),
 ]
 Code = Annotated[

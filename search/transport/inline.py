@@ -34,7 +34,7 @@ class Trainer(Protocol):
 
 
 def first(running: Sequence[int]) -> int:
-    """The order in which one trial is trained after the other."""
+    """The order in which trials take turns."""
     return running[0]
 
 
@@ -43,9 +43,12 @@ class Inline:
 
     Args:
         slots: how many trials are trained side by side, an epoch of one after an epoch of another.
-        choose: which of the running trials, by number, trains its next epoch.
+        choose: which of the running trials trains its next epoch; given their numbers, that of the
+            longest ago first.
         trainer: makes what trains; one for each slot. Left out: a worker in this process.
     """
+
+    engine = "inline"
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class Inline:
             "resources.workers": experiment.resources.world_size > 1,
             "resources.gpus: pack": experiment.resources.gpus == "pack",
         }
-        rule = "needs processes beside this one, which engine: inline does not have"
+        rule = f"needs processes beside this one, which engine: {self.engine} does not have"
         if problems := [Problem(name, rule) for name, is_asked in asked.items() if is_asked]:
             raise InputError(problems)
         with restored_environment(), threads_restored():
@@ -104,8 +107,12 @@ class Inline:
                     if not running:
                         break
                     number = self._choose(tuple(running))
-                    if not self._step(dispatcher, number, running, data):
-                        idle.append(running.pop(number))
+                    goes_on = self._step(dispatcher, number, running, data)
+                    trainer = running.pop(number)
+                    if goes_on:
+                        running[number] = trainer  # behind all others: they take turns
+                    else:
+                        idle.append(trainer)
                     dispatcher.view.update()
         finally:
             for trainer in (*running.values(), *idle):

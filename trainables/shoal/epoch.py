@@ -11,6 +11,7 @@ from trainables.data.splits import DeviceSplit
 from trainables.fitting.batch import Batch
 from trainables.fitting.evaluation import Scores
 from trainables.reports import EpochReport
+from trainables.shoal.feed import Feed
 from trainables.shoal.lane import Lane
 from trainables.shoal.layout import Layout
 from trainables.shoal.network import Dropouts, Network
@@ -28,22 +29,22 @@ class Epoch:
         lanes: in the order of their rows; those of one style side by side.
         rows: theirs, and no others.
         layout: of the rows.
-        split: on which they train.
+        feed: on which they train.
         classes: how many there are, 0 for a regression.
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], rows: Rows, layout: Layout, split: DeviceSplit, classes: int
+        self, lanes: Sequence[Lane], rows: Rows, layout: Layout, feed: Feed, classes: int
     ) -> None:
         self._lanes = lanes
         self._rows = rows
         self._layout = layout
-        self._split = split
+        self._feed = feed
         self._classes = classes
         styles = [lane.style for lane in lanes]
         self._network = Network(layout, styles, rows.parameters, rows.statistics)
 
-    def reports(self, validation: DeviceSplit) -> list[EpochReport]:
+    def reports(self, validation: Feed) -> list[EpochReport]:
         """Train it, and evaluate; returns what each lane reports.
 
         Args:
@@ -67,7 +68,7 @@ class Epoch:
                 known,
                 accuracy,
                 others,
-                scores=partial(self._scores, outputs[number], validation),
+                scores=partial(self._scores, outputs[number], validation.split),
                 weights=partial(lane.weights, self._rows.take(number, number + 1)),
             )
             found.append(report)
@@ -105,9 +106,7 @@ class Epoch:
         hits = torch.zeros(lanes, dtype=torch.int64, device=losses.device)
         gradients = torch.zeros_like(rows.parameters)
         for step, batch in enumerate(batches):
-            inputs, targets = self._split.batch(batch.flatten())
-            inputs = inputs.view(lanes, batch.shape[1], -1)
-            targets = targets.view(*batch.shape, *targets.shape[1:])
+            inputs, targets = self._feed.batch(batch)
             outputs = network.forward(inputs, dropouts, step)
             losses_now = objective.losses(outputs, targets)
             network.gradients(objective.minimised(losses_now, network.leaves), gradients)
@@ -120,15 +119,14 @@ class Epoch:
         return losses.cpu(), norms.cpu(), hits.cpu()
 
     @torch.no_grad()
-    def _outputs(self, split: DeviceSplit) -> torch.Tensor:
+    def _outputs(self, feed: Feed) -> torch.Tensor:
         """The outputs for a split, (lanes, samples, …)."""
-        lanes, samples = len(self._lanes), len(split)
+        lanes, samples = len(self._lanes), len(feed)
         count = max(64, _MOST_INPUTS // (lanes * self._layout.widest))
         found = []
         for start in range(0, samples, count):
-            inputs, _ = split.batch(slice(start, start + count))
-            shared = inputs.flatten(1).expand(lanes, -1, -1)
-            found.append(self._network.forward(shared))
+            shared = feed.shared(slice(start, start + count))
+            found.append(self._network.forward(shared.expand(lanes, -1, -1)))
         return torch.cat(found, dim=1)
 
     def _scores(self, outputs: torch.Tensor, split: DeviceSplit) -> dict[str, float]:

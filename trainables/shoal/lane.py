@@ -71,11 +71,13 @@ class Lane:
     def _tensors(self, row: Rows) -> dict[str, torch.Tensor]:
         """The tensors of its model, by name, in the memory of its row."""
         places = [(self.names.parameters, row.parameters), (self.names.statistics, row.statistics)]
-        return {name: place.of(held)[0] for names, held in places for name, place in names.items()}
+        return {
+            name: place.in_model(held) for names, held in places for name, place in names.items()
+        }
 
     def weights(self, row: Rows) -> dict[str, torch.Tensor]:
         """A copy of its weights, as the ``state_dict`` of its model."""
-        held = {name: tensor.clone() for name, tensor in self._tensors(row).items()}
+        held = {name: tensor.contiguous().clone() for name, tensor in self._tensors(row).items()}
         held |= {name: torch.tensor(self.progress.step) for name in self.names.counts}
         return {name: held[name] for name in self._in_order}
 

@@ -17,7 +17,10 @@ _NORMS = (nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor stands in a row: from ``start``, in its own shape."""
+    """Where a tensor stands in a row: from ``start``, in its own shape.
+
+    The weights of a linear layer stand as (inputs, outputs): so gradients come.
+    """
 
     start: int
     shape: tuple[int, ...]
@@ -30,6 +33,11 @@ class Place:
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """The tensors of some rows, (rows, *shape), in the rows' memory."""
         return rows[:, self.start : self.end].view(len(rows), *self.shape)
+
+    def in_model(self, row: torch.Tensor) -> torch.Tensor:
+        """The tensor of one row, (1, numbers), as a PyTorch layer has it, in the row's memory."""
+        held = self.of(row)[0]
+        return held.T if held.ndim == 2 else held
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Layout:
         self.statistics = 0
         self.layers: list[Layer] = []
         for number, (before, width) in enumerate(pairwise(widths), start=2):
-            weight, bias = self._parameter(width, before), self._parameter(width)
+            weight, bias = self._parameter(before, width), self._parameter(width)
             if number == len(widths):
                 self.layers.append(Layer(weight, bias))
                 continue

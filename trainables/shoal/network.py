@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,6 +13,8 @@ from spaces.settings.model import Mlp
 from trainables.models.layers import ACTIVATIONS, largest_divisor
 from trainables.models.noise import layer_key, masks, step_keys, threshold
 from trainables.shoal.layout import Layer, Layout, Place
+
+_EPS, _MOMENTUM = 1e-5, 0.1  # PyTorch's own
 
 
 class Style(NamedTuple):
@@ -73,7 +75,7 @@ class Dropouts:
 
 
 class Network:
-    """Many trainings' networks; those of one style must stand side by side.
+    """Many trainings' networks; those with the same norm must stand side by side.
 
     Args:
         layout: of the rows.
@@ -90,7 +92,14 @@ class Network:
         statistics: torch.Tensor,
     ) -> None:
         self._layout = layout
-        self._styles = [(style, len(list(same))) for style, same in groupby(styles)]
+        self._norms = _runs([(style.norm, style.norm_groups) for style in styles])
+        names = [style.activation for style in styles]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        self._activations = _runs(sorted(names))
+        self._order = self._back = None
+        if order != list(range(len(names))):
+            self._order = torch.tensor(order, device=parameters.device)
+            self._back = torch.argsort(self._order)
         self._statistics = statistics
         self._held: dict[Place, torch.Tensor] = {}
         for layer in layout.layers:
@@ -124,7 +133,7 @@ class Network:
         values = inputs
         for number, layer in enumerate(self._layout.layers):
             weight, bias = self._held[layer.weight], self._held[layer.bias]
-            values = torch.baddbmm(bias[:, None], values, weight.transpose(1, 2))
+            values = torch.baddbmm(bias[:, None], values, weight)
             if layer.scale is not None:
                 values = self._between(values, layer, dropouts is not None)
                 if dropouts is not None:
@@ -132,61 +141,106 @@ class Network:
         return values
 
     def _between(self, values: torch.Tensor, layer: Layer, is_training: bool) -> torch.Tensor:
-        """Norm and activation, style by style."""
-        counts = [count for _, count in self._styles]
-        parts = torch.split(values, counts) if len(counts) > 1 else (values,)
-        done, first = [], 0
-        for (style, count), part in zip(self._styles, parts, strict=True):
-            normed = self._norm(part, layer, style, slice(first, first + count), is_training)
-            done.append(ACTIVATIONS[style.activation]()(normed))
-            first += count
-        return torch.cat(done) if len(done) > 1 else done[0]
+        """Norm and activation, each for all trainings that have the same at once."""
+        if any(name != "none" for (name, _), _ in self._norms):
+            first, normed = 0, []
+            for (norm, count), part in zip(self._norms, _split(values, self._norms), strict=True):
+                rows = slice(first, first + count)
+                normed.append(self._norm(part, layer, norm, rows, is_training))
+                first += count
+            values = torch.cat(normed) if len(normed) > 1 else normed[0]
+        if self._order is not None:
+            values = values.index_select(0, self._order)
+        parts = _split(values, self._activations)
+        done = [
+            ACTIVATIONS[name]()(part)
+            for (name, _), part in zip(self._activations, parts, strict=True)
+        ]
+        values = torch.cat(done) if len(done) > 1 else done[0]
+        return values if self._back is None else values.index_select(0, self._back)
 
     def _norm(
-        self, values: torch.Tensor, layer: Layer, style: Style, rows: slice, is_training: bool
+        self,
+        values: torch.Tensor,
+        layer: Layer,
+        norm: tuple[str, int],
+        rows: slice,
+        is_training: bool,
     ) -> torch.Tensor:
         """Normalise the values of some trainings, (trainings, samples, width)."""
-        if style.norm == "none":
+        name, most_groups = norm
+        if name == "none":
             return values
         assert layer.scale is not None
         assert layer.shift is not None
         scale, shift = self._held[layer.scale][rows], self._held[layer.shift][rows]
         width = values.shape[-1]
-        if style.norm == "batch":
-            return self._batch_norm(values, layer, scale, shift, rows, is_training)
-        if style.norm == "layer":
+        if name == "batch":
+            normed = self._batch_norm(values, layer, rows, is_training)
+        elif name == "layer":
             normed = F.layer_norm(values, (width,))
         else:
-            groups = largest_divisor(width, style.norm_groups)
+            groups = largest_divisor(width, most_groups)
             normed = F.group_norm(values.reshape(-1, width), groups).view(values.shape)
         return torch.addcmul(shift[:, None], normed, scale[:, None])
 
     def _batch_norm(
-        self,
-        values: torch.Tensor,
-        layer: Layer,
-        scale: torch.Tensor,
-        shift: torch.Tensor,
-        rows: slice,
-        is_training: bool,
+        self, values: torch.Tensor, layer: Layer, rows: slice, is_training: bool
     ) -> torch.Tensor:
-        """All trainings' features as those of one layer: each is normalised by itself anyway."""
         assert layer.mean is not None
         assert layer.variance is not None
-        trainings, samples, width = values.shape
-        mean, variance = (
-            place.of(self._statistics)[rows] for place in (layer.mean, layer.variance)
-        )
-        mean_now, variance_now = mean.flatten().clone(), variance.flatten().clone()
-        normed = F.batch_norm(
-            values.transpose(0, 1).reshape(samples, -1),
-            mean_now,
-            variance_now,
-            scale.reshape(-1),
-            shift.reshape(-1),
-            is_training,
-        )
-        if is_training:
-            mean.copy_(mean_now.view_as(mean))
-            variance.copy_(variance_now.view_as(variance))
-        return normed.view(samples, trainings, width).transpose(0, 1)
+        kept_mean = layer.mean.of(self._statistics)[rows]
+        kept_variance = layer.variance.of(self._statistics)[rows]
+        if not is_training:
+            spread = torch.rsqrt(kept_variance + _EPS)[:, None]
+            return (values - kept_mean[:, None]) * spread
+        normed, mean, variance = cast(Normalised, _BatchNorm.apply(values))
+        samples = values.shape[1]
+        kept_mean.lerp_(mean, _MOMENTUM)
+        kept_variance.lerp_(variance * (samples / (samples - 1)), _MOMENTUM)
+        return normed
+
+
+Value = TypeVar("Value")
+
+
+def _runs(values: Sequence[Value]) -> list[tuple[Value, int]]:
+    """Each value, and how often it comes there in a row."""
+    return [(value, len(list(same))) for value, same in groupby(values)]
+
+
+def _split(values: torch.Tensor, runs: Sequence[tuple[Any, int]]) -> Sequence[torch.Tensor]:
+    """The trainings of each run."""
+    return torch.split(values, [count for _, count in runs]) if len(runs) > 1 else (values,)
+
+
+Normalised: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Normalise each feature of each training over its samples.
+
+    (PyTorch's own takes the trainings' features for those of one layer only where they stand side
+    by side, and its backward pass is slow with gradients that do not.)
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> Normalised:
+        """Takes (trainings, samples, width); returns it normalised, with mean and variance."""
+        mean = values.mean(1)
+        centred = values - mean[:, None]
+        variance = centred.square().mean(1)
+        spread = torch.rsqrt(variance + _EPS)[:, None]
+        normed = centred.mul_(spread)
+        ctx.save_for_backward(normed, spread)
+        ctx.mark_non_differentiable(mean, variance)
+        return normed, mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """The gradient of the values."""
+        normed, spread = ctx.saved_tensors
+        along = (gradient * normed).mean(1, keepdim=True)
+        centred = gradient - gradient.mean(1, keepdim=True)
+        changed: torch.Tensor = centred.addcmul_(normed, along, value=-1.0).mul_(spread)
+        return changed

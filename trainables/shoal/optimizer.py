@@ -204,7 +204,7 @@ def state_of(
         state[number] = {} if is_sgd else {"step": torch.tensor(float(step), dtype=floats)}
         for name, values in kept.items():
             if name != "momentum_buffer" or settings.momentum > 0:
-                state[number][name] = place.of(values)[0].clone()
+                state[number][name] = place.in_model(values).contiguous().clone()
     return state
 
 
@@ -215,4 +215,4 @@ def fill_kept(kept: Kept, places: Sequence[Place], state: dict[int, dict[str, An
         for number, place in enumerate(places):
             held = state.get(number, {}).get(name)
             if held is not None:
-                place.of(values)[0].copy_(held)
+                place.in_model(values).copy_(held)

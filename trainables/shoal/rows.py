@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,27 @@ class Rows:
     parameters: torch.Tensor
     statistics: torch.Tensor
     kept: dict[str, torch.Tensor]
+
+    @classmethod
+    def empty(
+        cls, parameters: int, statistics: int, kept: Iterable[str], device: torch.device
+    ) -> Rows:
+        """No rows, of so many numbers each."""
+        held = torch.zeros(0, parameters, device=device)
+        others = torch.zeros(0, statistics, device=device)
+        return cls(held, others, {name: held.clone() for name in kept})
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def extended(self, count: int) -> Rows:
+        """These rows and further ones, ``count`` in all."""
+
+        def more(held: torch.Tensor) -> torch.Tensor:
+            return torch.cat([held, held.new_zeros(count - len(held), held.shape[1])])
+
+        kept = {name: more(held) for name, held in self.kept.items()}
+        return Rows(more(self.parameters), more(self.statistics), kept)
 
     def take(self, first: int, end: int) -> Rows:
         """Some of the rows, in the same memory."""

@@ -17,6 +17,7 @@ from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, to_device
 from trainables.reports import EpochReport
 from trainables.shoal.epoch import Epoch
+from trainables.shoal.feed import Feed
 from trainables.shoal.kind import kind_of
 from trainables.shoal.lane import Lane
 from trainables.shoal.layout import Layout
@@ -39,18 +40,14 @@ class Shoal:
         self.device = device
         self.capacity = lanes
         self._data = data
-        self._train = to_device(data.train, data, device)
-        self._validation = to_device(data.validation, data, device)
+        self._train = Feed(to_device(data.train, data, device))
+        self._validation = Feed(to_device(data.validation, data, device))
         features = math.prod(data.input_shape)
         self._layout = Layout((features, *config.model.hidden, data.outputs))
         self._lanes: dict[int, Lane] = {}
         self._order: list[int] = []  # the lane in each row
-        parameters = torch.zeros(lanes, self._layout.parameters, device=device)
-        self._rows = Rows(
-            parameters,
-            torch.zeros(lanes, self._layout.statistics, device=device),
-            {name: torch.zeros_like(parameters) for name in KEPT[config.train.optimizer]},
-        )
+        sizes = self._layout.parameters, self._layout.statistics
+        self._rows = Rows.empty(*sizes, KEPT[config.train.optimizer], device)
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -76,8 +73,18 @@ class Shoal:
             raise ValueError(f"lane {lane} is taken")
         if len(self._order) == self.capacity:
             raise ValueError(f"all {self.capacity} lanes are taken")
-        self._lanes[lane] = Lane(config, self._data, self._train, self._layout)
+        self._lanes[lane] = Lane(config, self._data, self._train.split, self._layout)
         self._order.append(lane)
+        if len(self._order) > len(self._rows):
+            self._rows = self._rows.extended(min(max(8, 2 * len(self._rows)), self.capacity))
+        self._lanes[lane].fill(self._row(lane), state)
+
+    def load(self, lane: int, state: dict[str, Any]) -> None:
+        """Let a training go on from another state of the same configuration.
+
+        Raises:
+            KeyError: when there is none in this lane.
+        """
         self._lanes[lane].fill(self._row(lane), state)
 
     def evict(self, lane: int) -> None:
@@ -106,6 +113,10 @@ class Shoal:
     def state_dict(self) -> dict[int, dict[str, Any]]:
         """The states of all trainings, by lane."""
         return {lane: self.extract(lane) for lane in self._order}
+
+    def epoch(self, lane: int) -> int:
+        """The epochs that a training has done."""
+        return self._lanes[lane].progress.epoch
 
     def is_over(self, lane: int) -> bool:
         """Whether a training has no epoch left."""

@@ -16,13 +16,15 @@ from torch import distributed
 
 from spaces.code import files_taken, find
 from spaces.problems import InputError, RunError
-from spaces.training_config import CodeConfig, identity, parse_config
+from spaces.training_config import AnyConfig, CodeConfig, TrainConfig, identity, parse_config
 from trainables.checkpoints.checkpoints import MOST_BYTES, Checkpoints, StorageError
 from trainables.checkpoints.saving import Saving
 from trainables.data.splits import Data
 from trainables.models.families import most_state_bytes
 from trainables.ranks import ALONE, Rank
 from trainables.reports import EpochReport
+from trainables.shoal.kind import unfit
+from trainables.shoal.pool import Member, Pool
 from trainables.training import Training
 from trainables.trainings import AnyTraining, make_training
 from trainables.user_code.files import OwnFolder
@@ -44,6 +46,7 @@ class Worker:
         is_interrupted: whether an interruption has reached the code, which may have handled it.
         rank: which of the processes that train each trial together this is; they are in a process
             group then.
+        pool: the shoals of this process, for trainings that can swim.
     """
 
     def __init__(
@@ -53,13 +56,15 @@ class Worker:
         output: Output,
         is_interrupted: Callable[[], bool] = lambda: False,
         rank: Rank = ALONE,
+        pool: Pool | None = None,
     ) -> None:
         self._data = data
         self._place = place
         self._output = output
         self._is_interrupted = is_interrupted
         self._rank = rank
-        self._training: AnyTraining | None = None
+        self._pool = pool
+        self._training: AnyTraining | Member | None = None
         self._saving: Saving | None = None
         self._watchdog: Watchdog | None = None
 
@@ -142,7 +147,7 @@ class Worker:
             return self._unsent.popleft()
         self._saving.check()
         unsaved = self._unsaved
-        if isinstance(self._training, Training):
+        if not isinstance(self._training, CodeTraining):
             self._unsaved = None  # its state changes from here on
         report = next(self._training, None)
         if self._is_interrupted():  # what code reports or returns then is no whole epoch
@@ -198,12 +203,9 @@ class Worker:
         torch.set_num_threads(config.threads)
         run, name, begun = given.files
         folder = OwnFolder(Path(run), name, begun, self._identity if self._rank.is_first else None)
-        device, gpu_ids = self._place.device(config)
-        self._training = make_training(
-            config, self._data, device, gpu_ids, given.trial, folder, self._rank
-        )
+        self._training = self._make_training(config, folder)
         most = MOST_BYTES
-        if isinstance(self._training, Training):
+        if not isinstance(self._training, CodeTraining):
             most = most_state_bytes(self._training.model)
         checkpoints = Checkpoints(given.checkpoints, given.trial, most)
         checkpoints.check_root()
@@ -211,6 +213,14 @@ class Worker:
         self._saving = Saving(checkpoints, given.saving, self._training.epoch)
         if self._rank.world_size > 1:
             self._meet(folder)
+
+    def _make_training(self, config: AnyConfig, folder: OwnFolder) -> AnyTraining | Member:
+        """A training of its own, or one in a shoal."""
+        device, gpu_ids = self._place.device(config)
+        if self._pool is not None and isinstance(config, TrainConfig) and not unfit(config):
+            return Member(self._pool, config, device)
+        trial = self._assignment.trial
+        return make_training(config, self._data, device, gpu_ids, trial, folder, self._rank)
 
     def _meet(self, folder: OwnFolder) -> None:
         """Let the first rank make the folder of the trial before any other may ask for it."""

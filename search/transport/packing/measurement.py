@@ -18,20 +18,18 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from analysis.record.events import Shared
 from analysis.record.gpu_load import Load
 from search.control.dispatcher import Dispatcher
+from search.transport.first_config import first_config
 from search.transport.packing.choice import MOST_TRIALS, choose, next_number, sentence
 from search.transport.packing.process import Board, Progress, Sample, train_until_cancelled
 from search.transport.slots import gpu_share, living_nodes
-from spaces.experiment import Experiment
 from spaces.given import Packed
 from spaces.imports import project_of
-from spaces.seeds import derive_seed
-from spaces.training_config import AnyConfig, CodeConfig, resolve
+from spaces.training_config import CodeConfig
 from trainables.data.splits import Data
 
 FIRST_SECONDS = 60.0  # until each process has trained a little
 WINDOW_SECONDS = 2.0  # in which the work of all is counted
 _STEPS_BEFORE = 10  # of a built-in model: the first ones take longer
-_DRAWN = 10  # configurations, of which one makes valid settings
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
 
@@ -112,7 +110,7 @@ def _measured(
     cpus = experiment.resources.cpus
     most = min(MOST_TRIALS, int(has.get("CPU", 0) / cpus / int(has["GPU"]) + 1e-9))
     loads: list[Load] = []
-    obstacle, config = None, _first_config(experiment)
+    obstacle, config = None, first_config(experiment)
     if config is None:
         obstacle = "no configuration was found that could be measured"
     elif most > 1:
@@ -131,19 +129,6 @@ def _measured(
     choice = choose(loads, most, obstacle)
     dispatcher.view.note(sentence(choice, loads))
     return Shared(trials=choice.trials, machine=machine_of(node), reason=choice.reason, loads=loads)
-
-
-def _first_config(experiment: Experiment) -> AnyConfig | None:
-    """The baseline's settings; without one, the first that are valid of some drawn at random."""
-    seed = derive_seed(experiment.seed, "trial", 0)
-    if experiment.baseline is not None:
-        return resolve(experiment, experiment.baseline, seed)
-    for params in experiment.search_space.samples(_DRAWN, experiment.seed):
-        try:
-            return resolve(experiment, params, seed)
-        except ValueError:
-            continue
-    return None
 
 
 @contextmanager

@@ -1,0 +1,69 @@
+"""The fused transport: many configurations train as one model in this process, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from search.control.view import View
+from search.transport.first_config import first_config
+from search.transport.inline import Inline, Trainer
+from spaces.experiment import Experiment
+from spaces.problems import InputError, Problem
+from trainables.data.splits import Data
+from trainables.shoal.kind import unfit
+from trainables.shoal.pool import Pool
+from trainables.worker.output import Echo
+from trainables.worker.place import Here
+from trainables.worker.worker import Worker
+
+LANES = 16
+
+
+class Fused(Inline):
+    """Trains the configurations of each kind as a shoal, and those that can't swim one by one.
+
+    Args:
+        lanes: how many configurations are trained at once.
+    """
+
+    engine = "fused"
+
+    def __init__(self, lanes: int = LANES) -> None:
+        super().__init__(slots=lanes)
+        self._pool: Pool | None = None
+
+    @contextmanager
+    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+        """As for ``Inline``.
+
+        Raises:
+            InputError: when the experiment asks for what only processes of their own can give, or
+                what it settles for all trials keeps them out of a shoal.
+        """
+        check_can_swim(experiment)
+        with super().opened(experiment, view):
+            yield
+        self._pool = None
+
+    def _worker(self, data: Data | None) -> Trainer:
+        assert data is not None
+        self._pool = self._pool or Pool(data, self._slots)
+        return Worker(data, Here(), Echo(), lambda: self._is_interrupted, pool=self._pool)
+
+
+def check_can_swim(experiment: Experiment) -> None:
+    """See that the trials of an experiment may be trained as one model.
+
+    Raises:
+        InputError: with the settings that keep its first configuration out.
+    """
+    if reasons := why_not(experiment):
+        rule = "can't be trained as one model with others; engine: tune or inline can do it"
+        raise InputError([Problem("engine: fused", f"{reason} {rule}") for reason in reasons])
+
+
+def why_not(experiment: Experiment) -> list[str]:
+    """What keeps the first configuration of an experiment out of a shoal."""
+    config = first_config(experiment)
+    return ["the space gives no valid configuration"] if config is None else unfit(config)

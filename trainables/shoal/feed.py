@@ -1,0 +1,47 @@
+"""A split of the data as a shoal reads it: each lane its own samples."""
+
+from __future__ import annotations
+
+import torch
+
+from trainables.data.splits import DeviceSplit
+
+_MOST_BYTES = 2**29  # of normalised inputs that are held
+
+
+class Feed:
+    """A split whose inputs are normalised once, where that takes no more than 512 MiB.
+
+    Args:
+        split: on the device.
+    """
+
+    def __init__(self, split: DeviceSplit) -> None:
+        self.split = split
+        self._inputs: torch.Tensor | None = None
+        if split.inputs.numel() * split.scale.element_size() <= _MOST_BYTES:
+            self._inputs = split.batch(slice(None))[0].flatten(1)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs (lanes, samples, features) and targets (lanes, samples, …) of rows of the split.
+
+        Args:
+            rows: (lanes, samples).
+        """
+        flat = rows.flatten()
+        if self._inputs is None:
+            inputs, targets = self.split.batch(flat)
+            inputs = inputs.flatten(1)
+        else:
+            inputs = self._inputs.index_select(0, flat)
+            targets = self.split.targets.index_select(0, flat)
+        return inputs.view(*rows.shape, -1), targets.view(*rows.shape, *targets.shape[1:])
+
+    def shared(self, rows: slice) -> torch.Tensor:
+        """Inputs (samples, features) that all lanes see."""
+        if self._inputs is None:
+            return self.split.batch(rows)[0].flatten(1)
+        return self._inputs[rows]
