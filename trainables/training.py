@@ -200,7 +200,7 @@ class Training:
         return {
             **self._progress.state_dict(),
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": {"state": self.optimizer.state_dict()["state"]},
         }
 
     @staticmethod
@@ -213,7 +213,8 @@ class Training:
         """Go on from a state that ``state_dict`` gave for the same configuration."""
         self._progress.load_state_dict(state)
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        own = self.optimizer.state_dict()  # whose settings are the configuration's
+        self.optimizer.load_state_dict({**own, "state": state["optimizer"]["state"]})
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,7 +49,7 @@ class Fused(Inline):
 
     def _worker(self, data: Data | None) -> Trainer:
         assert data is not None
-        self._pool = self._pool or Pool(data, self._slots)
+        self._pool = self._pool or Pool(data, self._slots, len(os.sched_getaffinity(0)))
         return Worker(data, Here(), Echo(), lambda: self._is_interrupted, pool=self._pool)
 
 

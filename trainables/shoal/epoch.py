@@ -61,7 +61,6 @@ class Epoch:
         for number, lane in enumerate(self._lanes):
             known, count = lane.losses(losses[:, number].contiguous())
             rate = courses[number].rate(count - 1)
-            lane.set_rate(rate)
             others = {"learning_rate": rate, "gradient_norm": norms[count - 1, number].item()}
             accuracy = hits[number].item() / seen
             report = lane.progress.report(

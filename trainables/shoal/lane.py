@@ -10,7 +10,6 @@ import torch
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, DeviceSplit
 from trainables.fitting.batches import Batches
-from trainables.fitting.optimizer import make_optimizer
 from trainables.fitting.progress import STEPS_PER_LOSS, Losses, Progress
 from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
@@ -45,7 +44,6 @@ class Lane:
         self._in_order = list(self._fresh)
         self.names = names_of(model, layout)
         self._places = list(self.names.parameters.values())  # as its optimizer has them
-        self._groups = make_optimizer(config.train, model).state_dict()["param_groups"]
 
     def course(self, steps: int) -> Course:
         """What its optimizer is told for an epoch of so many steps."""
@@ -87,13 +85,8 @@ class Lane:
         return {
             **self.progress.state_dict(),
             "model": self.weights(row),
-            "optimizer": {"state": kept, "param_groups": self._groups},
+            "optimizer": {"state": kept},
         }
-
-    def set_rate(self, rate: float) -> None:
-        """Take note of the learning rate of its last step."""
-        for group in self._groups:
-            group["lr"] = rate
 
     def losses(self, losses: torch.Tensor) -> tuple[Losses, int]:
         """Take in the losses of an epoch; returns what is known of them, and the steps that count.

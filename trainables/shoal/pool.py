@@ -23,10 +23,12 @@ class School:
 
     Args:
         shoal: with no trainings yet.
+        threads: of PyTorch, for all of it.
     """
 
-    def __init__(self, shoal: Shoal) -> None:
+    def __init__(self, shoal: Shoal, threads: int) -> None:
         self.shoal = shoal
+        self._threads = threads
         self.failure: BaseException | None = None
         self._waiting: dict[int, deque[EpochReport]] = {}  # reports that nobody has asked for yet
         self._admitted = 0
@@ -54,11 +56,15 @@ class School:
             raise self.failure
         if not self._waiting[lane]:
             free = [other for other, reports in self._waiting.items() if not reports]
+            before = torch.get_num_threads()  # those of one training
             try:
+                torch.set_num_threads(self._threads)
                 reports = self.shoal.train_epoch(free)
             except BaseException as error:
                 self.failure = error
                 raise
+            finally:
+                torch.set_num_threads(before)
             for other, report in reports.items():
                 self._waiting[other].append(report)
         return self._waiting[lane].popleft() if self._waiting[lane] else None
@@ -70,11 +76,13 @@ class Pool:
     Args:
         data: the splits, in host memory.
         lanes: the most that a shoal has.
+        threads: of PyTorch, for a shoal.
     """
 
-    def __init__(self, data: Data, lanes: int) -> None:
+    def __init__(self, data: Data, lanes: int, threads: int) -> None:
         self._data = data
         self._lanes = lanes
+        self._threads = threads
         self._schools: dict[str, School] = {}
 
     def school_of(self, config: TrainConfig, device: torch.device) -> School:
@@ -83,7 +91,7 @@ class Pool:
         held = self._schools.get(kind)
         if held is None or held.failure is not None:
             shoal = Shoal(config, self._data, device, self._lanes)
-            held = self._schools[kind] = School(shoal)
+            held = self._schools[kind] = School(shoal, self._threads)
         return held
 
     def empty_model(self, config: TrainConfig) -> nn.Sequential:
