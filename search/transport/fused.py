@@ -31,7 +31,8 @@ class Fused(Inline):
     engine = "fused"
 
     def __init__(self, lanes: int = LANES) -> None:
-        super().__init__(slots=lanes)
+        super().__init__()
+        self._lanes = lanes
         self._pool: Pool | None = None
 
     @contextmanager
@@ -43,14 +44,26 @@ class Fused(Inline):
                 what it settles for all trials keeps them out of a shoal.
         """
         check_can_swim(experiment)
+        self._slots = lanes_for(experiment, self._lanes)
         with super().opened(experiment, view):
             yield
         self._pool = None
 
     def _worker(self, data: Data | None) -> Trainer:
+        if self._slots == 1:
+            return super()._worker(data)
         assert data is not None
         self._pool = self._pool or Pool(data, self._slots, len(os.sched_getaffinity(0)))
         return Worker(data, Here(), Echo(), lambda: self._is_interrupted, pool=self._pool)
+
+
+def lanes_for(experiment: Experiment, most: int) -> int:
+    """How many of an experiment's trials train at once: no more than a third of them.
+
+    So most of them are proposed when something is known of others.
+    """
+    trials = experiment.budget.trials
+    return most if trials is None else max(1, min(most, trials // 3))
 
 
 def check_can_swim(experiment: Experiment) -> None:

@@ -1,0 +1,217 @@
+"""The fused transport: trials train as one model, and are the same trials as by themselves."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from analysis.record.events import Attempt
+from analysis.record.folder import RunFolder, experiment_of
+from analysis.record.journal import read_journal
+from search.cli.main import main
+from search.control.coordinator import Coordinator
+from search.lifecycle import resume_search, start_search
+from search.session import Host
+from search.transport.fused import Fused
+from search.transport.inline import Inline
+from spaces.experiment import Experiment
+from spaces.problems import InputError
+from spaces.training_config import TrainConfig, resolve
+from tests.support import examples
+from tests.support.inline import stopping_after
+from tests.support.invariants import check_ended_once, check_optuna_log, events_of, trials_in
+from tests.support.processes import DEADLINE_SECONDS, shoal, wait_for_epochs
+from trainables.checkpoints.checkpoints import Checkpoints
+from trainables.data.splits import load_data
+from trainables.shoal.shoal import Shoal
+from trainables.training import Training
+
+SPACE = {
+    "lr": {"low": 1e-3, "high": 0.1, "log": True},
+    "dropout": {"low": 0.0, "high": 0.5},
+    "activation": ["tanh", "relu"],
+    "norm": ["none", "layer"],
+}
+
+
+def small(**changes: Any) -> Experiment:
+    """12 trials of at most 9 epochs on a few digits, by plain gradient descent."""
+    given = {
+        "dataset": {"name": "digits", "subset": 300},
+        "model": {"family": "mlp", "hidden": [16]},
+        "train": {"optimizer": "sgd", "batch_size": 32},
+        "space": SPACE,
+    }
+    return examples.experiment(**{**given, **changes})
+
+
+def searched(folder: Path, experiment: Experiment | None = None, lanes: int = 4) -> Coordinator:
+    host = Host(transport=Fused(lanes))
+    return start_search(experiment or small(), RunFolder(folder), host)
+
+
+def check_trained_as_alone(run: Path) -> None:
+    """Every trial reported what a training of its own reports, but for rounding."""
+    experiment = experiment_of(RunFolder(run))
+    data = load_data(experiment.dataset, experiment.seed)
+    for trial in trials_in(run):
+        config = resolve(experiment, trial.params, trial.seed)
+        assert isinstance(config, TrainConfig)
+        alone = Training(config, data, torch.device("cpu"))
+        for report in trial.reports:
+            expected = next(alone).metrics
+            assert list(report.metrics) == list(expected)
+            for name in ("train_loss", "val_loss", "gradient_norm", "learning_rate"):
+                assert report.metrics[name] == pytest.approx(expected[name], rel=1e-3)
+
+
+def test_a_search_has_the_trials_that_it_would_have_one_by_one(tmp_path: Path) -> None:
+    coordinator = searched(tmp_path)
+    check_ended_once(tmp_path, trials=12)
+    assert coordinator.trials.counts()["failed"] == 0
+    check_trained_as_alone(tmp_path)
+    check_optuna_log(tmp_path)
+    for trial in trials_in(tmp_path):
+        state = Checkpoints(str(tmp_path / "checkpoints"), trial.number).load()
+        assert state is not None
+        assert state["training"]["epoch"] == trial.epoch
+
+
+def test_with_one_lane_the_journal_is_that_of_the_inline_engine(tmp_path: Path) -> None:
+    searched(tmp_path / "fused", lanes=1)
+    start_search(small(), RunFolder(tmp_path / "inline"), Host(transport=Inline()))
+    fused, inline = (told(tmp_path / name) for name in ("fused", "inline"))
+    assert fused == inline
+
+
+def told(run: Path) -> list[tuple[Any, ...]]:
+    """What a journal says of its trials, without times."""
+    return [
+        (trial.number, trial.params, trial.seed, trial.state, [r.metrics for r in trial.reports])
+        for trial in trials_in(run)
+    ]
+
+
+def test_what_changes_shapes_and_what_can_not_swim_trains_in_the_same_search(
+    tmp_path: Path,
+) -> None:
+    sizes = {"small": {"hidden": [8]}, "large": {"hidden": [16]}}
+    space = {**SPACE, "size": sizes, "dropconnect": [0.0, 0.2]}
+    baseline = {"lr": 0.01, "dropout": 0.1, "activation": "relu", "norm": "none"}
+    baseline |= {"size": "small", "dropconnect": 0.0}
+    searched(tmp_path, small(space=space, baseline=baseline, sampler="random"))
+    check_ended_once(tmp_path, trials=12)
+    check_trained_as_alone(tmp_path)
+    params = [trial.params for trial in trials_in(tmp_path)]
+    assert {each["size"] for each in params} == {"small", "large"}
+    assert {each["dropconnect"] for each in params} == {0.0, 0.2}
+
+
+def test_a_lane_that_diverges_ends_and_the_others_go_on(tmp_path: Path) -> None:
+    space = {**SPACE, "lr": [0.01, 1e30]}
+    searched(tmp_path, small(space=space, sampler="random"))
+    check_ended_once(tmp_path, trials=12)
+    states: dict[Any, set[str]] = {0.01: set(), 1e30: set()}
+    for trial in trials_in(tmp_path):
+        states[trial.params["lr"]].add(trial.state)
+    assert states[1e30] == {"diverged"}
+    assert "diverged" not in states[0.01]
+
+
+@pytest.mark.parametrize("steps", [3, 10, 23])
+def test_a_search_that_is_interrupted_goes_on_in_any_engine(steps: int, tmp_path: Path) -> None:
+    transport = Fused(4)
+    transport._choose = stopping_after(steps)
+    with pytest.raises(KeyboardInterrupt):
+        start_search(small(), RunFolder(tmp_path), Host(transport=transport))
+    before = read_journal(tmp_path / "journal.jsonl")
+    resume_search(RunFolder(tmp_path), host=Host(transport=Fused(4) if steps != 10 else Inline()))
+    assert read_journal(tmp_path / "journal.jsonl")[: len(before)] == before
+    check_ended_once(tmp_path, trials=12)
+    check_trained_as_alone(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_search_whose_process_is_ended_goes_on_where_it_was(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "file.yaml"
+    experiment = small(scheduler={"name": "none", "max_epochs": 40}, engine="fused")
+    file.write_text(yaml.safe_dump(experiment.plain()))
+    process = shoal("search", str(file), "--run", str(run))
+    wait_for_epochs(run, 20, process)
+    process.send_signal(number)
+    process.communicate(timeout=DEADLINE_SECONDS)
+    before = trials_in(run)
+    assert before.epochs < 480
+    assert main(["resume", str(run), "--engine", "fused"]) == 0
+    check_ended_once(run, trials=12)
+    check_trained_as_alone(run)
+
+
+def test_want_of_memory_starts_all_of_a_shoal_again_from_their_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs, train_epoch = iter(range(1000)), Shoal.train_epoch
+
+    def failing(shoal: Shoal, lanes: Any = None) -> Any:
+        reports = train_epoch(shoal, lanes)
+        if next(epochs) == 2:
+            raise MemoryError("no room")  # with the epoch done: none may be counted twice
+        return reports
+
+    monkeypatch.setattr(Shoal, "train_epoch", failing)
+    searched(tmp_path)
+    attempts = events_of(tmp_path, Attempt)
+    assert len(attempts) > 1
+    assert {attempt.reason for attempt in attempts} == {"MemoryError: no room"}
+    check_ended_once(tmp_path, trials=12)
+    check_trained_as_alone(tmp_path)
+
+
+def test_the_seeds_of_a_confirmation_swim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    baseline = {"lr": 0.01, "dropout": 0.1, "activation": "relu", "norm": "none"}
+    searched(tmp_path, small(baseline=baseline))
+    lanes, train_epoch = [], Shoal.train_epoch
+
+    def noted(shoal: Shoal, asked: Any = None) -> Any:
+        lanes.append(len(shoal))
+        return train_epoch(shoal, asked)
+
+    monkeypatch.setattr(Shoal, "train_epoch", noted)
+    command = ["confirm", str(tmp_path), "--top", "2", "--seeds", "3", "--engine", "fused"]
+    assert main(command) == 0
+    assert max(lanes) > 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": {"family": "convnet"}, "space": {"lr": [0.1]}}, "model.family: convnet"),
+        ({"diagnostics": True}, "diagnostics: true"),
+        ({"train": {"accumulate": 2}}, "train.accumulate: 2"),
+    ],
+)
+def test_an_experiment_that_can_not_swim_is_refused_with_the_reason(
+    changes: Any, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=f"engine: fused: {reason}"):
+        searched(tmp_path, small(**changes))
+    assert not (tmp_path / "journal.jsonl").exists()
+
+
+def test_a_third_of_the_trials_swims_at_most(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Watched(Fused):
+        def _worker(self, data: Any) -> Any:
+            seen.append(self._slots)
+            return super()._worker(data)
+
+    start_search(small(), RunFolder(tmp_path), Host(transport=Watched(16)))
+    assert set(seen) == {4}
