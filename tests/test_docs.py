@@ -59,7 +59,8 @@ def commands(page: Path) -> list[list[str]]:
     """Every shoal command that a page shows, as words."""
     text = page.read_text().replace("\\\n", " ")
     whole = re.findall(r"^shoal [a-z].*", text, flags=re.MULTILINE)
-    parts = re.findall(r"[ `'\"(](shoal (?!shoal\b)[a-z]+[^`\n#'\";…|>&]*)", text)
+    # "a shoal of trials" is no command
+    parts = re.findall(r"(?<!\ba)(?<!\bA)[ `'\"(](shoal (?!shoal\b)[a-z]+[^`\n#'\";…|>&]*)", text)
     return [shlex.split(command, comments=True) for command in (*whole, *parts)]
 
 

@@ -48,7 +48,7 @@ def _unfit(config: TrainConfig) -> Iterator[str]:
     if type(model) is not Mlp:
         yield f"model.family: {model.family} (mlp can)"
     if model.dropconnect > 0:
-        yield f"model.dropconnect: {model.dropconnect:g}"
+        yield f"model.dropconnect: {shown(model.dropconnect)}"
     for name in sorted(FOR_IMAGES | {"mixup"}):
         if value := getattr(train, name):
             yield f"train.{name}: {shown(value)}"
