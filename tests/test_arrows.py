@@ -83,6 +83,7 @@ def test_what_is_better_is_asked_of_the_metric_alone() -> None:
         "spaces/checks.py",
         "spaces/notes.py",
         "trainables/fitting/progress.py",
+        "trainables/training.py",
         "trainables/user_code/training.py",
         "analysis/insight/observations.py",
         "analysis/report/sections/history.py",
