@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from search.control.view import View
-from search.transport.first_config import first_config
+from search.transport.first_config import first_configs
 from search.transport.inline import Inline, Trainer
 from spaces.experiment import Experiment
 from spaces.problems import InputError, Problem
@@ -41,19 +41,21 @@ class Fused(Inline):
 
         Raises:
             InputError: when the experiment asks for what only processes of their own can give, or
-                what it settles for all trials keeps them out of a shoal.
+                no configuration of it can be part of a shoal.
         """
         check_can_swim(experiment)
         self._slots = lanes_for(experiment, self._lanes)
-        with super().opened(experiment, view):
-            yield
-        self._pool = None
+        try:
+            with super().opened(experiment, view):
+                yield
+        finally:
+            self._pool = None
 
     def _worker(self, data: Data | None) -> Trainer:
         if self._slots == 1:
             return super()._worker(data)
         assert data is not None
-        self._pool = self._pool or Pool(data, self._slots, len(os.sched_getaffinity(0)))
+        self._pool = self._pool or Pool(data, self._slots, os.cpu_count() or 1)
         return Worker(data, Here(), Echo(), lambda: self._is_interrupted, pool=self._pool)
 
 
@@ -70,14 +72,10 @@ def check_can_swim(experiment: Experiment) -> None:
     """See that the trials of an experiment may be trained as one model.
 
     Raises:
-        InputError: with the settings that keep its first configuration out.
+        InputError: when none of some configurations may, with what keeps the first one out.
     """
-    if reasons := why_not(experiment):
+    configs = list(first_configs(experiment))
+    if not any(unfit(config) == [] for config in configs):
+        reasons = unfit(configs[0]) if configs else ["the space gives no valid configuration"]
         rule = "can't be trained as one model with others; engine: tune or inline can do it"
         raise InputError([Problem("engine: fused", f"{reason} {rule}") for reason in reasons])
-
-
-def why_not(experiment: Experiment) -> list[str]:
-    """What keeps the first configuration of an experiment out of a shoal."""
-    config = first_config(experiment)
-    return ["the space gives no valid configuration"] if config is None else unfit(config)

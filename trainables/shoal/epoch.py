@@ -61,7 +61,9 @@ class Epoch:
         for number, lane in enumerate(self._lanes):
             known, count = lane.losses(losses[:, number].contiguous())
             rate = courses[number].rate(count - 1)
-            others = {"learning_rate": rate, "gradient_norm": norms[count - 1, number].item()}
+            has_norm = courses[number].settings.clip_norm is not None or count == len(batches)
+            norm = norms[count - 1, number].item() if has_norm else 0.0
+            others = {"learning_rate": rate, "gradient_norm": norm}
             accuracy = hits[number].item() / seen
             report = lane.progress.report(
                 known,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from trainables.data.splits import DeviceSplit
+from trainables.data.splits import Data, DeviceSplit, to_device
 
 _MOST_BYTES = 2**29  # of normalised inputs that are held
 
@@ -45,3 +47,17 @@ class Feed:
         if self._inputs is None:
             return self.split.batch(rows)[0].flatten(1)
         return self._inputs[rows]
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """The splits that a shoal needs; all shoals of a process share them."""
+
+    train: Feed
+    validation: Feed
+
+    @classmethod
+    def of(cls, data: Data, device: torch.device) -> Feeds:
+        """Move them to a device."""
+        splits = (data.train, data.validation)
+        return cls(*(Feed(to_device(split, data, device)) for split in splits))

@@ -23,7 +23,7 @@ _LANES_TRAIN = {
     "label_smoothing",
     "patience",
 }
-_LANES = {"seed", "epochs", "max_epochs", "final"}
+_LANES = {"seed", "epochs", "max_epochs"}
 
 
 def kind_of(config: TrainConfig) -> str:
@@ -51,7 +51,7 @@ def _unfit(config: TrainConfig) -> Iterator[str]:
         yield f"model.dropconnect: {shown(model.dropconnect)}"
     for name in sorted(FOR_IMAGES | {"mixup"}):
         if value := getattr(train, name):
-            yield f"train.{name}: {shown(value)}"
+            yield f"train.{name}: {json.dumps(value)}"
     if train.class_weights != "none":
         yield f"train.class_weights: {train.class_weights}"
     if train.accumulate > 1:
@@ -62,3 +62,5 @@ def _unfit(config: TrainConfig) -> Iterator[str]:
         yield "train.compile: true"
     if config.diagnostics:
         yield "diagnostics: true"
+    if config.final:
+        yield "final: true"

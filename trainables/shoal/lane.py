@@ -35,6 +35,8 @@ class Lane:
 
     def __init__(self, config: TrainConfig, data: Data, split: DeviceSplit, layout: Layout) -> None:
         check_requirements(config, data, ALONE)
+        if config.model.norm == "batch" and min(config.train.batch_size, len(split)) == 1:
+            raise ValueError("norm: batch needs batches of more than one sample")
         self.config = config
         self.progress = Progress(config, len(data.class_names))
         self.batches = Batches(split, config.train, config.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,9 +14,15 @@ from spaces.training_config import TrainConfig
 from trainables.data.splits import Data
 from trainables.models.families import empty_model
 from trainables.reports import EpochReport
-from trainables.shoal.kind import kind_of
+from trainables.room import is_short_of_room
+from trainables.shoal.feed import Feeds
+from trainables.shoal.kind import kind_of, unfit
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
+
+
+class ShoalError(Exception):
+    """A shoal has failed. Its trainings are whole in their checkpoints only."""
 
 
 class School:
@@ -27,47 +34,87 @@ class School:
     """
 
     def __init__(self, shoal: Shoal, threads: int) -> None:
-        self.shoal = shoal
+        self._shoal: Shoal | None = shoal
         self._threads = threads
-        self.failure: BaseException | None = None
         self._waiting: dict[int, deque[EpochReport]] = {}  # reports that nobody has asked for yet
         self._admitted = 0
+        self.failure = ""  # why it has failed, if it has
+        self.is_short_of_room = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def shoal(self) -> Shoal:
+        """The trainings.
+
+        Raises:
+            ShoalError: when they have failed.
+        """
+        if self._shoal is None:
+            raise ShoalError(self.failure)
+        return self._shoal
 
     def admit(self, config: TrainConfig) -> int:
-        """Let a training in; returns its lane."""
-        lane = self._admitted
-        self.shoal.admit(lane, config)
-        self._waiting[lane] = deque()
-        self._admitted += 1
-        return lane
+        """Let a training in; returns its lane.
+
+        Raises:
+            ValueError: when its settings do not fit the data.
+            ShoalError: when the shoal fails.
+        """
+        with self._failing_as_one():
+            self.shoal.admit(self._admitted, config)
+            self._waiting[self._admitted] = deque()
+            self._admitted += 1
+        return self._admitted - 1
 
     def evict(self, lane: int) -> None:
         """Let a training go."""
-        self.shoal.evict(lane)
-        del self._waiting[lane]
+        if self._shoal is not None:
+            with self._failing_as_one():
+                self._shoal.evict(lane)
+                del self._waiting[lane]
 
     def next(self, lane: int) -> EpochReport | None:
         """The next report of a training; None when it has ended.
 
-        Where none waits, all trainings of which none does are trained for an epoch. If that fails,
-        it fails for all of them.
+        Where none waits, all trainings of which none does are trained for an epoch.
+
+        Raises:
+            ShoalError: when the shoal fails, or has failed.
         """
-        if self.failure is not None:
-            raise self.failure
+        shoal = self.shoal
         if not self._waiting[lane]:
             free = [other for other, reports in self._waiting.items() if not reports]
             before = torch.get_num_threads()  # those of one training
-            try:
+            with self._failing_as_one():
                 torch.set_num_threads(self._threads)
-                reports = self.shoal.train_epoch(free)
-            except BaseException as error:
-                self.failure = error
-                raise
-            finally:
-                torch.set_num_threads(before)
+                try:
+                    reports = shoal.train_epoch(free)
+                finally:
+                    torch.set_num_threads(before)
             for other, report in reports.items():
                 self._waiting[other].append(report)
         return self._waiting[lane].popleft() if self._waiting[lane] else None
+
+    @contextmanager
+    def _failing_as_one(self) -> Iterator[None]:
+        """What interrupts a change of the shoal leaves no training whole; its memory is given back.
+
+        (A ``ValueError`` refuses a configuration, and changes nothing.)
+        """
+        try:
+            yield
+        except (ValueError, ShoalError):
+            raise
+        except BaseException as error:
+            self.failure = f"{type(error).__name__}: {error}"
+            self.is_short_of_room = is_short_of_room(error)
+            self._shoal = None
+            self._waiting.clear()
+            if isinstance(error, Exception):
+                raise ShoalError(self.failure) from None
+            raise
 
 
 class Pool:
@@ -83,25 +130,46 @@ class Pool:
         self._data = data
         self._lanes = lanes
         self._threads = threads
+        self._feeds: dict[torch.device, Feeds] = {}
         self._schools: dict[str, School] = {}
+        self._alone: set[str] = set()  # kinds whose shoal has failed for another reason than memory
 
-    def school_of(self, config: TrainConfig, device: torch.device) -> School:
-        """The trainings of its kind; new ones where there are none, or those there have failed."""
+    def takes(self, config: TrainConfig) -> bool:
+        """Whether a training can be part of a shoal, and there is room for it.
+
+        A shoal that was short of memory comes back with half the lanes; what failed otherwise is
+        trained one by one from then on.
+        """
+        self._tidy()
         kind = kind_of(config)
-        held = self._schools.get(kind)
-        if held is None or held.failure is not None:
-            shoal = Shoal(config, self._data, device, self._lanes)
-            held = self._schools[kind] = School(shoal, self._threads)
-        return held
+        if unfit(config) or kind in self._alone:
+            return False
+        return len(self._schools.get(kind, ())) < self._lanes
+
+    def enter(self, config: TrainConfig, device: torch.device) -> School:
+        """The trainings of its kind."""
+        kind = kind_of(config)
+        if kind not in self._schools:
+            if device not in self._feeds:
+                self._feeds[device] = Feeds.of(self._data, device)
+            shoal = Shoal(config, self._data, device, self._lanes, self._feeds[device])
+            self._schools[kind] = School(shoal, self._threads)
+        return self._schools[kind]
+
+    def _tidy(self) -> None:
+        """Give up shoals that have failed, or have no trainings."""
+        for kind, school in [*self._schools.items()]:
+            if school.failure and school.is_short_of_room and self._lanes > 1:
+                self._lanes //= 2
+            elif school.failure:
+                self._alone.add(kind)
+            if not school:
+                del self._schools[kind]
 
     def empty_model(self, config: TrainConfig) -> nn.Sequential:
         """A model of the data, whose weights have shapes and no memory."""
         data = self._data
         return empty_model(config.model, data.input_shape, data.outputs, config.seed)
-
-    def tidy(self) -> None:
-        """Give back the memory of shoals without trainings."""
-        self._schools = {kind: held for kind, held in self._schools.items() if len(held.shoal)}
 
 
 class Member:
@@ -119,7 +187,7 @@ class Member:
     def __init__(self, pool: Pool, config: TrainConfig, device: torch.device) -> None:
         self.config = config
         self._pool = pool
-        self._school = pool.school_of(config, device)
+        self._school = pool.enter(config, device)
         self._lane = self._school.admit(config)
 
     @property
@@ -157,4 +225,3 @@ class Member:
     def close(self) -> None:
         """Leave the shoal."""
         self._school.evict(self._lane)
-        self._pool.tidy()

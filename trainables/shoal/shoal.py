@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from spaces.training_config import TrainConfig
-from trainables.data.splits import Data, to_device
+from trainables.data.splits import Data
 from trainables.reports import EpochReport
 from trainables.shoal.epoch import Epoch
-from trainables.shoal.feed import Feed
+from trainables.shoal.feed import Feeds
 from trainables.shoal.kind import kind_of
 from trainables.shoal.lane import Lane
 from trainables.shoal.layout import Layout
@@ -33,15 +33,22 @@ class Shoal:
         data: the splits, in host memory.
         device: where models and data are held.
         lanes: how many there may be at once.
+        feeds: the splits on the device; left out: they are moved there.
     """
 
-    def __init__(self, config: TrainConfig, data: Data, device: torch.device, lanes: int) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: Data,
+        device: torch.device,
+        lanes: int,
+        feeds: Feeds | None = None,
+    ) -> None:
         self.kind = kind_of(config)
         self.device = device
         self.capacity = lanes
         self._data = data
-        self._train = Feed(to_device(data.train, data, device))
-        self._validation = Feed(to_device(data.validation, data, device))
+        self._feeds = feeds or Feeds.of(data, device)
         features = math.prod(data.input_shape)
         self._layout = Layout((features, *config.model.hidden, data.outputs))
         self._lanes: dict[int, Lane] = {}
@@ -73,11 +80,12 @@ class Shoal:
             raise ValueError(f"lane {lane} is taken")
         if len(self._order) == self.capacity:
             raise ValueError(f"all {self.capacity} lanes are taken")
-        self._lanes[lane] = Lane(config, self._data, self._train.split, self._layout)
+        admitted, row = Lane(config, self._data, self._feeds.train.split, self._layout), len(self)
+        if row == len(self._rows):
+            self._rows = self._rows.extended(min(max(8, 2 * row), self.capacity))
+        admitted.fill(self._rows.take(row, row + 1), state)
+        self._lanes[lane] = admitted
         self._order.append(lane)
-        if len(self._order) > len(self._rows):
-            self._rows = self._rows.extended(min(max(8, 2 * len(self._rows)), self.capacity))
-        self._lanes[lane].fill(self._row(lane), state)
 
     def load(self, lane: int, state: dict[str, Any]) -> None:
         """Let a training go on from another state of the same configuration.
@@ -129,14 +137,14 @@ class Shoal:
             lanes: which; left out: all that have an epoch left.
         """
         asked = self._order if lanes is None else lanes
-        chosen = [lane for lane in asked if not self.is_over(lane)]
+        chosen = [lane for lane in dict.fromkeys(asked) if not self.is_over(lane)]
         if not chosen:
             return {}
         chosen.sort(key=lambda lane: self._lanes[lane].style)
         self._arrange([*chosen, *(lane for lane in self._order if lane not in chosen)])
         held, rows = [self._lanes[lane] for lane in chosen], self._rows.take(0, len(chosen))
-        epoch = Epoch(held, rows, self._layout, self._train, len(self._data.class_names))
-        return dict(zip(chosen, epoch.reports(self._validation), strict=True))
+        epoch = Epoch(held, rows, self._layout, self._feeds.train, len(self._data.class_names))
+        return dict(zip(chosen, epoch.reports(self._feeds.validation), strict=True))
 
     def _row(self, lane: int) -> Rows:
         row = self._order.index(lane)

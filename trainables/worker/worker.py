@@ -23,15 +23,14 @@ from trainables.data.splits import Data
 from trainables.models.families import most_state_bytes
 from trainables.ranks import ALONE, Rank
 from trainables.reports import EpochReport
-from trainables.shoal.kind import unfit
-from trainables.shoal.pool import Member, Pool
+from trainables.room import is_short_of_room
+from trainables.shoal.pool import Member, Pool, ShoalError
 from trainables.training import Training
 from trainables.trainings import AnyTraining, make_training
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.training import CodeTraining
 from trainables.worker.messages import Assignment, Outcome
 from trainables.worker.place import Output, Place
-from trainables.worker.room import is_short_of_room
 from trainables.worker.threads import limit_threads
 from trainables.worker.watchdog import Watchdog
 
@@ -46,7 +45,7 @@ class Worker:
         is_interrupted: whether an interruption has reached the code, which may have handled it.
         rank: which of the processes that train each trial together this is; they are in a process
             group then.
-        pool: the shoals of this process, for trainings that can swim.
+        pool: the shoals of this process, which trainings join if they can.
     """
 
     def __init__(
@@ -77,6 +76,17 @@ class Worker:
         self._unsaved: EpochReport | None = None
         self._notes: list[str] = []
         self._code: dict[str, Any] | None = None
+        self._early: BaseException | None = None  # what came of joining a shoal
+        if self._pool is not None:
+            self._join()
+
+    def _join(self) -> None:
+        """Begin before any other trial trains on, so that those of a shoal stay together."""
+        try:
+            with self._output.capturing(), self._watched():
+                self._start()
+        except Exception as error:  # told by the first step
+            self._early = error
 
     def close(self) -> None:
         """End the training, whose last state is saved; close the user's generator."""
@@ -112,7 +122,7 @@ class Worker:
         except RunError as no_fault_of_the_trial:
             fault = str(no_fault_of_the_trial)
         except (Exception, SystemExit) as exception:  # a trial's code may call sys.exit
-            if is_short_of_room(exception):
+            if is_short_of_room(exception) or isinstance(exception, ShoalError):
                 raise
             if self._is_interrupted():
                 raise KeyboardInterrupt from None
@@ -139,6 +149,8 @@ class Worker:
 
     def _next_report(self) -> EpochReport | None:
         """The next report, whose checkpoint is being written; None at the end."""
+        if self._early is not None:
+            raise self._early
         if self._training is None:
             self._start()
         assert self._training is not None
@@ -203,8 +215,7 @@ class Worker:
         torch.set_num_threads(config.threads)
         run, name, begun = given.files
         folder = OwnFolder(Path(run), name, begun, self._identity if self._rank.is_first else None)
-        self._training = self._make_training(config, folder)
-        most = MOST_BYTES
+        most, self._training = MOST_BYTES, self._make_training(config, folder)
         if not isinstance(self._training, CodeTraining):
             most = most_state_bytes(self._training.model)
         checkpoints = Checkpoints(given.checkpoints, given.trial, most)
@@ -216,9 +227,9 @@ class Worker:
 
     def _make_training(self, config: AnyConfig, folder: OwnFolder) -> AnyTraining | Member:
         """A training of its own, or one in a shoal."""
-        device, gpu_ids = self._place.device(config)
-        if self._pool is not None and isinstance(config, TrainConfig) and not unfit(config):
-            return Member(self._pool, config, device)
+        (device, gpu_ids), pool = self._place.device(config), self._pool
+        if pool is not None and isinstance(config, TrainConfig) and pool.takes(config):
+            return Member(pool, config, device)
         trial = self._assignment.trial
         return make_training(config, self._data, device, gpu_ids, trial, folder, self._rank)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from spaces.training_config import TrainConfig, resolve
 from tests.support import examples
 from tests.support.inline import stopping_after
 from tests.support.invariants import check_ended_once, check_optuna_log, events_of, trials_in
+from tests.support.lanes import check_states
 from tests.support.processes import DEADLINE_SECONDS, shoal, wait_for_epochs
 from trainables.checkpoints.checkpoints import Checkpoints
 from trainables.data.splits import load_data
+from trainables.shoal.rows import Rows
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
 
@@ -80,6 +83,35 @@ def test_a_search_has_the_trials_that_it_would_have_one_by_one(tmp_path: Path) -
         state = Checkpoints(str(tmp_path / "checkpoints"), trial.number).load()
         assert state is not None
         assert state["training"]["epoch"] == trial.epoch
+
+
+@pytest.mark.parametrize("steps", [4, 5, 6])
+def test_a_checkpoint_holds_what_its_report_says_after_a_failure_between_two_epochs(
+    steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shoal that was left while its lanes changed places saves none of them."""
+    arrange, calls = Rows.arrange, iter(range(1000))
+
+    def interrupted(rows: Rows, order: Any) -> None:
+        arrange(rows, order)
+        if next(calls) == steps:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rows, "arrange", interrupted)
+    experiment = small(checkpoint={"every_epochs": 9})
+    with suppress(KeyboardInterrupt):
+        searched(tmp_path, experiment)
+    data = load_data(experiment.dataset, experiment.seed)
+    for trial in trials_in(tmp_path):
+        state = Checkpoints(str(tmp_path / "checkpoints"), trial.number).load()
+        if state is None:
+            continue
+        config = resolve(experiment, trial.params, trial.seed)
+        assert isinstance(config, TrainConfig)
+        alone = Training(config, data, torch.device("cpu"))
+        for _ in range(state["training"]["epoch"]):
+            next(alone)
+        check_states(state["training"]["model"], alone.state_dict()["model"], 1e-3)
 
 
 def test_with_one_lane_the_journal_is_that_of_the_inline_engine(tmp_path: Path) -> None:
@@ -136,7 +168,9 @@ def test_a_search_that_is_interrupted_goes_on_in_any_engine(steps: int, tmp_path
     check_trained_as_alone(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_search_whose_process_is_ended_goes_on_where_it_was(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -169,9 +203,54 @@ def test_want_of_memory_starts_all_of_a_shoal_again_from_their_checkpoints(
     searched(tmp_path)
     attempts = events_of(tmp_path, Attempt)
     assert len(attempts) > 1
-    assert {attempt.reason for attempt in attempts} == {"MemoryError: no room"}
+    assert {attempt.reason for attempt in attempts} == {"ShoalError: MemoryError: no room"}
     check_ended_once(tmp_path, trials=12)
     check_trained_as_alone(tmp_path)
+
+
+def test_a_shoal_that_fails_otherwise_fails_no_trial_they_train_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def failing(shoal: Shoal, lanes: Any = None) -> Any:
+        calls.append(len(shoal))
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(Shoal, "train_epoch", failing)
+    coordinator = searched(tmp_path)
+    assert calls == [4]
+    reasons = [attempt.reason for attempt in events_of(tmp_path, Attempt)]
+    assert reasons == 4 * ["ShoalError: ZeroDivisionError: a fault of ours"]
+    assert coordinator.trials.counts()["failed"] == 0
+    check_trained_as_alone(tmp_path)
+
+
+def test_a_configuration_that_can_not_be_trained_fails_by_itself(tmp_path: Path) -> None:
+    space = {**SPACE, "norm": ["none", "batch"]}
+    changes = {"train": {"optimizer": "sgd", "batch_size": 1}, "budget": {"trials": 6}}
+    dataset = {"name": "digits", "subset": 100}
+    searched(tmp_path, small(space=space, dataset=dataset, sampler="random", **changes), lanes=2)
+    check_ended_once(tmp_path, trials=6)
+    for trial in trials_in(tmp_path):
+        assert (trial.state == "failed") == (trial.params["norm"] == "batch")
+
+
+def test_the_trials_of_a_shoal_stay_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes the place of another waits for the next epoch of all."""
+    lanes, train_epoch = [], Shoal.train_epoch
+
+    def noted(shoal: Shoal, asked: Any = None) -> Any:
+        reports = train_epoch(shoal, asked)
+        lanes.append(len(reports))
+        return reports
+
+    monkeypatch.setattr(Shoal, "train_epoch", noted)
+    searched(tmp_path, small(budget={"trials": 24}), lanes=8)
+    whole = lanes[: lanes.index(next(count for count in lanes if count < 8))]
+    assert sum(whole) > 0.6 * sum(lanes)
 
 
 def test_the_seeds_of_a_confirmation_swim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
