@@ -39,14 +39,14 @@ def kind_of(config: TrainConfig) -> str:
 def unfit(config: AnyConfig) -> list[str]:
     """Which settings of a training keep it out of a shoal; none: it can swim."""
     if not isinstance(config, TrainConfig):
-        return ["trainable: own code trains by itself"]
+        return ["trainable: your own code"]
     return list(_unfit(config))
 
 
 def _unfit(config: TrainConfig) -> Iterator[str]:
     model, train = config.model, config.train
     if type(model) is not Mlp:
-        yield f"model.family: {model.family} (mlp can)"
+        yield f"model.family: {model.family}"
     if model.dropconnect > 0:
         yield f"model.dropconnect: {shown(model.dropconnect)}"
     for name in sorted(FOR_IMAGES | {"mixup"}):

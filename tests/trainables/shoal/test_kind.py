@@ -39,7 +39,7 @@ def test_what_changes_shapes_or_data_makes_another_kind(changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"model": MODELS["convnet"]}, ["model.family: convnet (mlp can)"]),
+        ({"model": MODELS["convnet"]}, ["model.family: convnet"]),
         ({"model": MODELS["dropconnect"]}, ["model.dropconnect: 0.3"]),
         ({"train": {"mixup": 0.2, "crop": 1}}, ["train.crop: 1", "train.mixup: 0.2"]),
         ({"train": {"flip": True, "cutout": 2}}, ["train.cutout: 2", "train.flip: true"]),
@@ -58,7 +58,7 @@ def test_what_can_not_swim_is_told(changes: Any, told: list[str]) -> None:
 def test_own_code_can_not_swim() -> None:
     like = tiny_config().model_dump(mode="json", include={"metric", "epochs", "max_epochs", "seed"})
     code = CodeConfig(trainable="own.py:train", settings={}, threads=1, **like)
-    assert unfit(code) == ["trainable: own code trains by itself"]
+    assert unfit(code) == ["trainable: your own code"]
 
 
 def test_a_shoal_refuses_what_it_has_no_room_for() -> None:
