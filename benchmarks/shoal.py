@@ -5,7 +5,7 @@ norm. In turn, in one process: a shoal of --lanes; the same trainings one after 
 them). Beside it, --processes that train one after another at the same time, each with one thread:
 the plain engine at its best. Configuration-epochs per second; each with its evaluation.
 
-    python benchmarks/shoal.py [--hidden 64] [--lanes 16] [--batch 32] [--rounds 5] [--threads 2]
+    python benchmarks/shoal.py [--hidden 64] [--lanes 16] [--batch 32] [--rounds 5] [--threads 1]
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--alone", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2, help="of the shoal")
+    parser.add_argument("--threads", type=int, default=1, help="of the shoal")
     parser.add_argument("--processes", type=int, default=2, help="0: leave them out")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

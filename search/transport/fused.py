@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -55,7 +54,7 @@ class Fused(Inline):
         if self._slots == 1:
             return super()._worker(data)
         assert data is not None
-        self._pool = self._pool or Pool(data, self._slots, os.cpu_count() or 1)
+        self._pool = self._pool or Pool(data, self._slots)
         return Worker(data, Here(), Echo(), lambda: self._is_interrupted, pool=self._pool)
 
 

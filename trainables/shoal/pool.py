@@ -30,12 +30,10 @@ class School:
 
     Args:
         shoal: with no trainings yet.
-        threads: of PyTorch, for all of it.
     """
 
-    def __init__(self, shoal: Shoal, threads: int) -> None:
+    def __init__(self, shoal: Shoal) -> None:
         self._shoal: Shoal | None = shoal
-        self._threads = threads
         self._waiting: dict[int, deque[EpochReport]] = {}  # reports that nobody has asked for yet
         self._admitted = 0
         self.failure = ""  # why it has failed, if it has
@@ -86,13 +84,8 @@ class School:
         shoal = self.shoal
         if not self._waiting[lane]:
             free = [other for other, reports in self._waiting.items() if not reports]
-            before = torch.get_num_threads()  # those of one training
             with self._failing_as_one():
-                torch.set_num_threads(self._threads)
-                try:
-                    reports = shoal.train_epoch(free)
-                finally:
-                    torch.set_num_threads(before)
+                reports = shoal.train_epoch(free)
             for other, report in reports.items():
                 self._waiting[other].append(report)
         return self._waiting[lane].popleft() if self._waiting[lane] else None
@@ -123,13 +116,11 @@ class Pool:
     Args:
         data: the splits, in host memory.
         lanes: the most that a shoal has.
-        threads: of PyTorch, for a shoal.
     """
 
-    def __init__(self, data: Data, lanes: int, threads: int) -> None:
+    def __init__(self, data: Data, lanes: int) -> None:
         self._data = data
         self._lanes = lanes
-        self._threads = threads
         self._feeds: dict[torch.device, Feeds] = {}
         self._schools: dict[str, School] = {}
         self._alone: set[str] = set()  # kinds whose shoal has failed for another reason than memory
@@ -153,7 +144,7 @@ class Pool:
             if device not in self._feeds:
                 self._feeds[device] = Feeds.of(self._data, device)
             shoal = Shoal(config, self._data, device, self._lanes, self._feeds[device])
-            self._schools[kind] = School(shoal, self._threads)
+            self._schools[kind] = School(shoal)
         return self._schools[kind]
 
     def _tidy(self) -> None:
