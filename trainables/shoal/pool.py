@@ -60,7 +60,7 @@ class School:
             ValueError: when its settings do not fit the data.
             ShoalError: when the shoal fails.
         """
-        with self._failing_as_one():
+        with self._failing_as_one(ValueError):
             self.shoal.admit(self._admitted, config)
             self._waiting[self._admitted] = deque()
             self._admitted += 1
@@ -91,16 +91,17 @@ class School:
         return self._waiting[lane].popleft() if self._waiting[lane] else None
 
     @contextmanager
-    def _failing_as_one(self) -> Iterator[None]:
+    def _failing_as_one(self, *refusals: type[Exception]) -> Iterator[None]:
         """What interrupts a change of the shoal leaves no training whole; its memory is given back.
 
-        (A ``ValueError`` refuses a configuration, and changes nothing.)
+        Args:
+            refusals: errors that are raised before anything has changed.
         """
         try:
             yield
-        except (ValueError, ShoalError):
-            raise
         except BaseException as error:
+            if isinstance(error, (ShoalError, *refusals)):
+                raise
             self.failure = f"{type(error).__name__}: {error}"
             self.is_short_of_room = is_short_of_room(error)
             self._shoal = None

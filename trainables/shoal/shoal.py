@@ -45,7 +45,6 @@ class Shoal:
         feeds: Feeds | None = None,
     ) -> None:
         self.kind = kind_of(config)
-        self.device = device
         self.capacity = lanes
         self._data = data
         self._feeds = feeds or Feeds.of(data, device)

@@ -208,20 +208,21 @@ def test_want_of_memory_starts_all_of_a_shoal_again_from_their_checkpoints(
     check_trained_as_alone(tmp_path)
 
 
+@pytest.mark.parametrize("fault", [ZeroDivisionError, ValueError])
 def test_a_shoal_that_fails_otherwise_fails_no_trial_they_train_one_by_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
     def failing(shoal: Shoal, lanes: Any = None) -> Any:
         calls.append(len(shoal))
-        raise ZeroDivisionError("a fault of ours")
+        raise fault("a fault of ours")
 
     monkeypatch.setattr(Shoal, "train_epoch", failing)
     coordinator = searched(tmp_path)
     assert calls == [4]
     reasons = [attempt.reason for attempt in events_of(tmp_path, Attempt)]
-    assert reasons == 4 * ["ShoalError: ZeroDivisionError: a fault of ours"]
+    assert reasons == 4 * [f"ShoalError: {fault.__name__}: a fault of ours"]
     assert coordinator.trials.counts()["failed"] == 0
     check_trained_as_alone(tmp_path)
 
