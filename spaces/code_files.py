@@ -6,7 +6,8 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from spaces.imports import imported_files, parse_reference
+from spaces.imports import parse_reference
+from spaces.kept.data_files import source_files
 from spaces.problems import InputError
 
 
@@ -24,7 +25,7 @@ def code_fingerprint(*references: str) -> dict[str, str]:
     for text in references:
         with suppress(InputError):
             reference = parse_reference(text)
-            for path in imported_files(reference):
+            for path in source_files(reference):
                 if path in seen or not path.is_relative_to(reference.root):
                     continue
                 seen.add(path)
@@ -35,6 +36,7 @@ def code_fingerprint(*references: str) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"can't be read: {error.strerror}"

@@ -1,7 +1,8 @@
 """Functions that Python code hands over itself, such as those of a notebook's cells.
 
-A file in the run's folder stands for them (``spaces.snapshot``): the journal names it, fingerprints
-and bundles have it. While the functions are here, they run, and not what the file holds.
+A file in the run's folder stands for them (``spaces.kept.snapshot``): the journal names it,
+fingerprints and bundles have it. While the functions are here, they run, and not what the file
+holds.
 """
 
 from __future__ import annotations

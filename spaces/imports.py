@@ -135,13 +135,7 @@ def _packages_above(file: Path, root: Path) -> Iterator[Path]:
 
 def _imports(file: Path, reference: Reference) -> Iterator[tuple[Path, list[str]]]:
     """Each import of a file: where it is looked for, and the names on the way."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             yield from ((reference.root, alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -150,3 +144,13 @@ def _imports(file: Path, reference: Reference) -> Iterator[tuple[Path, list[str]
             base = file.parents[node.level - 1] if node.level else reference.root
             module = node.module.split(".") if node.module else []
             yield from ((base, [*module, alias.name]) for alias in node.names)
+
+
+def tree_of(file: Path) -> ast.Module:
+    """The source of a file, parsed; as if there were none where it can't be."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])

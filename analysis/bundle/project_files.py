@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaces.imports import Reference, imported_files, parse_reference
+from spaces.imports import Reference, parse_reference
+from spaces.kept.data_files import source_files
 from spaces.opened import MOST_FILES, base_of
 from spaces.problems import InputError
 
@@ -66,14 +67,14 @@ def take(trainable: str, record: Any = None) -> Taken:
         raise InputError(error.problems, source="trainable") from None
     noted, folder = _checked(record)
     base = base_of(reference.root, os.path.normpath(reference.root / folder))
-    modules = {str(file) for file in imported_files(reference)}
+    source = {str(file) for file in source_files(reference)}
     noted_paths = {os.path.normpath(reference.root / name) for name in noted}
     files: list[str] = []
     left_out: dict[str, str] = {}
     total = 0
-    for path in sorted({*modules, *noted_paths}, key=lambda path: (path not in modules, path)):
+    for path in sorted({*source, *noted_paths}, key=lambda path: (path not in source, path)):
         name = Path(os.path.relpath(path, base)).as_posix()
-        reason, size = (None, 0) if path in modules else _reason(Path(path), base)
+        reason, size = (None, 0) if path in source else _reason(Path(path), base)
         if total + size > LARGEST_SUM:
             reason = reason or f"with it there were more than {LARGEST_SUM // 10**6} MB"
         if size and len(files) >= MOST_FILES:

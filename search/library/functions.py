@@ -11,24 +11,29 @@ from analysis.record.folder import RunFolder, experiment_of, own_code
 from analysis.record.lock import is_locked
 from search.control.view import Note, ignore_note
 from spaces.given import Function
-from spaces.problems import InputError
-from spaces.snapshot import check_function, module_reference, write_snapshot
+from spaces.kept.data_files import remove_unread
+from spaces.kept.snapshot import check_function, module_reference, write_snapshot
+from spaces.problems import InputError, RunError
 
 _ARGUMENTS = {"trainable": "train", "space": "space"}  # by the place in an experiment
 
 
 def references_of(
-    functions: Mapping[str, FunctionType], folder: RunFolder, note: Note = ignore_note
+    functions: Mapping[str, FunctionType], folder: RunFolder, note: Note | None = ignore_note
 ) -> tuple[dict[str, str], dict[str, Function]]:
     """What stands for functions in a run; the source is kept of those that no module has.
 
     Args:
         functions: by the place where the experiment names them.
         folder: the run.
-        note: is told what the kept source lacks.
+        note: is told what the kept source lacks; None: only names are asked for, and empty files
+            stand for the functions.
 
     Returns:
         The references by place; and the functions, those of modules left out, by reference.
+
+    Raises:
+        RunError: when the source or its data can't be written.
     """
     references: dict[str, str] = {}
     handed: dict[str, Function] = {}
@@ -36,14 +41,27 @@ def references_of(
         reference = module_reference(function)
         if reference is None:
             file = _file_for(place, folder)
-            if lacking := write_snapshot(function, file):
-                what = f"the run keeps the source of {function.__name__}, but not {lacking[0]}"
-                more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
-                note(f"note: {what}{more}; to go on with it, resume needs the function")
+            if note is None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+            else:
+                _keep(function, file, note)
             reference = f"{file}:{function.__name__}"
             handed[reference] = function
         references[place] = reference
     return references, handed
+
+
+def _keep(function: FunctionType, file: Path, note: Note) -> None:
+    try:
+        lacking = write_snapshot(function, file)
+    except OSError as error:
+        reason = f"{error.filename or file} can't be written: {error.strerror or error}"
+        raise RunError(f"the run can't keep {function.__name__}: {reason}") from None
+    if lacking:
+        what = f"the run keeps the source of {function.__name__}, but not {lacking[0]}"
+        more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
+        note(f"note: {what}{more}; to go on with it, resume needs the function")
 
 
 def resumed_functions(
@@ -60,6 +78,7 @@ def resumed_functions(
 
     Raises:
         InputError: when the run has no place for one of them, or has another one there.
+        RunError: when the source or its data can't be written.
     """
     names = own_code(experiment_of(folder))
     kept = {place for place, held in names.items() if _file_of(held) == _file_for(place, folder)}
@@ -110,7 +129,7 @@ def _check_place(
 def replaced_if_begun(folder: RunFolder) -> Iterator[None]:
     """The kept source is what it was, unless a session begins with another one.
 
-    Then the earlier one stays beside it, as ``given_train-earlier.py``.
+    Then the earlier one stays beside it, as ``given_train-earlier.py``, and the data that it reads.
     """
     before = {file: file.read_bytes() for file in folder.own_code.glob("given_*.py")}
     size = folder.journal_file.stat().st_size
@@ -122,3 +141,4 @@ def replaced_if_begun(folder: RunFolder) -> Iterator[None]:
             if file.read_bytes() != source:
                 kept = file.with_stem(f"{file.stem}-earlier") if has_begun else file
                 kept.write_bytes(source)
+        remove_unread(folder.own_code)

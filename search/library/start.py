@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Any, TypeAlias
 
 from analysis.record.folder import RunFolder, start_of
-from search.control.view import Note, ignore_note
+from search.control.view import Note
 from search.folders import new_folder, removed_if_empty
 from search.library.functions import references_of, replaced_if_begun, resumed_functions
 from search.library.host import at_work, library_host
@@ -24,8 +24,8 @@ from search.session import Host
 from spaces.experiment import Engine, Experiment
 from spaces.files import load_experiment, read_experiment
 from spaces.given import Function, given
+from spaces.kept.snapshot import check_function
 from spaces.problems import InputError, shown
-from spaces.snapshot import check_function
 
 What: TypeAlias = str | Path | Experiment | Mapping[str, Any] | Function
 
@@ -91,7 +91,7 @@ def run(
         functions["space"] = check_function(changes.pop("space"), "space")
     settings = {place: plain_setting(value, place) for place, value in changes.items()}
     with tempfile.TemporaryDirectory(prefix="shoal-") as draft, at_work({}):
-        experiment, _ = _checked(what, settings, functions, RunFolder(Path(draft)))
+        experiment, _ = _checked(what, settings, functions, RunFolder(Path(draft)), note=None)
     run_folder = new_folder(experiment, None if folder is None else Path(folder))
     host = library_host(engine, address, show)
     with removed_if_empty(run_folder.path), _emptied_if_unbegun(run_folder), at_work({}):
@@ -107,9 +107,12 @@ def _checked(
     settings: Mapping[str, Any],
     functions: Mapping[str, FunctionType],
     folder: RunFolder,
-    note: Note = ignore_note,
+    note: Note | None,
 ) -> tuple[Experiment, dict[str, Function]]:
-    """The experiment, and its functions that no module has, by what stands for them in a folder."""
+    """The experiment, and its functions that no module has, by what stands for them in a folder.
+
+    ``note``: is told what is not kept of them; None: nothing is kept yet.
+    """
     references, handed = references_of(functions, folder, note)
     with given(handed):
         if isinstance(what, str | Path):

@@ -19,20 +19,29 @@ from search.transport.environment import prepare_environment
 from search.transport.ray_faults import keep_token_in_memory, start_error, start_faults
 from search.transport.slots import Slots, slots_for
 from spaces.experiment import Experiment
+from spaces.given import given_as
 from spaces.imports import project_of
+from spaces.kept.data_files import DATA_FOLDER
 from spaces.problems import InputError
 
 _PROJECT = "project"
-_NOT_SHIPPED = [f"/{_PROJECT}/runs", f"/{_PROJECT}/data", "*.pt", "*.safetensors"]  # and .gitignore
+_KEPT_DATA = f"/{_PROJECT}/{DATA_FOLDER}"  # where the code is what a run has kept
+_NOT_SHIPPED = [  # beside what .gitignore names
+    *(f"/{_PROJECT}/runs", f"/{_PROJECT}/data", "*.pt", "*.safetensors"),
+    f"!{_KEPT_DATA}/*.safetensors",
+]
 
 
-def connect(address: str | None, verbose: bool, code: Path | None = None) -> bool:
+def connect(
+    address: str | None, verbose: bool, code: Path | None = None, is_handed: bool = False
+) -> bool:
     """Start Ray here, or connect to a cluster; a Ray that runs already in this process is taken.
 
     Args:
         address: of a running cluster (``auto`` or ``host:port``); None starts Ray here.
         verbose: let Ray's own messages through.
         code: a project that becomes the working directory of the workers of a cluster.
+        is_handed: whether its function was handed over. Then that brings its data itself.
 
     Returns:
         Whether Ray was started by this call and should be shut down after use.
@@ -64,7 +73,7 @@ def connect(address: str | None, verbose: bool, code: Path | None = None) -> boo
         "worker_process_setup_hook": "_shoal.start_worker",
     }
     try:
-        shipped = _shipped(code if address is not None else None, runtime_env)
+        shipped = _shipped(code if address is not None else None, runtime_env, is_handed)
         with _deaf_to_hangups(), shipped:
             ray.init(
                 address=address or "local",
@@ -93,7 +102,7 @@ def _deaf_to_hangups() -> Iterator[None]:
 
 
 @contextmanager
-def _shipped(code: Path | None, runtime_env: dict[str, Any]) -> Iterator[None]:
+def _shipped(code: Path | None, runtime_env: dict[str, Any], is_handed: bool) -> Iterator[None]:
     """Let Ray take a project to the nodes, meanwhile.
 
     Ray puts the folder that it takes first on the path of each worker, so the project is one
@@ -104,7 +113,8 @@ def _shipped(code: Path | None, runtime_env: dict[str, Any]) -> Iterator[None]:
         return
     with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
         (Path(folder) / _PROJECT).symlink_to(code)
-        runtime_env |= {"working_dir": folder, "excludes": _NOT_SHIPPED}
+        excluded = [*_NOT_SHIPPED, *([_KEPT_DATA] if is_handed else [])]
+        runtime_env |= {"working_dir": folder, "excludes": excluded}
         runtime_env["env_vars"]["SHOAL_PROJECT"] = _PROJECT
         yield
 
@@ -148,7 +158,8 @@ def on_cluster(
 ) -> Iterator[Slots]:
     """Ray while the work lasts, and what each training gets of it."""
     with view.doing("starting Ray" if address is None else "connecting to Ray"):
-        is_ours = connect(address, verbose, project_of(experiment.trainable))
+        is_handed = given_as(experiment.trainable) is not None
+        is_ours = connect(address, verbose, project_of(experiment.trainable), is_handed)
     try:
         yield slots_for(experiment.resources, may_wait=address is not None)
     finally:

@@ -11,8 +11,8 @@ from typing import Any
 from ray import cloudpickle
 
 from spaces.given import Packed, given_as
+from spaces.kept.snapshot import home_of
 from spaces.problems import InputError, Problem
-from spaces.snapshot import home_of
 
 
 def packed(reference: str | None) -> dict[str, Packed]:

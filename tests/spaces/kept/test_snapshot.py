@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from spaces.imports import parse_reference
+from spaces.kept.snapshot import check_function, module_reference, write_snapshot
 from spaces.problems import InputError
-from spaces.snapshot import check_function, module_reference, write_snapshot
 from tests.support.source import ROOT
 
 HELPERS = "SCALE = 3\n\ndef scaled(x):\n    return x * SCALE\n"
@@ -30,7 +30,8 @@ import torch
 from helpers import scaled
 
 FACTOR, NAMES, PLACE = 0.5, ["a", {"b": (1, 2)}], Path("data")
-BIG = np.zeros(3)
+OBJECTS, BIG = np.array([0, None]), {"x": np.arange(3), "y": (torch.ones(2),)}
+MEAN = BIG["x"].mean()
 
 class Base:
     def __init__(self, width):
@@ -61,8 +62,11 @@ def train(config, context):
     size = Model(config["width"]).size
     return {"score": size + circle(3) + len(NAMES), "json": j.dumps(str(PLACE))}
 
-def uses_an_array(config, context):
-    return {"score": BIG.sum() + os.path.exists("x")}
+def uses_objects(config, context):
+    return {"score": len(OBJECTS) + os.path.exists("x")}
+
+def uses_data(config, context):
+    return {"score": float(BIG["x"].sum() + BIG["y"][0].sum() + MEAN)}
 
 inner = make(5)
 model, config, context = np.zeros(1), np.zeros(1), np.zeros(1)
@@ -114,7 +118,7 @@ def tricky(config, context):
 if __name__ == "__main__":
     import sys
     sys.path.insert(0, sys.argv[1])
-    from spaces.snapshot import module_reference, write_snapshot
+    from spaces.kept.snapshot import module_reference, write_snapshot
     function = globals()[sys.argv[2]]
     assert module_reference(function) is None
     write_snapshot(function, Path(sys.argv[3]))
@@ -147,8 +151,15 @@ def test_a_function_is_kept_with_all_that_it_uses(tmp_path: Path) -> None:
     (tmp_path / "script.py").unlink()
     assert called(file, "train", {"width": 3}) == "{'score': 6, 'json': '\"data\"'}"
     assert (file.parent / "helpers.py").read_text() == HELPERS
-    assert "uses_an_array" not in file.read_text()
+    assert "uses_objects" not in file.read_text()
+    assert "_kept_data" not in file.read_text()
     assert parse_reference(f"{file}:train").root == file.parent
+
+
+def test_the_data_of_a_script_is_kept(tmp_path: Path) -> None:
+    file = snapshot(tmp_path, "uses_data")
+    file.parent.rename(tmp_path / "elsewhere")
+    assert called(tmp_path / "elsewhere" / file.name, "uses_data", {}) == "{'score': 6.0}"
 
 
 @pytest.mark.parametrize(("name", "score"), [("inner", 6), ("inner_decorated", 8)])
@@ -163,8 +174,8 @@ def test_names_are_those_that_python_would_find(tmp_path: Path) -> None:
 
 
 def test_what_has_no_source_is_named(tmp_path: Path) -> None:
-    said = called(snapshot(tmp_path, "uses_an_array"), "uses_an_array", {})
-    assert said.startswith("ImportError: BIG (of type ndarray): used by the code, but only in")
+    said = called(snapshot(tmp_path, "uses_objects"), "uses_objects", {})
+    assert said.startswith("ImportError: OBJECTS (an array of objects): used by the code, but only")
     assert "resume it from there, with search.resume(folder, train)" in said
 
 

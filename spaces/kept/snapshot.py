@@ -1,25 +1,26 @@
 """The source of a function that Python code hands over, as a module that stands for it.
 
 It has the function, the helpers and classes of the same notebook or script that it uses, their
-imports and plain constants; and beside it lie the user's modules that it imports. What has no
-source, such as an array in a notebook, is left out: then the module says so when it is imported.
+imports and plain constants; and beside it lie the user's modules that it imports, and files with
+its arrays, tensors and tables. Anything else, such as a trained model, is left out: then the module
+says so when it is imported.
 """
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 from spaces.imports import Reference, imported_files
-from spaces.problems import InputError, shown
-from spaces.source import (
+from spaces.kept.data_files import READER, READER_SOURCE, data_in, remove_unread
+from spaces.kept.forms import NotKeptError
+from spaces.kept.source import (
     FUTURE_FLAG,
     Written,
     methods,
@@ -29,8 +30,8 @@ from spaces.source import (
     table_of,
     world_of,
 )
-
-_LONGEST_CONSTANT = 10_000  # characters
+from spaces.kept.values import Values
+from spaces.problems import InputError, shown
 
 
 def module_reference(function: FunctionType) -> str | None:
@@ -66,7 +67,7 @@ def home_of(function: Callable[..., Any]) -> Path:
 
 
 def write_snapshot(function: FunctionType, file: Path) -> list[str]:
-    """Write the module that stands for a function, and copy the user's modules beside it.
+    """Write the module that stands for a function, and beside it data and the user's modules.
 
     Args:
         function: has a name.
@@ -74,10 +75,15 @@ def write_snapshot(function: FunctionType, file: Path) -> list[str]:
 
     Returns:
         What the module lacks, each with the reason.
+
+    Raises:
+        OSError: when a file can't be written.
     """
-    snapshot = Snapshot(function)
     file.parent.mkdir(parents=True, exist_ok=True)
+    before = data_in(file.parent)
+    snapshot = Snapshot(function, Values(file.parent))
     file.write_text(snapshot.text(), encoding="utf-8")
+    remove_unread(file.parent, spared=before)  # parts of what can't be kept as a whole
     for root in {home_of(function), *snapshot.folders()}:
         for module in imported_files(Reference(root, file.stem, file, function.__name__)):
             if module != file and not _is_installed(str(module)):
@@ -92,14 +98,16 @@ class Snapshot:
 
     Args:
         function: that the module stands for.
+        values: writes the data that it holds.
     """
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: FunctionType, values: Values) -> None:
         self.left_out: dict[str, str] = {}
         self._imports: dict[str, str] = {}
         self._constants: dict[str, str] = {}
         self._sources: dict[str, str] = {}
-        self._seen: dict[str, Any] = {}
+        self._values = values
+        self._seen: dict[str, Any] = {READER: READER_SOURCE}
         self._later: list[tuple[str, Any, Written]] = []  # used by classes, once they are there
         self._flags = 0
         self._take(function.__name__, function, function)
@@ -116,6 +124,8 @@ class Snapshot:
             problem = f"{what}: used by the code, but only in the program that started the search"
             mend = "resume it from there, with search.resume(folder, train)"
             parts.append(f"raise ImportError({f'{problem}; {mend}'!r})")
+        if self._values.have_files:
+            parts.append(READER_SOURCE)
         if self._imports:
             parts.append("\n".join(sorted(self._imports.values())))
         if self._constants:
@@ -146,10 +156,11 @@ class Snapshot:
             self._take_written(name, value)
         elif (line := _import_of(name, value)) is not None:
             self._imports[name] = line
-        elif (text := _constant(value)) is not None:
-            self._constants[name] = f"{name} = {text}"
         else:
-            self.left_out[name] = f"of type {type(value).__name__}"
+            try:
+                self._constants[name] = f"{name} = {self._values.text(name, value)}"
+            except NotKeptError as error:
+                self.left_out[name] = str(error)
 
     def _take_written(self, name: str, value: Written) -> None:
         source = source_of(value)
@@ -182,24 +193,6 @@ def _import_of(name: str, value: Any) -> str | None:
     if getattr(sys.modules.get(module), named, None) is not value:
         return None
     return f"from {module} import {named}" + ("" if named == name else f" as {name}")
-
-
-def _constant(value: Any) -> str | None:
-    """How a plain value is written; None for any other."""
-    if isinstance(value, PurePath):
-        return f"__import__('pathlib').Path({str(value)!r})"
-    text = repr(value) if isinstance(value, _PLAIN) else ""
-    if isinstance(value, set):  # whose order is another one in each process
-        text = f"{{{', '.join(sorted(map(repr, value)))}}}" if value else "set()"
-        return text if all(_constant(held) is not None for held in value) else None
-    try:
-        is_plain = 0 < len(text) <= _LONGEST_CONSTANT and ast.literal_eval(text) == value
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
-    return text if is_plain else None
-
-
-_PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, set, type(None))
 
 
 def _is_installed(file: str) -> bool:

@@ -1,0 +1,1 @@
+"""What a run keeps of functions that Python hands over: their source, and the data it uses."""
