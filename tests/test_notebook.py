@@ -27,5 +27,8 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> No
     assert "Confirmed: 9" in said
     assert "accuracy on the test split: 0.9" in said
     assert (run / "bundle" / "model.safetensors").is_file()
+    kept = (run / "bundle" / "code" / "given_train.py").read_text()
+    assert "ImportError" not in kept
+    assert "inputs = _kept_data('inputs-" in kept
     assert "Missing packages" not in said
     assert "IProgress" not in said

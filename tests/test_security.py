@@ -217,6 +217,25 @@ def test_an_export_takes_only_python_files_along(tmp_path: Path, code: str) -> N
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.parametrize("linked", ["", "given_data", "given_data/mine.npy"])
+def test_an_export_takes_no_file_along_that_code_calls_its_data(
+    tmp_path: Path, linked: str
+) -> None:
+    run = damage.make_runs(tmp_path)[4]
+    secret = tmp_path / "elsewhere" / "mine.npy"
+    secret.parent.mkdir()
+    secret.write_text("mine")
+    if linked:
+        (run / linked).parent.mkdir(exist_ok=True)
+        (run / linked).symlink_to(secret if linked.endswith("npy") else secret.parent)
+    with (run / "own.py").open("a") as file:
+        for name in ("mine.npy", "../../elsewhere/mine.npy", str(secret), "", "..", "a\0b"):
+            file.write(f"\n_kept_data({name!r})")
+    assert main(["export", str(run), "-o", str(tmp_path / "bundle")]) == 0
+    assert (tmp_path / "bundle" / "code" / "own.py").is_file()
+    assert not [*(tmp_path / "bundle").rglob("*.npy")]
+
+
 def test_a_run_is_looked_at_without_its_code(tmp_path: Path) -> None:
     run = damage.make_runs(tmp_path)[4]
     (run / "own.py").write_text("raise RuntimeError('imported')")

@@ -81,12 +81,14 @@ def source_files(reference: Reference) -> list[Path]:
 
 
 def data_of(source: Path) -> Iterator[Path]:
-    """The data files that kept source names; none for any other source."""
+    """The data files that kept source names; no other files, however it names or links them."""
+    folder = os.path.join(os.path.realpath(source.parent), DATA_FOLDER)
     for node in ast.walk(tree_of(source)):
         match node:
             case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(held))]):
                 file = source.parent / DATA_FOLDER / held
-                if name == READER and os.path.basename(held) == held and os.path.isfile(file):
+                is_there = name == READER and os.path.isfile(file)
+                if is_there and os.path.dirname(os.path.realpath(file)) == folder:
                     yield file
 
 

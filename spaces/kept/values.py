@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+
 from spaces.kept.data_files import READER, write_data
 from spaces.kept.forms import Form, NotKeptError, form_of
 
@@ -109,6 +111,15 @@ def _constant(value: Any) -> str | None:
     """How a short plain value is written; None for any other."""
     if isinstance(value, PurePath):
         return f"__import__('pathlib').Path({str(value)!r})"
+    if isinstance(value, np.generic) and value.dtype.kind in "biufcU":
+        plain = value.item()  # of some, such as a long double, Python has none
+        text = _constant(plain) if type(plain) in _PLAIN else None
+        return None if text is None else f"__import__('numpy').{type(value).__name__}({text})"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.device | torch.dtype):
+        is_type = isinstance(value, torch.dtype)
+        what = str(value).removeprefix("torch.") if is_type else f"device({str(value)!r})"
+        return f"__import__('torch').{what}"
     text = repr(value) if isinstance(value, _PLAIN) else ""
     if isinstance(value, set):  # whose order is another one in each process
         text = f"{{{', '.join(sorted(map(repr, value)))}}}" if value else "set()"

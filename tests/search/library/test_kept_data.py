@@ -32,7 +32,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from _shoal import main
 
-for words in (["train", "bundle", "--json"], ["resume", "run", "--trials", "2"]):
+for words in (["train", "bundle", "--json", "-o", "again"], ["resume", "run", "--trials", "2"]):
     sys.argv = ["shoal", *words]
     try:
         main()
@@ -105,6 +105,7 @@ def test_a_bundle_and_a_run_go_on_elsewhere_with_the_data_of_a_function(tmp_path
     assert done.returncode == 0, done.stderr
     retrained, _ = json.JSONDecoder().raw_decode(done.stdout)
     assert retrained["difference"] == 0
+    assert names_in(there / "again") == names_in(there / "run")
     here = resume(tmp_path / "copy", train, trials=2, show=False)
     assert not [*events_of(here.path, Changed)]
     columns = ["trial", "epoch", "value"]

@@ -70,7 +70,9 @@ def described(value: Any) -> Any:
         np.zeros((0, 3)),
         np.array(4.5),
         np.float32(0.1),
-        np.datetime64("2026-01-01"),
+        np.float64("nan"),
+        np.longdouble(1) / 3,
+        np.datetime64("2026-01-01", "ns"),
         IMAGES.transpose(0, 3, 1, 2),
         np.asfortranarray(IMAGES),
         torch.arange(6).reshape(2, 3),
@@ -92,6 +94,18 @@ def described(value: Any) -> Any:
 )
 def test_data_comes_back_as_it_was(tmp_path: Path, value: Any) -> None:
     assert described(kept(tmp_path, value)) == described(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(np.float32(0.1), np.int8(-3), np.bool_(True), np.complex64(1 - 2j), np.str_("a'b")),
+        *(torch.device("cuda:1"), torch.bfloat16),
+    ],
+)
+def test_a_single_value_of_a_library_needs_no_file(tmp_path: Path, value: Any) -> None:
+    assert described(kept(tmp_path, [value])) == described([value])
+    assert data_in(tmp_path) == set()
 
 
 def test_a_dataset_of_scikit_learn_is_kept(tmp_path: Path) -> None:
@@ -181,6 +195,16 @@ def test_what_cannot_be_kept_is_named_and_leaves_no_file(
     assert data_in(tmp_path) == set()
     with pytest.raises(ImportError, match="used by the code, but only in the program that"):
         read(tmp_path)
+
+
+def test_a_name_of_the_kept_source_itself_is_not_mixed_up(tmp_path: Path) -> None:
+    _kept_data = IMAGES
+
+    def train() -> Any:
+        return _kept_data
+
+    file = tmp_path / "given_train.py"
+    assert write_snapshot(train, file) == ["_kept_data (two things of this name)"]
 
 
 def test_too_much_data_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
