@@ -16,6 +16,7 @@ def code_fingerprint(*references: str) -> dict[str, str]:
 
     The files are read, never run: an import counts where a statement names it, also inside a
     function; what code imports by a name that it makes up is not seen. Code that is gone has none.
+    The data that a run has kept with the source of a function is part of it.
 
     Args:
         references: each ``folder/my_code.py:function`` or ``folder/package.module:function``.

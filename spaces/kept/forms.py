@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.format import descr_to_dtype, dtype_to_descr
+
+from spaces.problems import printable, shortened
+
+_LONGEST_PLACE = 100  # characters
 
 
 class NotKeptError(Exception):
     """Why a value can't be kept; ``path``: to the part of it that can't, where that is known."""
 
     def __init__(self, reason: str, path: tuple[str, ...] = ()) -> None:
-        part = f"with {'.'.join(path)}, " if path[1:] else ""
+        place = shortened(printable(".".join(path)), _LONGEST_PLACE)
+        part = f"with {place}, " if path[1:] else ""
         super().__init__(part + reason)
         self.path = path
 
@@ -53,6 +59,8 @@ def form_of(value: Any) -> Form | None:
 def _array(value: Any) -> Form:
     if value.dtype.hasobject:
         raise NotKeptError("an array of objects")
+    if descr_to_dtype(dtype_to_descr(value.dtype)) != value.dtype:  # another library's
+        raise NotKeptError(f"an array of {value.dtype}")
     axes = _axes(value.strides, value.flags.c_contiguous)
     stored = np.asarray(value).transpose(axes)
     then = "[()]" if isinstance(value, np.generic) else _axes_back("transpose", axes)
@@ -109,7 +117,7 @@ def _table(value: Any) -> Form:
             frame.to_parquet(file)
             read = pd.read_parquet(file)
             pd.testing.assert_frame_equal(read, frame, check_exact=True, check_freq=False)
-        except (ValueError, TypeError, NotImplementedError, AssertionError):
+        except (ValueError, TypeError, ArithmeticError, NotImplementedError, AssertionError):
             raise NotKeptError("a table that would not come back from Parquet as it is") from None
 
     if not is_frame and not (value.name is None or type(value.name) in (str, int)):

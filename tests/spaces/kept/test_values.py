@@ -6,6 +6,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pandas as pd
 import pytest
@@ -171,6 +172,7 @@ def test_kept_data_is_named_by_its_place_and_its_content(tmp_path: Path) -> None
     [
         (np.array([None]), "value (an array of objects)"),
         (np.array([(None,)], [("a", "O")]), "value (an array of objects)"),
+        (np.ones(2, ml_dtypes.bfloat16), "value (an array of bfloat16)"),
         (np.ma.masked_array([1]), "value (of type MaskedArray)"),
         (torch.zeros(2, requires_grad=True), "value (a tensor that requires a gradient)"),
         (torch.nn.Parameter(torch.zeros(2)), "value (of type Parameter)"),
@@ -179,9 +181,11 @@ def test_kept_data_is_named_by_its_place_and_its_content(tmp_path: Path) -> None
         (torch.zeros(2, dtype=torch.complex128), "value (a tensor of torch.complex128)"),
         (pd.DataFrame({"a": [1, "x"]}), "value (a table that would not come back from Parquet"),
         (pd.DataFrame({"a": [[1], [2]]}), "value (a table that would not come back from Parquet"),
+        (pd.DataFrame({"a": [2**70]}), "value (a table that would not come back from Parquet as"),
         (pd.Series([1], name=(1, 2)), "value (a series with the name (1, 2))"),
         (torch.nn.Linear(1, 1), "value (of type Linear)"),
         ({"x": IMAGES, "y": [1, object()]}, "value (with value.y.1, of type object)"),
+        ({"\x1b" * 999: object()}, r"… (4002 characters), of type object)"),
         ({"x": {frozenset(): IMAGES}}, "value (with value.x, a dict with keys that are no plain"),
         ([np.zeros(1)] * 1001, "value (of more than 1,000 parts)"),
         (ITSELF, ", of more than 20 levels; it may hold itself)"),
