@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
+import numpy as np
 import pytest
 import ray
+import torch
 import yaml
 from moto.server import ThreadedMotoServer
 
 from analysis.record.events import Attempt
 from analysis.record.folder import open_run
 from analysis.record.journal import read_journal
+from search import load, run
 from search.cli.main import main
 from tests.support import examples
 from tests.support.processes import RayCluster, shoal, slow_file
@@ -152,3 +156,22 @@ def test_the_nodes_of_a_cluster_get_the_code_and_are_looked_at_by_the_doctor(
     (place,) = set((run / "logs" / "0.txt").read_text().split())
     assert "working_dir_files" in place
     assert not place.startswith(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_the_nodes_of_a_cluster_get_the_data_that_a_run_has_kept(tmp_path: Path) -> None:
+    scale, shift = torch.ones(3), np.ones(3)
+
+    def train(config: dict[str, Any], context: Any) -> dict[str, float]:
+        return {"score": config["x"] * float(scale.sum()) + float(shift.sum())}
+
+    folder, space = tmp_path / "run", {"x": {"low": 0.0, "high": 1.0}}
+    metric = {"name": "score", "mode": "max"}
+    run(train, space=space, metric=metric, trials=2, folder=folder, engine="inline", show=False)
+    nodes = RayCluster(head_cpus=1)
+    try:
+        words = ("--trials", "1", "--engine", "tune", "--address", nodes.address)
+        _, error = shoal("resume", str(folder), *words).communicate(timeout=240)
+    finally:
+        nodes.shut_down()
+    assert [*load(folder).trials["state"]] == ["completed"] * 3, error
