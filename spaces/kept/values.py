@@ -120,7 +120,7 @@ def _constant(value: Any) -> str | None:
         is_type = isinstance(value, torch.dtype)
         what = str(value).removeprefix("torch.") if is_type else f"device({str(value)!r})"
         return f"__import__('torch').{what}"
-    text = repr(value) if isinstance(value, _PLAIN) else ""
+    text = repr(value) if type(value) in _PLAIN else ""
     if isinstance(value, set):  # whose order is another one in each process
         text = f"{{{', '.join(sorted(map(repr, value)))}}}" if value else "set()"
         return text if all(_constant(held) is not None for held in value) else None

@@ -88,6 +88,7 @@ def described(value: Any) -> Any:
         (IMAGES,),
         {0: IMAGES, (1, "a"): []},
         Bunch(x=IMAGES, names=["a", "b"]),
+        Bunch(x=1),
         "text " * 3000,
         [f"a text 'of' {number} ü" for number in range(2000)],
         {"weights": [0.1, float("nan"), -0.0] * 2000, "none": None, "yes": True},
