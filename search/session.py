@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import optuna
+import torch
 
 from analysis.record.folder import RunFolder
 from analysis.record.journal import Journal
@@ -57,17 +58,22 @@ class Host:
         if self.transport is not None:
             return self.transport
         engine = self.engine or experiment.engine
-        if engine in ("inline", "fused"):
+        if engine == "inline":
             if self.address is not None:
-                raise InputError(f"engine: {engine} uses no cluster", "--address")
-            from search.transport.fused import Fused
+                raise InputError("engine: inline uses no cluster", "--address")
             from search.transport.inline import Inline
 
-            return Inline() if engine == "inline" else Fused()
+            return Inline()
+        if engine == "fused" and self.address is None and torch.cuda.device_count() <= 1:
+            from search.transport.fused import Fused
+
+            return Fused()
         prepare_environment(self.address)  # Ray reads it as it is imported
+        from search.transport.groups import Groups
         from search.transport.tune import Tune
 
-        return Tune(self.address, self.verbose)
+        transport = Groups if engine == "fused" else Tune
+        return transport(self.address, self.verbose)
 
 
 DEFAULT_HOST = Host()  # nobody watches

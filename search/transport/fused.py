@@ -6,18 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from search.control.view import View
-from search.transport.first_config import first_configs
 from search.transport.inline import Inline, Trainer
+from search.transport.lanes import LANES, check_can_swim, lanes_for
 from spaces.experiment import Experiment
-from spaces.problems import InputError, Problem
 from trainables.data.splits import Data
-from trainables.shoal.kind import unfit
 from trainables.shoal.pool import Pool
 from trainables.worker.output import Echo
 from trainables.worker.place import Here
 from trainables.worker.worker import Worker
-
-LANES = 16
 
 
 class Fused(Inline):
@@ -56,25 +52,3 @@ class Fused(Inline):
         assert data is not None
         self._pool = self._pool or Pool(data, self._slots)
         return Worker(data, Here(), Echo(), lambda: self._is_interrupted, pool=self._pool)
-
-
-def lanes_for(experiment: Experiment, most: int) -> int:
-    """How many of an experiment's trials train at once: no more than a third of them.
-
-    So most of them are proposed when something is known of others.
-    """
-    trials = experiment.budget.trials
-    return most if trials is None else max(1, min(most, trials // 3))
-
-
-def check_can_swim(experiment: Experiment) -> None:
-    """See that the trials of an experiment may be trained as one model.
-
-    Raises:
-        InputError: when none of some configurations may, with what keeps the first one out.
-    """
-    configs = list(first_configs(experiment))
-    if not any(unfit(config) == [] for config in configs):
-        reasons = unfit(configs[0]) if configs else ["the space gives no valid configuration"]
-        rule = "can't be trained as one model with others; engine: tune or inline can do it"
-        raise InputError([Problem("engine: fused", f"{reason} {rule}") for reason in reasons])

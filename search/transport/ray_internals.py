@@ -5,7 +5,7 @@ Ray is pinned to the minor versions with which those tests passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from trainables.worker.tune_ranks import RankDiedError
 CONTINUE: str = TrialScheduler.CONTINUE
 STOP: str = TrialScheduler.STOP
 FINISHED: str = Searcher.FINISHED
+ALWAYS = -1  # how often a process may start again
 _OF_A_RANK = f"{RankDiedError.__module__}.{RankDiedError.__qualname__}: "
 
 
@@ -32,6 +33,19 @@ def assignment_of(trial: TuneTrial) -> Assignment:
 def give(trial: TuneTrial, assignment: Assignment | None) -> None:
     """Tell the worker with which Tune starts a trial again something else."""
     trial.config["assignment"] = assignment
+
+
+def begin_with(trial: TuneTrial, assignments: Sequence[Assignment]) -> None:
+    """Tell the lane group with which Tune starts a trial again what to train."""
+    trial.config["assignments"] = assignments
+
+
+def call(trial: TuneTrial, method: str, *arguments: Any) -> None:
+    """Call a method of a trial's process, which it carries out before its next step.
+
+    (Ray carries out the calls from one process in their order.)
+    """
+    getattr(trial.temporary_state.ray_actor, method).remote(*arguments)
 
 
 def reserve(trial: TuneTrial, resources: tune.PlacementGroupFactory) -> None:

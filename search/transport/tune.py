@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +12,6 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from analysis.record.gpu_load import wants_gpu_memory
-from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.cluster import on_cluster
@@ -26,7 +24,6 @@ from search.transport.ray_internals import (
     FINISHED,
     STOP,
     assignment_of,
-    folder_in_session,
     give,
     last_error,
     limit_restarts,
@@ -35,8 +32,8 @@ from search.transport.ray_internals import (
     why_it_died,
 )
 from search.transport.ray_processes import places_of_ray
-from search.transport.scratch import Scratch, scratch
 from search.transport.slots import Slots
+from search.transport.tuner import Link, part_of_an_interruption, run_tuner
 from spaces.experiment import Experiment
 from spaces.given import Packed
 from trainables.data.splits import Data
@@ -76,62 +73,35 @@ class Tune:
         assert self._slots is not None, "not opened"
         experiment, slots = dispatcher.experiment, self._slots
         link = _Link(dispatcher, slots)
-        with scratch() as held, _part_of_an_interruption(dispatcher.controller):
-            if experiment.resources.gpus == "pack":
+        if experiment.resources.gpus == "pack":
+            with part_of_an_interruption(dispatcher.controller):
                 shared = measure_shares(dispatcher, data, self._functions)
-                if shared is None:
-                    return
-                slots.share(shared.trials)
-            trainable = tune.with_resources(
-                tune.with_parameters(
-                    TuneWorker, data=data, functions=self._functions, world_size=slots.workers
-                ),
-                lambda config: slots.reserved(config["is_alone"]),
-            )
-            tune.Tuner(
-                trainable,
-                tune_config=tune.TuneConfig(
-                    num_samples=-1,
-                    search_alg=_Searcher(link),
-                    scheduler=_Scheduler(link),
-                    reuse_actors=not experiment.isolate,
-                    trial_name_creator=lambda trial: trial.trial_id,
-                    trial_dirname_creator=lambda trial: trial.trial_id,
-                ),
-                run_config=tune.RunConfig(
-                    name=held.name,
-                    storage_path=str(held.path),
-                    stop=_Stopper(link),
-                    callbacks=[_Callback(link, held)],
-                    progress_reporter=_Silent(),
-                    failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    verbose=0,
-                ),
-            ).fit()
+            if shared is None:
+                return
+            slots.share(shared.trials)
+        trainable = tune.with_resources(
+            tune.with_parameters(
+                TuneWorker, data=data, functions=self._functions, world_size=slots.workers
+            ),
+            lambda config: slots.reserved(config["is_alone"]),
+        )
+        run_tuner(link, trainable, _Searcher(link), _Scheduler(link), experiment.max_failures)
 
 
-class _Link:
-    """The one object that Tune's adapters share.
-
-    Tune deep-copies and pickles its searcher and scheduler: the link copies to itself and pickles
-    to nothing, for the journal is what a run is brought back from.
-    """
-
+class _Link(Link):
     def __init__(self, dispatcher: Dispatcher, slots: Slots) -> None:
-        self.dispatcher = dispatcher
-        self.slots = slots
+        super().__init__(dispatcher, slots)
         self.placed = Placed(slots, dispatcher.controller)
         self.deaths: dict[str, str] = {}  # how a process died, by the Tune id of its trial
-        self.is_waiting = False
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Link:
-        return self
+    def started(self, trial: TuneTrial) -> None:
+        """It starts again as often as the journal leaves it."""
+        number = assignment_of(trial).trial
+        limit_restarts(trial, self.dispatcher.controller.attempts_left(number))
+        self.dispatcher.hung_trials.begin(number)
+        self.placed.start(trial.trial_id)
 
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        return type(None), ()
-
-    def note_death(self, trial: TuneTrial, starts_again: bool) -> None:
+    def died(self, trial: TuneTrial, starts_again: bool) -> None:
         """A trial's process died, and Tune starts it again, or not.
 
         Of a process that dies between two trials Tune tells twice, and gives the second one up:
@@ -214,70 +184,3 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
         """The next trial to start; Tune's own walks through all that ever were."""
         waiting = pending(controller)
         return min(waiting, key=lambda trial: assignment_of(trial).trial, default=None)
-
-
-class _Callback(tune.Callback):  # type: ignore[misc]
-    """Tells of dead processes, and lets the view show how things stand."""
-
-    def __init__(self, link: _Link, scratch: Scratch) -> None:
-        self._link = link
-        self._scratch = scratch
-
-    def on_step_end(self, trials: Sequence[TuneTrial], **info: Any) -> None:
-        if trials and (folder := folder_in_session(trials[-1])) is not None:
-            self._scratch.note(folder)
-        link, slots = self._link, self._link.slots
-        if slots.count() == 0 and not link.is_waiting:
-            link.dispatcher.view.note(f"waiting: {slots.shortage}")
-        link.is_waiting = slots.count() == 0
-        link.dispatcher.look_for_hung_trials(time.monotonic())
-        link.dispatcher.view.update()
-
-    def on_trial_start(self, trial: TuneTrial, **info: Any) -> None:
-        number = assignment_of(trial).trial
-        limit_restarts(trial, self._link.dispatcher.controller.attempts_left(number))
-        self._link.dispatcher.hung_trials.begin(number)
-        self._link.placed.start(trial.trial_id)
-
-    def on_trial_recover(self, trial: TuneTrial, **info: Any) -> None:
-        with self._link.dispatcher.keeping_fault():
-            self._link.note_death(trial, starts_again=True)
-
-    def on_trial_error(self, trial: TuneTrial, **info: Any) -> None:
-        with self._link.dispatcher.keeping_fault():
-            self._link.note_death(trial, starts_again=False)
-
-
-class _Silent(tune.ProgressReporter):  # type: ignore[misc]
-    """Shows nothing: Tune's own reporter for notebooks would clear the cell."""
-
-    def should_report(self, trials: Sequence[TuneTrial], done: bool = False) -> bool:
-        return False
-
-    def report(self, trials: Sequence[TuneTrial], done: bool, *system: str) -> None:
-        """Never called."""
-
-
-class _Stopper(tune.Stopper):  # type: ignore[misc]
-    def __init__(self, link: _Link) -> None:
-        self._link = link
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._link.dispatcher.is_stopping
-
-
-@contextmanager
-def _part_of_an_interruption(controller: Controller) -> Iterator[None]:
-    """Take an error as a part of the interruption, where there is one.
-
-    What ends a search may end Ray's processes as well, and then Tune fails in any way. Errors of
-    the run's own files are none of Tune's: the dispatcher has kept them.
-    """
-    try:
-        yield
-    except Exception:
-        if not controller.is_interrupted:
-            raise

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from analysis.record.folder import RunFolder
+from search.control.controller import Controller
 from search.control.coordinator import Coordinator
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
@@ -25,6 +26,24 @@ def stopping_after(steps: int) -> Callable[[Sequence[int]], int]:
         return running[0]
 
     return choose
+
+
+class StopsAfter(Silent):
+    """Interrupts a session, as Ctrl-C does, once the run has so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+
+    def showing(self, controller: Controller, folder: RunFolder) -> AbstractContextManager[object]:
+        """Note what is trained."""
+        self._controller = controller
+        return nullcontext()
+
+    def update(self) -> None:
+        """Interrupt it, when it is time to."""
+        if self._controller.trials.epochs >= self._epochs:
+            self._controller.is_interrupted = True
 
 
 def host(view: Silent | None = None, steps: int | None = None) -> Host:

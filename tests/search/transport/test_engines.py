@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from analysis.record.folder import RunFolder
 from analysis.record.journal import read_journal
-from search.control.controller import Controller
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
 from search.session import Host
 from spaces.experiment import Engine, Experiment
 from tests.support import examples
+from tests.support.inline import StopsAfter
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -60,24 +59,6 @@ def frozen_and_thawed(folder: Path) -> Experiment:
 
 KINDS = pytest.mark.parametrize("experiment_in", [built_in, own_code, frozen_and_thawed])
 ExperimentIn = Callable[[Path], Experiment]
-
-
-class StopsAfter(Silent):
-    """Interrupts a session, as Ctrl-C does, once the run has so many epochs."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self._epochs = epochs
-
-    def showing(self, controller: Controller, folder: RunFolder) -> AbstractContextManager[object]:
-        """Note what is trained."""
-        self._controller = controller
-        return nullcontext()
-
-    def update(self) -> None:
-        """Interrupt it, when it is time to."""
-        if self._controller.trials.epochs >= self._epochs:
-            self._controller.is_interrupted = True
 
 
 def lines(run: RunFolder, *without: str) -> list[str]:

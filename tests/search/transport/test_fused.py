@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from analysis.record.events import Attempt
-from analysis.record.folder import RunFolder, experiment_of
+from analysis.record.folder import RunFolder
 from analysis.record.journal import read_journal
 from search.cli.main import main
 from search.control.coordinator import Coordinator
@@ -23,7 +23,7 @@ from search.transport.inline import Inline
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from spaces.training_config import TrainConfig, resolve
-from tests.support import examples
+from tests.support.fused import SPACE, check_trained_as_alone, small, told
 from tests.support.inline import stopping_after
 from tests.support.invariants import check_ended_once, check_optuna_log, events_of, trials_in
 from tests.support.lanes import check_states
@@ -34,43 +34,10 @@ from trainables.shoal.rows import Rows
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
 
-SPACE = {
-    "lr": {"low": 1e-3, "high": 0.1, "log": True},
-    "dropout": {"low": 0.0, "high": 0.5},
-    "activation": ["tanh", "relu"],
-    "norm": ["none", "layer"],
-}
-
-
-def small(**changes: Any) -> Experiment:
-    """12 trials of at most 9 epochs on a few digits, by plain gradient descent."""
-    given = {
-        "dataset": {"name": "digits", "subset": 300},
-        "model": {"family": "mlp", "hidden": [16]},
-        "train": {"optimizer": "sgd", "batch_size": 32},
-        "space": SPACE,
-    }
-    return examples.experiment(**{**given, **changes})
-
 
 def searched(folder: Path, experiment: Experiment | None = None, lanes: int = 4) -> Coordinator:
     host = Host(transport=Fused(lanes))
     return start_search(experiment or small(), RunFolder(folder), host)
-
-
-def check_trained_as_alone(run: Path) -> None:
-    """Every trial reported what a training of its own reports, but for rounding."""
-    experiment = experiment_of(RunFolder(run))
-    data = load_data(experiment.dataset, experiment.seed)
-    for trial in trials_in(run):
-        config = resolve(experiment, trial.params, trial.seed)
-        assert isinstance(config, TrainConfig)
-        alone = Training(config, data, torch.device("cpu"))
-        for report in trial.reports:
-            expected = next(alone).metrics
-            assert list(report.metrics) == list(expected)
-            for name in ("train_loss", "val_loss", "gradient_norm", "learning_rate"):
-                assert report.metrics[name] == pytest.approx(expected[name], rel=1e-3)
 
 
 def test_a_search_has_the_trials_that_it_would_have_one_by_one(tmp_path: Path) -> None:
@@ -119,14 +86,6 @@ def test_with_one_lane_the_journal_is_that_of_the_inline_engine(tmp_path: Path) 
     start_search(small(), RunFolder(tmp_path / "inline"), Host(transport=Inline()))
     fused, inline = (told(tmp_path / name) for name in ("fused", "inline"))
     assert fused == inline
-
-
-def told(run: Path) -> list[tuple[Any, ...]]:
-    """What a journal says of its trials, without times."""
-    return [
-        (trial.number, trial.params, trial.seed, trial.state, [r.metrics for r in trial.reports])
-        for trial in trials_in(run)
-    ]
 
 
 def test_what_changes_shapes_and_what_can_not_swim_trains_in_the_same_search(

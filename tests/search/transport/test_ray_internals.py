@@ -23,7 +23,8 @@ from ray.tune.search.search_generator import SearchGenerator
 
 from search.transport import environment, ray_internals
 from search.transport.slots import Slots
-from search.transport.tune import _Callback, _Scheduler, _Searcher, _Stopper
+from search.transport.tune import _Scheduler, _Searcher
+from search.transport.tuner import Callback, Stopper
 
 RAY = Path(ray.__file__).parent
 
@@ -137,7 +138,7 @@ def test_a_trials_own_folder_lies_two_below_its_experiments_in_the_session(
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [(_Searcher, Searcher), (_Scheduler, FIFOScheduler), (_Callback, tune.Callback)],
+    [(_Searcher, Searcher), (_Scheduler, FIFOScheduler), (Callback, tune.Callback)],
 )
 def test_tune_still_calls_every_method_that_we_override(ours: type, theirs: type) -> None:
     for name, method in vars(ours).items():
@@ -156,7 +157,7 @@ def test_tune_still_asks_a_stopper_whether_all_shall_stop() -> None:
     has(tune.Stopper, "stop_all", "__call__")
     told = "Ray's TuneController no longer asks Stopper.stop_all"
     assert "stop_all()" in source(TuneController), told
-    assert issubclass(_Stopper, tune.Stopper)
+    assert issubclass(Stopper, tune.Stopper)
 
 
 def test_the_scheduler_chooses_and_tune_tells_callbacks_of_dead_processes() -> None:
