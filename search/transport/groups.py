@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from ray import tune
@@ -16,6 +14,7 @@ from ray.tune.search import Searcher
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.cluster import on_cluster
+from search.transport.group import Group
 from search.transport.lanes import LANES, check_can_swim, lanes_for
 from search.transport.processes import ProcessAddress
 from search.transport.ray_internals import (
@@ -33,10 +32,7 @@ from search.transport.slots import Slots
 from search.transport.tuner import Link, run_tuner
 from spaces.experiment import Experiment
 from trainables.data.splits import Data
-from trainables.worker.messages import Assignment
 from trainables.worker.tune_group import TuneGroup
-
-_DEATHS_TOGETHER = 1  # a trial whose group has died more often goes on alone
 
 
 class Groups:
@@ -79,114 +75,41 @@ class Groups:
         assert self._slots is not None, "not opened"
         link = _Link(dispatcher, self._slots, self._lanes)
         trainable = tune.with_resources(
-            tune.with_parameters(TuneGroup, data=data, lanes=link.lanes), self._slots.reserved()
+            tune.with_parameters(TuneGroup, data=data, lanes=link.lanes()), self._slots.reserved()
         )
         run_tuner(link, trainable, _Searcher(link), _Scheduler(link), max_failures=ALWAYS)
 
 
-@dataclass
-class _Group:
-    """The trials of a lane group.
-
-    ``waiting``: those that must go on alone, one after another.
-    """
-
-    running: set[int] = field(default_factory=set)
-    waiting: deque[int] = field(default_factory=deque)
-    is_alone: bool = False  # whether the one that runs must
-
-
 class _Link(Link):
-    """Which trials each lane group has, and gets."""
+    """The lane groups that there are."""
 
     def __init__(self, dispatcher: Dispatcher, slots: Slots, most: int) -> None:
         super().__init__(dispatcher, slots)
         self._most = most
-        self.groups: dict[str, _Group] = {}  # by Tune's trial id
+        self.groups: dict[str, Group] = {}  # by Tune's trial id
 
     @property
+    def places(self) -> int:
+        """How many groups there may be; one waits where none fits yet."""
+        return max(1, self.slots.count())
+
     def lanes(self) -> int:
         """How many trials a group has at most."""
-        groups = max(1, self.slots.count())
-        return max(1, lanes_for(self.dispatcher.experiment, self._most * groups) // groups)
-
-    def begin(self, tune_id: str) -> list[Assignment]:
-        """The first trials of a new group; none: there is no work now."""
-        group = _Group()
-        if taken := self.fill(group):
-            self.groups[tune_id] = group
-        return taken
-
-    def fill(self, group: _Group) -> list[Assignment]:
-        """What a group gets besides what it has."""
-        trials, taken = self.dispatcher.controller.trials, list[Assignment]()
-        if not group.running:
-            group.is_alone = bool(group.waiting)
-            while group.waiting and not taken:
-                trial = trials.by_number[group.waiting.popleft()]
-                if (assignment := self.dispatcher.assignment(trial)) is not None:
-                    taken.append(self._given(group, assignment))
-        while not (group.is_alone or group.waiting) and len(group.running) < self.lanes:
-            if (assignment := self.dispatcher.next()) is None:
-                break
-            taken.append(self._given(group, assignment))
-        return taken
-
-    def _given(self, group: _Group, assignment: Assignment) -> Assignment:
-        group.running.add(assignment.trial)
-        self.dispatcher.hung_trials.begin(assignment.trial)
-        return assignment
-
-    def let_go(self, group: _Group, number: int) -> None:
-        """A trial of a group has ended there."""
-        group.running.discard(number)
-        self.dispatcher.hung_trials.forget(number)
-
-    def begin_again(self, group: _Group, number: int, reason: str) -> list[Assignment]:
-        """A trial of a group can only go on from its checkpoint; none: it does not, or not yet."""
-        self.let_go(group, number)
-        controller = self.dispatcher.controller
-        if controller.attempts_left(number) <= 0:
-            self.dispatcher.given_up(number, reason)
-        elif (assignment := self.dispatcher.restarted(number, reason)) is not None:
-            return [self._given(group, assignment)]
-        return []
+        most = lanes_for(self.dispatcher.experiment, self._most * self.places)
+        return max(1, most // self.places)
 
     def started(self, trial: TuneTrial) -> None:
-        """Its trials have been told of already."""
+        """Its trials have been given out already."""
 
     def died(self, trial: TuneTrial, starts_again: bool) -> None:
-        """The process of a group died, and with it the trainings of all its trials.
-
-        Those to which this happens more than once may be to blame: they go on one by one. A group
-        that Tune does not start again hands its trials back.
-        """
-        group, reason = self.groups.get(trial.trial_id), why_it_died(last_error(trial))
+        """The process of a group died."""
+        group = self.groups.get(trial.trial_id)
         if group is None or self.dispatcher.is_stopping:
             return
-        if not starts_again:
-            self._hand_back(group)
-            return
-        again: list[Assignment] = []
-        for number in sorted(group.running):
-            taken = self.begin_again(group, number, reason)
-            if taken and self._is_blamed(number):
-                self.let_go(group, number)
-                group.waiting.append(number)
-            else:
-                again += taken
-        group.is_alone = False
-        begin_with(trial, again or self.fill(group))
-
-    def _is_blamed(self, number: int) -> bool:
-        trial = self.dispatcher.controller.trials.by_number[number]
-        return trial.attempts > _DEATHS_TOGETHER
-
-    def _hand_back(self, group: _Group) -> None:
-        for number in sorted({*group.running, *group.waiting}, reverse=True):
-            self.let_go(group, number)
-            self.dispatcher.controller.hand_back(number)
-        group.waiting.clear()
+        if starts_again:
+            begin_with(trial, group.died(why_it_died(last_error(trial))))
+        else:
+            group.hand_back()
 
 
 class _Searcher(Searcher):  # type: ignore[misc]
@@ -199,9 +122,11 @@ class _Searcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         link = self._link
         with link.dispatcher.keeping_fault():
-            if len(link.groups) >= max(1, link.slots.count()):
+            if len(link.groups) >= link.places:
                 return None
-            if taken := link.begin(trial_id):
+            group = Group(link.dispatcher, link.lanes)
+            if taken := group.fill():
+                link.groups[trial_id] = group
                 return {"assignments": taken}
             return None if link.groups else FINISHED  # one of a group may be handed back
         return FINISHED
@@ -226,27 +151,12 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
         self._link = link
 
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        link = self._link
+        link, process = self._link, f"pid {result.get('pid')} on {result.get('hostname')}"
         if link.dispatcher.fault is None:
             with link.dispatcher.keeping_fault():
-                return self._on_result(trial, link.groups[trial.trial_id], result)
+                group = link.groups[trial.trial_id]
+                dropped, taken = group.answered(result["outcomes"], process)
+                if group and (dropped or taken):
+                    call(trial, "change", dropped, taken)
+                return CONTINUE if group else STOP
         return STOP
-
-    def _on_result(self, trial: TuneTrial, group: _Group, result: dict[str, Any]) -> str:
-        link, process = self._link, f"pid {result.get('pid')} on {result.get('hostname')}"
-        dropped: list[int] = []
-        taken: list[Assignment] = []
-        for number, outcome in result["outcomes"]:
-            if outcome.lost is not None:
-                taken += link.begin_again(group, number, outcome.lost)
-                continue
-            link.dispatcher.heard(number, process)
-            if link.dispatcher.take(number, outcome) != "continue":
-                dropped.append(number)
-                link.let_go(group, number)
-        taken += link.fill(group)
-        if not group.running:
-            return STOP
-        if dropped or taken:
-            call(trial, "change", dropped, taken)
-        return CONTINUE

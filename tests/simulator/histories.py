@@ -36,6 +36,7 @@ from tests.simulator.checks import (
     events_in,
 )
 from tests.simulator.disk import simulated
+from tests.simulator.groups import GroupCluster
 from tests.simulator.workers import NATURES, Cluster, Trainer
 from tests.simulator.world import World
 
@@ -73,6 +74,7 @@ def habits_of(chance: random.Random) -> dict[str, Any]:
         "death": chance.choice((0.0, 0.05, 0.3)),
         "trouble": chance.choice((0.0, 0.1, 0.4)),
         "slots": chance.choice((1, 2, 3, 5)),
+        "groups": chance.choice((1, 2)),
     }
 
 
@@ -234,8 +236,11 @@ class History:
 
     def _transport(self) -> Transport:
         world, habits = self.world, self.habits
-        if self._chance.random() < 0.7:
+        kind = self._chance.random()
+        if kind < 0.45:
             return Cluster(world, habits)
+        if kind < 0.75:
+            return GroupCluster(world, habits)
         return Inline(habits["slots"], world.chance.choice, lambda _: Trainer(world, habits))
 
     def _after_session(self) -> None:
