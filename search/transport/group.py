@@ -29,6 +29,11 @@ class Group:
     def __len__(self) -> int:
         return len(self._running)
 
+    @property
+    def trials(self) -> frozenset[int]:
+        """The numbers of those that its process trains."""
+        return frozenset(self._running)
+
     def fill(self) -> list[Assignment]:
         """The trials that it takes besides those that it has; none: there is no work now."""
         if not self._running:

@@ -36,16 +36,18 @@ class SimulatedGroup:
         for assignment in taken:
             trainer = self._trainers[assignment.trial] = Trainer(self._world, self._habits)
             trainer.take(assignment)
-
-    def _outcome(self, trainer: Trainer) -> Outcome:
-        try:
-            return trainer.step()
-        except MemoryError as error:
-            return Outcome(None, lost=f"MemoryError: {error}")
+        assert self._trainers.keys() == self.group.trials
 
     def train(self) -> list[tuple[int, Outcome]]:
         """An epoch of each."""
-        return [(number, self._outcome(trainer)) for number, trainer in self._trainers.items()]
+        return [(number, self._outcome(number)) for number in [*self._trainers]]
+
+    def _outcome(self, number: int) -> Outcome:
+        try:
+            return self._trainers[number].step()
+        except MemoryError as error:
+            del self._trainers[number]
+            return Outcome(None, lost=f"MemoryError: {error}")
 
     def step(self) -> None:
         """Train an epoch of each, and do as the driver says."""
