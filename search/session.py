@@ -68,6 +68,10 @@ class Host:
             from search.transport.fused import Fused
 
             return Fused()
+        if engine == "auto" and self.address is None:
+            from search.transport.auto import Auto
+
+            return Auto(self.verbose)
         prepare_environment(self.address)  # Ray reads it as it is imported
         from search.transport.groups import Groups
         from search.transport.tune import Tune
@@ -132,7 +136,8 @@ class Session:
             OSError: when the run's files can't be written.
         """
         part = part or self.folder
-        with self._transport.opened(self.experiment, self._host.view), self.guarded(controller):
+        transport = self._transport.opened(self.experiment, self._host.view, data)
+        with transport, self.guarded(controller):
             try_storage(self.experiment, part)
             if self._is_new:
                 begin()  # before it, the folder of a run holds nothing that would stay

@@ -21,17 +21,19 @@ class Fused(Inline):
 
     Args:
         lanes: how many configurations are trained at once.
+        slower: the kinds that are trained one by one, for that is faster.
     """
 
     engine = "fused"
 
-    def __init__(self, lanes: int = LANES) -> None:
+    def __init__(self, lanes: int = LANES, slower: frozenset[str] = frozenset()) -> None:
         super().__init__()
         self._lanes = lanes
+        self._slower = slower
         self._pool: Pool | None = None
 
     @contextmanager
-    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+    def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
         """As for ``Inline``.
 
         Raises:
@@ -41,7 +43,7 @@ class Fused(Inline):
         check_can_swim(experiment)
         self._slots = lanes_for(experiment, self._lanes)
         try:
-            with super().opened(experiment, view):
+            with super().opened(experiment, view, data):
                 yield
         finally:
             self._pool = None
@@ -50,5 +52,5 @@ class Fused(Inline):
         if self._slots == 1:
             return super()._worker(data)
         assert data is not None
-        self._pool = self._pool or Pool(data, self._slots)
+        self._pool = self._pool or Pool(data, self._slots, self._slower)
         return Worker(data, Here(), Echo(), lambda: self._is_interrupted, pool=self._pool)

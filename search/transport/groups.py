@@ -42,18 +42,24 @@ class Groups:
         address: of a Ray cluster; None: this machine.
         verbose: let Ray's own messages through.
         lanes: the most that a group trains at once.
+        slower: the kinds that are trained one by one, for that is faster.
     """
 
     def __init__(
-        self, address: str | None = None, verbose: bool = False, lanes: int = LANES
+        self,
+        address: str | None = None,
+        verbose: bool = False,
+        lanes: int = LANES,
+        slower: frozenset[str] = frozenset(),
     ) -> None:
         self._address = address
         self._verbose = verbose
         self._lanes = lanes
+        self._slower = slower
         self._slots: Slots | None = None
 
     @contextmanager
-    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+    def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
         """Ray while the work lasts.
 
         Raises:
@@ -75,7 +81,8 @@ class Groups:
         assert self._slots is not None, "not opened"
         link = _Link(dispatcher, self._slots, self._lanes)
         trainable = tune.with_resources(
-            tune.with_parameters(TuneGroup, data=data, lanes=link.lanes()), self._slots.reserved()
+            tune.with_parameters(TuneGroup, data=data, lanes=link.lanes(), slower=self._slower),
+            self._slots.reserved(),
         )
         run_tuner(link, trainable, _Searcher(link), _Scheduler(link), max_failures=ALWAYS)
 

@@ -33,6 +33,17 @@ class Trainer(Protocol):
         """End the training."""
 
 
+def unmet(experiment: Experiment) -> list[str]:
+    """What an experiment asks for that only processes of their own can give."""
+    asked = {
+        "epoch_timeout_seconds": experiment.epoch_timeout_seconds is not None,
+        "isolate": experiment.isolate,
+        "resources.workers": experiment.resources.world_size > 1,
+        "resources.gpus: pack": experiment.resources.gpus == "pack",
+    }
+    return [name for name, is_asked in asked.items() if is_asked]
+
+
 def first(running: Sequence[int]) -> int:
     """The order in which trials take turns."""
     return running[0]
@@ -63,20 +74,14 @@ class Inline:
         self._is_interrupted = False  # in this epoch
 
     @contextmanager
-    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+    def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
         """Nothing needs to be started; the threads of torch are as before in the end.
 
         Raises:
             InputError: when the experiment asks for what only processes of their own can give.
         """
-        asked = {
-            "epoch_timeout_seconds": experiment.epoch_timeout_seconds is not None,
-            "isolate": experiment.isolate,
-            "resources.workers": experiment.resources.world_size > 1,
-            "resources.gpus: pack": experiment.resources.gpus == "pack",
-        }
         rule = f"needs processes beside this one, which engine: {self.engine} does not have"
-        if problems := [Problem(name, rule) for name, is_asked in asked.items() if is_asked]:
+        if problems := [Problem(name, rule) for name in unmet(experiment)]:
             raise InputError(problems)
         with restored_environment(), threads_restored():
             yield

@@ -21,12 +21,15 @@ class Transport(Protocol):
     nothing, and writes no journal.
     """
 
-    def opened(self, experiment: Experiment, view: View) -> AbstractContextManager[None]:
+    def opened(
+        self, experiment: Experiment, view: View, data: Data | None
+    ) -> AbstractContextManager[None]:
         """Start what it needs, and end it at the end of the context.
 
         Args:
             experiment: what will be trained.
             view: is told what is being done.
+            data: what built-in models are trained on; None for the user's own code.
 
         Raises:
             InputError: when it can't be started, or can't train this experiment.

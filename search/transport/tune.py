@@ -55,7 +55,7 @@ class Tune:
         self._functions: dict[str, Packed] = {}
 
     @contextmanager
-    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+    def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
         """Ray while the work lasts."""
         self._functions = packed(experiment.trainable)
         with on_cluster(experiment, self._address, self._verbose, view) as self._slots:

@@ -89,7 +89,7 @@ def test_trainings_that_take_turns_draw_what_each_would_draw_alone(tmp_path: Pat
 class Refusing(Inline):
     """A transport that can't start."""
 
-    def opened(self, experiment: Experiment, view: object) -> Any:
+    def opened(self, experiment: Experiment, view: object, data: object) -> Any:
         raise InputError("nothing runs here")
 
 

@@ -109,7 +109,7 @@ class Cluster:
         self._late: list[tuple[int, Outcome]] = []  # answers that are on their way still
 
     @contextmanager
-    def opened(self, experiment: Experiment, view: View) -> Iterator[None]:
+    def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
         """Nothing needs to be started."""
         self._world.point("the start of the workers", ASK)
         yield

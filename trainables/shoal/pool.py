@@ -117,14 +117,15 @@ class Pool:
     Args:
         data: the splits, in host memory.
         lanes: the most that a shoal has.
+        alone: kinds that make no shoal.
     """
 
-    def __init__(self, data: Data, lanes: int) -> None:
+    def __init__(self, data: Data, lanes: int, alone: frozenset[str] = frozenset()) -> None:
         self._data = data
         self._lanes = lanes
         self._feeds: dict[torch.device, Feeds] = {}
         self._schools: dict[str, School] = {}
-        self._alone: set[str] = set()  # kinds whose shoal has failed for another reason than memory
+        self._alone = set(alone)  # and kinds whose shoal has failed for another reason than memory
 
     def takes(self, config: TrainConfig) -> bool:
         """Whether a training can be part of a shoal, and there is room for it.

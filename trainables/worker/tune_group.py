@@ -22,16 +22,17 @@ from trainables.worker.worker import Worker
 class TuneGroup(tune.Trainable):  # type: ignore[misc]
     """Trains several configurations at a time; Tune calls it, epoch by epoch."""
 
-    def setup(self, config: dict[str, Any], data: Data, lanes: int) -> None:
+    def setup(self, config: dict[str, Any], data: Data, lanes: int, slower: frozenset[str]) -> None:
         """Take the first trials.
 
         Args:
             config: ``{"assignments": …}``.
             data: the dataset, from Ray's object store.
             lanes: how many configurations there are at most; one trains as by itself.
+            slower: the kinds that are trained one by one.
         """
         restore_path()
-        pool = Pool(data, lanes) if lanes > 1 else None
+        pool = Pool(data, lanes, slower) if lanes > 1 else None
         self._group = LaneGroup(lambda: Worker(data, RayPlace(), Echo(), pool=pool))
         self.reset_config(config)
 

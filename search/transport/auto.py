@@ -1,0 +1,151 @@
+"""The transport that measures which of the others is fastest, and is that one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+
+from analysis.display.numbers import number
+from search.control.dispatcher import Dispatcher
+from search.control.view import View
+from search.transport.environment import prepare_environment
+from search.transport.fused import Fused
+from search.transport.inline import unmet
+from search.transport.interface import Transport
+from search.transport.lanes import LANES, lanes_for
+from search.transport.processes import ProcessAddress
+from search.transport.speed import Speed, measured_speed
+from spaces.experiment import Experiment
+from trainables.data.splits import Data
+from trainables.room import is_short_of_room
+from trainables.worker.threads import threads_restored
+
+_WORTH_RAY = 1.5  # times as fast groups of several processes must be, for Ray takes time to start
+
+
+class Auto:
+    """Trains as one model in this process or in several, or one by one on Ray.
+
+    Args:
+        verbose: let Ray's own messages through.
+    """
+
+    def __init__(self, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._chosen: Transport | None = None
+
+    @contextmanager
+    def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
+        """Measure, and start what has been chosen.
+
+        Raises:
+            InputError: when that can't be started, or can't train this experiment.
+        """
+        self._chosen = self._choose(experiment, view, data)
+        with self._chosen.opened(experiment, view, data):
+            yield
+
+    def _choose(self, experiment: Experiment, view: View, data: Data | None) -> Transport:
+        lanes = lanes_for(experiment, LANES)
+        if data is None or unmet(experiment) or lanes == 1:
+            return self._on_ray(None)
+        places, device = places_here(experiment)
+        with view.doing("measuring which engine is fastest"), threads_restored():
+            torch.set_num_threads(max(1, int(experiment.resources.cpus)))
+            speed = _speed_or_none(experiment, data, device, lanes)
+        if speed is None:
+            return self._on_ray(None)
+        choice = choose(speed, places)
+        view.note(f"engine: {choice.sentence}")
+        if choice.engine == "here":
+            return Fused(slower=speed.slower)
+        return self._on_ray(speed.slower if choice.engine == "groups" else None)
+
+    def _on_ray(self, slower: frozenset[str] | None) -> Transport:
+        """Lane groups, given the kinds that do not gain; None: one trial per process."""
+        prepare_environment(None)  # Ray reads it as it is imported
+        from search.transport.groups import Groups
+        from search.transport.tune import Tune
+
+        if slower is None:
+            return Tune(None, self._verbose)
+        return Groups(None, self._verbose, slower=slower)
+
+    def run(self, dispatcher: Dispatcher, data: Data | None) -> None:
+        """Train until nothing is left to train, or the dispatcher is stopping."""
+        assert self._chosen is not None, "not opened"
+        self._chosen.run(dispatcher, data)
+
+    def interrupt(self) -> None:
+        """A signal asks to stop."""
+        if self._chosen is not None:
+            self._chosen.interrupt()
+
+    def processes(self) -> Sequence[ProcessAddress]:
+        """Those of the one that was chosen."""
+        return () if self._chosen is None else self._chosen.processes()
+
+
+def _speed_or_none(
+    experiment: Experiment, data: Data, device: torch.device, lanes: int
+) -> Speed | None:
+    """None, too, where settings do not fit the data, or the memory: the trials will say so."""
+    try:
+        return measured_speed(experiment, data, device, lanes)
+    except ValueError:
+        return None
+    except Exception as error:
+        if is_short_of_room(error):
+            return None
+        raise
+
+
+class Places(NamedTuple):
+    """How many trials ``tune`` trains at once here, and how many lane groups there can be."""
+
+    trials: int
+    groups: int
+
+
+def places_here(experiment: Experiment) -> tuple[Places, torch.device]:
+    """The room on this machine, and where to measure.
+
+    Where there is no GPU, groups leave a CPU to the driver, which is busy with all their reports.
+    """
+    resources, gpus = experiment.resources, torch.cuda.device_count()
+    share = resources.gpus_per_worker(gpus > 0)
+    if share > 0 and gpus > 0:
+        trials = gpus * int(1 / share + 1e-9)
+        return Places(trials, trials), torch.device("cuda")
+    cpus = os.cpu_count() or 1
+    trials = max(1, int(cpus / resources.cpus))
+    return Places(trials, max(1, int((cpus - 1) / resources.cpus))), torch.device("cpu")
+
+
+class Choice(NamedTuple):
+    """``engine``: ``tune``, ``here`` (as one model in this process) or ``groups`` (in several)."""
+
+    engine: str
+    sentence: str
+
+
+def choose(speed: Speed, places: Places) -> Choice:
+    """The fastest way, with what was measured.
+
+    Processes side by side are taken to hinder each other in no way, which favours ``tune``.
+    """
+    tune, here = places.trials / speed.alone, 1 / speed.together
+    groups = places.groups * here
+    others = f"{places.trials} at a time one by one" if places.trials > 1 else "one by one"
+    fastest = groups if groups > _WORTH_RAY * here else here
+    if fastest <= tune:
+        gain = f"{number(here / tune, 2)} times as fast as {others}"
+        return Choice("tune", f"tune; as one model they would train {gain} (measured)")
+    gain = f"{number(fastest / tune, 2)} times as fast as {others} (measured)"
+    if fastest == groups and groups > here:
+        return Choice("groups", f"fused, in {places.groups} processes: {gain}")
+    return Choice("here", f"fused, trials train as one model: {gain}")
