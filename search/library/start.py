@@ -64,7 +64,7 @@ def run(
         name: the search's; that of the function where there is one.
         set: any other settings, by their places in a file: ``{"train.batch_size": 64}``.
         folder: of the run, a new or empty one; left out, one in ``runs/``.
-        engine: ``tune``, on Ray; ``inline``, in this process; ``fused``, here as one model.
+        engine: ``auto``, the fastest; ``tune``, on Ray; ``inline``, here; ``fused``, as one model.
         address: of a Ray cluster; left out, this machine.
         keep_going: go on when the baseline, or the first trials one after the other, fail at once.
         show: whether progress is shown.
@@ -168,7 +168,7 @@ def resume(
         code: the new file or folder of own code that has moved.
         strict: refuse if data, code or versions have changed.
         keep_going: record failures also when all that is trained fails.
-        engine: ``tune``, ``inline`` or ``fused``, instead of the experiment's.
+        engine: ``auto``, ``tune``, ``inline`` or ``fused``, instead of the experiment's.
         address: of a Ray cluster; left out, this machine.
         show: whether progress is shown.
 
