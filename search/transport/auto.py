@@ -16,7 +16,7 @@ from search.transport.environment import prepare_environment
 from search.transport.fused import Fused
 from search.transport.inline import unmet
 from search.transport.interface import Transport
-from search.transport.lanes import LANES, lanes_for
+from search.transport.lanes import tried_lanes
 from search.transport.processes import ProcessAddress
 from search.transport.speed import Speed, measured_speed
 from spaces.experiment import Experiment
@@ -50,10 +50,10 @@ class Auto:
             yield
 
     def _choose(self, experiment: Experiment, view: View, data: Data | None) -> Transport:
-        lanes = lanes_for(experiment, LANES)
-        if data is None or unmet(experiment) or lanes == 1:
-            return self._on_ray(None)
         places, device = places_here(experiment)
+        lanes = tried_lanes(experiment, device.type)
+        if data is None or unmet(experiment) or lanes == [1]:
+            return self._on_ray(None)
         with view.doing("measuring which engine is fastest"), threads_restored():
             torch.set_num_threads(max(1, int(experiment.resources.cpus)))
             speed = _speed_or_none(experiment, data, device, lanes)
@@ -62,18 +62,18 @@ class Auto:
         choice = choose(speed, places)
         view.note(f"engine: {choice.sentence}")
         if choice.engine == "here":
-            return Fused(slower=speed.slower)
-        return self._on_ray(speed.slower if choice.engine == "groups" else None)
+            return Fused(speed.lanes, speed.slower)
+        return self._on_ray(speed if choice.engine == "groups" else None)
 
-    def _on_ray(self, slower: frozenset[str] | None) -> Transport:
-        """Lane groups, given the kinds that do not gain; None: one trial per process."""
+    def _on_ray(self, speed: Speed | None) -> Transport:
+        """Lane groups as they were measured; None: one trial per process."""
         prepare_environment(None)  # Ray reads it as it is imported
         from search.transport.groups import Groups
         from search.transport.tune import Tune
 
-        if slower is None:
+        if speed is None:
             return Tune(None, self._verbose)
-        return Groups(None, self._verbose, slower=slower)
+        return Groups(None, self._verbose, speed.lanes, speed.slower)
 
     def run(self, dispatcher: Dispatcher, data: Data | None) -> None:
         """Train until nothing is left to train, or the dispatcher is stopping."""
@@ -91,7 +91,7 @@ class Auto:
 
 
 def _speed_or_none(
-    experiment: Experiment, data: Data, device: torch.device, lanes: int
+    experiment: Experiment, data: Data, device: torch.device, lanes: Sequence[int]
 ) -> Speed | None:
     """None, too, where settings do not fit the data, or the memory: the trials will say so."""
     try:
@@ -142,7 +142,7 @@ def choose(speed: Speed, places: Places) -> Choice:
     groups = places.groups * here
     others = f"{places.trials} at a time one by one" if places.trials > 1 else "one by one"
     fastest = groups if groups > _WORTH_RAY * here else here
-    if fastest <= tune:
+    if fastest < tune:
         gain = f"{number(here / tune, 2)} times as fast as {others}"
         return Choice("tune", f"tune; as one model they would train {gain} (measured)")
     gain = f"{number(fastest / tune, 2)} times as fast as {others} (measured)"

@@ -8,6 +8,7 @@ from spaces.problems import InputError, Problem
 from trainables.shoal.kind import unfit
 
 LANES = 16
+_TRIED = {"cpu": (LANES,), "cuda": (LANES, 32, 64, 128)}  # a CPU gains nothing from more
 
 
 def lanes_for(experiment: Experiment, most: int) -> int:
@@ -17,6 +18,16 @@ def lanes_for(experiment: Experiment, most: int) -> int:
     """
     trials = experiment.budget.trials
     return most if trials is None else max(1, min(most, trials // 3))
+
+
+def tried_lanes(experiment: Experiment, device: str) -> list[int]:
+    """How many trials may train at once, in ascending order: 1 means one by one.
+
+    Args:
+        experiment: whose trials they are.
+        device: ``cpu`` or ``cuda``.
+    """
+    return sorted({lanes_for(experiment, most) for most in _TRIED[device]})
 
 
 def check_can_swim(experiment: Experiment) -> None:

@@ -16,6 +16,7 @@ from spaces.experiment import Experiment
 from spaces.training_config import TrainConfig
 from trainables.data.sources import Split
 from trainables.data.splits import Data
+from trainables.room import is_short_of_room
 from trainables.shoal.kind import kind_of, unfit
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
@@ -24,6 +25,7 @@ _MOST_KINDS = 3  # that are measured; the others are taken to be like them
 _MOST_SECONDS = 1.0  # for an epoch of all lanes, if they gain nothing
 _FEWEST, _MOST = 2, 20  # steps of such an epoch
 _TIMES = 3  # it is trained; the fastest counts
+_WORTH_MORE = 1.1  # times as fast twice as many lanes must be
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,17 @@ class Speed:
 
     ``alone``: seconds that an epoch of a configuration takes by itself; ``together``: its share of
     an epoch of many, trained as one model where that is faster; ``slower``: the kinds for which it
-    is not.
+    is not; ``lanes``: how many trained as one model.
     """
 
     alone: float
     together: float
     slower: frozenset[str]
+    lanes: int
 
 
 def measured_speed(
-    experiment: Experiment, data: Data, device: torch.device, lanes: int
+    experiment: Experiment, data: Data, device: torch.device, lanes: Sequence[int]
 ) -> Speed | None:
     """Train configurations that a search may begin with, both ways; None: none of them can swim.
 
@@ -49,7 +52,8 @@ def measured_speed(
         experiment: whose trials are built-in models.
         data: the splits.
         device: where to train.
-        lanes: how many train as one model.
+        lanes: how many may train as one model, in ascending order; more are tried as long as they
+            gain.
 
     Raises:
         ValueError: when their settings do not fit the data.
@@ -65,31 +69,47 @@ def measured_speed(
     measured = sum(map(len, most_common))
     alone, together, slower = 0.0, 0.0, set[str]()
     for members in most_common:
-        one, share = _seconds(members, data, device, lanes)
+        one, share, count = _seconds(members, data, device, lanes)
+        lanes = [number for number in lanes if number <= count]
         alone += one * len(members) / measured
         together += min(one, share) * len(members) / measured
         if share >= one:
             slower.add(kind_of(members[0]))
     swim = sum(map(len, kinds.values())) / len(configs)
-    return Speed(alone, swim * together + (1 - swim) * alone, frozenset(slower))
+    return Speed(alone, swim * together + (1 - swim) * alone, frozenset(slower), lanes[-1])
 
 
 def _seconds(
-    configs: Sequence[TrainConfig], data: Data, device: torch.device, lanes: int
-) -> tuple[float, float]:
-    """How long an epoch of one takes by itself, and its share of an epoch of many."""
-    calm = [_calm(config, seed) for seed, config in enumerate(islice(cycle(configs), lanes))]
-    batch_size = configs[0].train.batch_size
+    configs: Sequence[TrainConfig], data: Data, device: torch.device, lanes: Sequence[int]
+) -> tuple[float, float, int]:
+    """How long an epoch of one takes by itself, its share of an epoch of many, and of how many."""
+    one, batch_size = _calm(configs[0], 0), configs[0].train.batch_size
     few = _part(data, _FEWEST * batch_size)
-    step = _fastest(_alone(calm[0], few, device)) / math.ceil(len(few.train.targets) / batch_size)
-    steps = int(min(max(_FEWEST, _MOST_SECONDS / (step * lanes)), _MOST))
+    step = _fastest(_alone(one, few, device)) / math.ceil(len(few.train.targets) / batch_size)
+    steps = int(min(max(_FEWEST, _MOST_SECONDS / (step * lanes[0])), _MOST))
     part = _part(data, steps * batch_size)
-    shoal = Shoal(configs[0], part, device, lanes)
-    for lane, config in enumerate(calm):
-        shoal.admit(lane, config)
     whole = len(data.train.targets) / len(part.train.targets)
-    alone, together = _fastest(_alone(calm[0], part, device)), _fastest(shoal.train_epoch)
-    return whole * alone, whole * together / lanes
+    alone = whole * _fastest(_alone(one, part, device))
+    found = _share(configs, part, device, lanes[0]), lanes[0]
+    for count in lanes[1:]:
+        try:
+            share = _share(configs, part, device, count)
+        except Exception as error:
+            if is_short_of_room(error):
+                break
+            raise
+        if found[0] < _WORTH_MORE * share:
+            break
+        found = share, count
+    return alone, whole * found[0], found[1]
+
+
+def _share(configs: Sequence[TrainConfig], data: Data, device: torch.device, lanes: int) -> float:
+    """How long an epoch of many takes, for each."""
+    shoal = Shoal(configs[0], data, device, lanes)
+    for lane, config in enumerate(islice(cycle(configs), lanes)):
+        shoal.admit(lane, _calm(config, lane))
+    return _fastest(shoal.train_epoch) / lanes
 
 
 def _alone(config: TrainConfig, data: Data, device: torch.device) -> Callable[[], object]:
