@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from analysis.record.events import Attempt, Report
 from analysis.record.journal import read_journal
-from tests.support.invariants import check_whole, trials_in
-from tests.support.processes import DEADLINE_SECONDS, RayCluster, code_file, reporting, shoal
+from tests.support.fused import check_trained_as_alone, small
+from tests.support.invariants import check_ended_once, check_whole, events_of, trials_in
+from tests.support.processes import (
+    DEADLINE_SECONDS,
+    RayCluster,
+    code_file,
+    reporting,
+    shoal,
+    wait_for_epochs,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -175,3 +184,27 @@ def test_a_search_that_lost_all_nodes_waits_and_goes_on_where_one_joins(tmp_path
         search.wait_until(lambda notes: second in nodes_of(notes))
         search.ended()
     check_whole(search.run, trials=6)
+
+
+def test_the_trials_of_a_lane_group_whose_node_is_lost_go_on_as_if_nothing_had_happened(
+    tmp_path: Path,
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "file.yaml"
+    with RayCluster() as cluster:
+        cluster.join()
+        cluster.join()
+        experiment = small(
+            scheduler={"name": "none", "max_epochs": 60},
+            resources={"cpus": 1, "gpus": 1},
+            max_failures=20,
+        )
+        file.write_text(yaml.safe_dump(experiment.plain()))
+        options = ("--run", str(run), "--address", cluster.address, "--engine", "fused")
+        process = shoal("search", str(file), *options)
+        wait_for_epochs(run, 40, process)
+        cluster.lose()
+        _, error = process.communicate(timeout=DEADLINE_SECONDS)
+        assert process.returncode == 0, error
+    check_ended_once(run, trials=12)
+    check_trained_as_alone(run)
+    assert 1 <= len({event.trial for event in events_of(run, Attempt)}) <= 8
