@@ -20,6 +20,7 @@ from tests.support.processes import (
     DEADLINE_SECONDS,
     LIGHTNING_CODE,
     SLOW_CODE,
+    TRANSFORMERS_CODE,
     code_file,
     reporting,
     shoal,
@@ -42,7 +43,12 @@ def killed(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-CODES = {"yields": SLOW_CODE, "reports": reporting(SLOW_CODE), "lightning": LIGHTNING_CODE}
+CODES = {
+    "yields": SLOW_CODE,
+    "reports": reporting(SLOW_CODE),
+    "lightning": LIGHTNING_CODE,
+    "transformers": TRANSFORMERS_CODE,
+}
 
 
 @pytest.mark.slow
@@ -51,8 +57,9 @@ CODES = {"yields": SLOW_CODE, "reports": reporting(SLOW_CODE), "lightning": LIGH
 def test_a_search_that_was_ended_goes_on_where_it_was(
     end: Callable[[subprocess.Popen[str]], None], code: str, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    process = shoal("search", code_file(tmp_path, CODES[code]), "--run", str(run))
+    run, metric = tmp_path / "run", "eval_score" if code == "transformers" else "score"
+    file = code_file(tmp_path, CODES[code], metric={"name": metric, "mode": "min"})
+    process = shoal("search", file, "--run", str(run))
     wait_for_epochs(run, 8, process)
     end(process)
     before = read_journal(run / "journal.jsonl")
@@ -60,7 +67,7 @@ def test_a_search_that_was_ended_goes_on_where_it_was(
     _, error = resumed.communicate(timeout=DEADLINE_SECONDS)
     assert resumed.returncode == 0, error
     assert read_journal(run / "journal.jsonl")[: len(before)] == before
-    check_whole(run, trials=8)
+    check_whole(run, 8, metric)
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def check_ended_once(run: Path, trials: int) -> None:
     assert len(set(reports)) == len(reports)
 
 
-def check_whole(run: Path, trials: int) -> None:
+def check_whole(run: Path, trials: int, metric: str = "score") -> None:
     """As ``check_ended_once``; besides, none failed, and every score is the right one."""
     check_ended_once(run, trials)
     told = trials_in(run)
@@ -57,7 +57,7 @@ def check_whole(run: Path, trials: int) -> None:
     for trial in told:
         step = trial.params["step"]
         for report in trial.reports:
-            assert report.metrics["score"] == pytest.approx(step * report.epoch)  # type: ignore[operator]
+            assert report.metrics[metric] == pytest.approx(step * report.epoch)  # type: ignore[operator]
 
 
 def check_optuna_log(folder: Path) -> None:

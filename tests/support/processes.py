@@ -63,6 +63,55 @@ def train(config, context):
     trainer.fit(Sum(config["step"]), data, ckpt_path=report.checkpoint)
 """
 
+TRANSFORMERS_CODE = """
+import time, warnings
+import torch
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from trainables.adapters.transformers import ReportCallback
+
+warnings.simplefilter("ignore")
+
+class Sum(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.register_buffer("total", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, x, labels):
+        return {"loss": (x * self.weight).sum(), "logits": x}
+
+class Adds(TrainerCallback):
+    def __init__(self, model, step):
+        self.model, self.step = model, step
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        time.sleep(0.1)
+        self.model.total += self.step
+
+def train(config, context):
+    model, report = Sum(), ReportCallback(context)
+    arguments = TrainingArguments(
+        output_dir=str(context.folder),
+        num_train_epochs=context.max_epochs,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=1,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+    )
+    rows = [{"x": torch.ones(1), "labels": torch.ones(1)}] * 4
+    trainer = Trainer(
+        model,
+        arguments,
+        train_dataset=rows,
+        eval_dataset=rows,
+        compute_metrics=lambda prediction: {"score": model.total.item()},
+        callbacks=[Adds(model, config["step"]), report],
+    )
+    trainer.train(resume_from_checkpoint=report.checkpoint)
+"""
+
 _CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
