@@ -180,11 +180,19 @@ class Dispatcher:
             self.fail(number, str(error))
             return "stop"
 
-    def restarted(self, number: int, reason: str) -> Assignment | None:
-        """A trial's process died and is started again; returns what the new one is told."""
+    def restarted(self, number: int, reason: str, shared: bool = False) -> Assignment | None:
+        """A trial's process died and is started again; returns what the new one is told.
+
+        Args:
+            number: the trial.
+            reason: why.
+            shared: whether others were lost with it: it counts as one of its failures as long as
+                it has any left.
+        """
         self.hung_trials.forget(number)
         assignment = self.assignment(self.controller.trials.by_number[number])
-        self.controller.attempt(number, reason)
+        if not shared or self.controller.attempts_left(number) > 0:
+            self.controller.attempt(number, reason)
         self.view.note(f"{self.controller.noun} {number} starts again: {reason}")
         return assignment
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from search.control.dispatcher import Dispatcher
 from trainables.worker.messages import Assignment, Outcome
 
-_DEATHS_TOGETHER = 1  # a trial whose group has died more often goes on alone
+_ATTEMPTS_TOGETHER = 1  # a trial that had more of them goes on alone after the next death
 
 
 class Group:
@@ -54,8 +54,12 @@ class Group:
 
     def _given(self, assignment: Assignment) -> Assignment:
         self._running.add(assignment.trial)
-        self._dispatcher.hung_trials.begin(assignment.trial)
         return assignment
+
+    def started(self) -> None:
+        """Its process has taken its trials."""
+        for number in self._running:
+            self._dispatcher.hung_trials.begin(number)
 
     def _let_go(self, number: int) -> None:
         self._running.discard(number)
@@ -76,38 +80,49 @@ class Group:
             if number not in self._running:  # it has gone meanwhile
                 continue
             if outcome.lost is not None:
-                taken += self._begin_again(number, outcome.lost)
+                taken += self._begin_again(number, outcome.lost, outcome.shared)
                 continue
             self._dispatcher.heard(number, process)
             if self._dispatcher.take(number, outcome) != "continue":
                 dropped.append(number)
                 self._let_go(number)
-        return dropped, taken + self.fill()
+        taken += self.fill()
+        for assignment in taken:
+            self._dispatcher.hung_trials.begin(assignment.trial)
+        return dropped, taken
 
-    def _begin_again(self, number: int, reason: str) -> list[Assignment]:
-        """A trial can only go on from its checkpoint; none: it does not go on."""
+    def _begin_again(self, number: int, reason: str, shared: bool) -> list[Assignment]:
+        """A trial can only go on from its checkpoint; none: it does not go on.
+
+        Args:
+            shared: whether others were lost with it: it fails for none of their faults.
+        """
         self._let_go(number)
-        if self._dispatcher.controller.attempts_left(number) <= 0:
+        if not shared and self._dispatcher.controller.attempts_left(number) <= 0:
             self._dispatcher.given_up(number, reason)
-        elif (assignment := self._dispatcher.restarted(number, reason)) is not None:
+        elif (assignment := self._dispatcher.restarted(number, reason, shared)) is not None:
             return [self._given(assignment)]
         return []
 
     def died(self, reason: str) -> list[Assignment]:
         """Its process died, and with it all trainings; returns with which it starts again.
 
-        Those to which this happens more than once may be to blame: they go on one by one.
+        Where it trained several, none of them fails; those that can't afford another death, and
+        those to which it happened before, go on one by one, for one of them may be to blame.
         """
         again: list[Assignment] = []
-        trials = self._dispatcher.controller.trials
+        controller, shared = self._dispatcher.controller, len(self._running) > 1
         for number in sorted(self._running):
-            taken = self._begin_again(number, reason)
-            if taken and trials.by_number[number].attempts > _DEATHS_TOGETHER:
+            taken = self._begin_again(number, reason, shared)
+            attempts = controller.trials.by_number[number].attempts
+            must_wait = attempts > _ATTEMPTS_TOGETHER or controller.attempts_left(number) <= 0
+            if taken and shared and must_wait:
                 self._let_go(number)
                 self._waiting.append(number)
             else:
                 again += taken
-        self._is_alone = False
+        if shared:
+            self._is_alone = False
         return again or self.fill()
 
     def hand_back(self) -> None:

@@ -15,6 +15,7 @@ from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.cluster import on_cluster
 from search.transport.group import Group
+from search.transport.inline import refuse_unmet
 from search.transport.lanes import LANES, check_can_swim, lanes_for
 from search.transport.processes import ProcessAddress
 from search.transport.ray_internals import (
@@ -25,6 +26,7 @@ from search.transport.ray_internals import (
     begin_with,
     call,
     last_error,
+    limit_restarts,
     why_it_died,
 )
 from search.transport.ray_processes import places_of_ray
@@ -63,8 +65,10 @@ class Groups:
         """Ray while the work lasts.
 
         Raises:
-            InputError: when no configuration of the experiment can be part of a shoal.
+            InputError: when no configuration of the experiment can be part of a shoal, or it asks
+                for processes of each trial's own.
         """
+        refuse_unmet(experiment, "trials that train as one model can't have it; use engine: tune")
         check_can_swim(experiment)
         with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
             yield
@@ -80,8 +84,9 @@ class Groups:
         """Train until nothing is left to train, or the dispatcher is stopping."""
         assert self._slots is not None, "not opened"
         link = _Link(dispatcher, self._slots, self._lanes)
+        lanes = self._lanes if link.lanes() > 1 else 1
         trainable = tune.with_resources(
-            tune.with_parameters(TuneGroup, data=data, lanes=link.lanes(), slower=self._slower),
+            tune.with_parameters(TuneGroup, data=data, lanes=lanes, slower=self._slower),
             self._slots.reserved(),
         )
         run_tuner(link, trainable, _Searcher(link), _Scheduler(link), max_failures=ALWAYS)
@@ -106,17 +111,23 @@ class _Link(Link):
         return max(1, most // self.places)
 
     def started(self, trial: TuneTrial) -> None:
-        """Its trials have been given out already."""
+        """A process has taken the trials of a group."""
+        self.groups[trial.trial_id].started()
 
     def died(self, trial: TuneTrial, starts_again: bool) -> None:
-        """The process of a group died."""
-        group = self.groups.get(trial.trial_id)
-        if group is None or self.dispatcher.is_stopping:
-            return
-        if starts_again:
+        """The process of a group died.
+
+        One that is left without trials starts once more, as Tune has it, but not for ever.
+        """
+        group = self.groups[trial.trial_id]
+        if starts_again and not self.dispatcher.is_stopping:
             begin_with(trial, group.died(why_it_died(last_error(trial))))
-        else:
-            group.hand_back()
+            if not group:
+                limit_restarts(trial, 0)
+        elif not starts_again:
+            if not self.dispatcher.is_stopping:
+                group.hand_back()
+            del self.groups[trial.trial_id]
 
 
 class _Searcher(Searcher):  # type: ignore[misc]
@@ -141,7 +152,8 @@ class _Searcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._link.groups.pop(trial_id, None)
+        if not error:  # else it has trials to hand back yet
+            self._link.groups.pop(trial_id, None)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is what a run is brought back from."""
@@ -163,7 +175,7 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
             with link.dispatcher.keeping_fault():
                 group = link.groups[trial.trial_id]
                 dropped, taken = group.answered(result["outcomes"], process)
-                if group and (dropped or taken):
+                if dropped or taken:
                     call(trial, "change", dropped, taken)
                 return CONTINUE if group else STOP
         return STOP

@@ -13,6 +13,7 @@ from search.transport.processes import ProcessAddress
 from spaces.experiment import Experiment
 from spaces.problems import InputError, Problem
 from trainables.data.splits import Data
+from trainables.shoal.pool import ShoalError
 from trainables.worker.messages import Assignment, Outcome
 from trainables.worker.output import Echo
 from trainables.worker.place import Here
@@ -42,6 +43,16 @@ def unmet(experiment: Experiment) -> list[str]:
         "resources.gpus: pack": experiment.resources.gpus == "pack",
     }
     return [name for name, is_asked in asked.items() if is_asked]
+
+
+def refuse_unmet(experiment: Experiment, rule: str) -> None:
+    """Refuse what only processes of each trial's own can give.
+
+    Raises:
+        InputError: when the experiment asks for such things, with the rule for each.
+    """
+    if problems := [Problem(name, rule) for name in unmet(experiment)]:
+        raise InputError(problems)
 
 
 def first(running: Sequence[int]) -> int:
@@ -81,8 +92,7 @@ class Inline:
             InputError: when the experiment asks for what only processes of their own can give.
         """
         rule = f"needs processes beside this one, which engine: {self.engine} does not have"
-        if problems := [Problem(name, rule) for name in unmet(experiment)]:
-            raise InputError(problems)
+        refuse_unmet(experiment, rule)
         with restored_environment(), threads_restored():
             yield
 
@@ -140,12 +150,13 @@ class Inline:
         except Exception as error:
             self._is_training = False
             reason = f"{type(error).__name__}: {error}"
-            if dispatcher.controller.attempts_left(number) <= 0:
+            shared = isinstance(error, ShoalError)
+            if not shared and dispatcher.controller.attempts_left(number) <= 0:
                 dispatcher.given_up(number, reason)
                 return False
             running[number].close()
             running[number] = self._make_trainer(data)
-            if (given := dispatcher.restarted(number, reason)) is None:
+            if (given := dispatcher.restarted(number, reason, shared)) is None:
                 return False
             running[number].take(given)
             return True

@@ -31,6 +31,7 @@ class SimulatedGroup:
         self.group = group
         self._trainers: dict[int, Trainer] = {}
         self._take(taken)
+        group.started()
 
     def _take(self, taken: list[Assignment]) -> None:
         for assignment in taken:
@@ -47,7 +48,9 @@ class SimulatedGroup:
             return self._trainers[number].step()
         except MemoryError as error:
             del self._trainers[number]
-            return Outcome(None, lost=f"MemoryError: {error}")
+            return Outcome(
+                None, lost=f"MemoryError: {error}", shared=self._world.chance.random() < 0.5
+            )
 
     def step(self) -> None:
         """Train an epoch of each, and do as the driver says."""
@@ -61,6 +64,7 @@ class SimulatedGroup:
         self.train()
         self._trainers.clear()
         self._take(self.group.died("its process died"))
+        self.group.started()
 
 
 class GroupCluster(Cluster):

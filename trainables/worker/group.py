@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from trainables.shoal.pool import ShoalError
 from trainables.worker.messages import Assignment, Outcome
 from trainables.worker.worker import Worker
 
@@ -43,7 +44,8 @@ class LaneGroup:
             return self._running[number].step()
         except Exception as error:
             self._drop(number)
-            return Outcome(report=None, lost=f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            return Outcome(None, lost=reason, shared=isinstance(error, ShoalError))
 
     def _drop(self, number: int) -> None:
         if (worker := self._running.pop(number, None)) is not None:

@@ -53,8 +53,8 @@ class Outcome:
     written meanwhile; ``error`` is the traceback of an exception in it; ``fault`` is what the whole
     search can't go on without: a storage, room on a disk, the file of the user's own code.
     ``printed`` is what the code printed meanwhile, unless it is in the log; ``notes`` are lines for
-    the one who searches; ``lost`` is why the training can only go on from its checkpoint, where
-    that is no fault of its own.
+    the one who searches. ``lost`` is why the training can only go on from its checkpoint, and
+    ``shared`` whether others were lost with it.
     """
 
     report: EpochReport | None
@@ -64,3 +64,4 @@ class Outcome:
     fault: str | None = None
     notes: tuple[str, ...] = ()
     lost: str | None = None
+    shared: bool = False

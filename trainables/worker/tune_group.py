@@ -40,18 +40,28 @@ class TuneGroup(tune.Trainable):  # type: ignore[misc]
         """Begin anew, with other trials."""
         with contextlib.suppress(OSError):  # made by Tune for each trial; nothing is put into it
             Path(self.logdir).rmdir()
+        self._fault: Exception | None = None
         self._group.close()
         self._group.change((), new_config["assignments"])
         return True
 
     def change(self, dropped: Sequence[int], taken: Sequence[Assignment]) -> None:
         """Let trials go, and take others; the driver calls it between two epochs."""
-        self._group.change(dropped, taken)
+        try:
+            self._group.change(dropped, taken)
+        except Exception as error:  # nobody waits for what this returns
+            self._fault = error
 
     def cleanup(self) -> None:
         """End the trainings, whose last states are saved."""
         self._group.close()
 
     def step(self) -> dict[str, Any]:
-        """Train an epoch of each."""
+        """Train an epoch of each.
+
+        Raises:
+            Exception: what a change of the trials failed with; the process starts again.
+        """
+        if self._fault is not None:
+            raise self._fault
         return {"outcomes": self._group.step()}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ray import cloudpickle
 
 from analysis.record.events import Attempt, Finished, Report
 from analysis.record.folder import RunFolder
@@ -18,13 +21,17 @@ from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
 from search.session import Host
+from search.transport import groups
 from search.transport.fused import Fused
+from search.transport.group import Group
 from search.transport.groups import Groups
 from search.transport.inline import Inline
 from spaces.experiment import Experiment
+from spaces.problems import InputError
 from tests.support.fused import SPACE, check_trained_as_alone, small, told
 from tests.support.inline import StopsAfter
 from tests.support.invariants import check_ended_once, check_optuna_log, events_of, trials_in
+from trainables.worker.tune_group import TuneGroup
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -107,6 +114,71 @@ class Kills(Silent):
         if self._epochs and self._controller.trials.epochs >= self._epochs[0]:
             self._epochs.pop(0)
             os.kill(self._process, signal.SIGKILL)
+
+
+class DiesInReset(TuneGroup):
+    """A process that was trained in before dies of the next trials that it is given."""
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        if hasattr(self, "_fault"):
+            os._exit(1)
+        return super().reset_config(new_config)
+
+
+@pytest.mark.slow
+def test_the_trials_that_a_process_dies_of_between_two_groups_are_given_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune starts no such process again, and tells twice of its death."""
+    fill, emptied = Group.fill, list[int]()
+
+    def running_dry(group: Group) -> Any:
+        """Nothing, until a group is empty."""
+        epochs = group._dispatcher.controller.trials.epochs
+        if emptied or epochs < 10:
+            return fill(group)
+        if not group:
+            emptied.append(epochs)
+        return []
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(Group, "fill", running_dry)
+    monkeypatch.setattr(groups, "TuneGroup", DiesInReset)
+    searched(tmp_path, small(resources=ONE_GROUP))
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert emptied
+    assert events_of(tmp_path, Attempt)
+    check_ended_once(tmp_path, trials=12)
+    check_trained_as_alone(tmp_path)
+
+
+class NeverStarts(TuneGroup):
+    """A process that can't start."""
+
+    def setup(self, config: dict[str, Any], **given: Any) -> None:
+        raise ZeroDivisionError("no luck")
+
+
+@pytest.mark.slow
+def test_a_process_that_never_starts_is_not_started_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(groups, "TuneGroup", NeverStarts)
+    experiment = small(resources=ONE_GROUP, max_failures=0, budget={"trials": 3})
+    searched(tmp_path, experiment)
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert {event.state for event in events_of(tmp_path, Finished)} == {"failed"}
+    check_ended_once(tmp_path, trials=3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"isolate": True}, {"epoch_timeout_seconds": 9}, {"resources": {"workers": 2, "gpus": 0}}],
+)
+def test_what_needs_a_process_for_each_trial_is_refused(changes: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="use engine: tune"):
+        searched(tmp_path, small(**changes))
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
