@@ -133,6 +133,9 @@ def write_report(report: Report, path: Path, kind: str = "html") -> None:
         OSError: when it can't be written.
     """
     content = WRITERS[kind](report)
+    if path.exists() and not path.is_file():  # a device, or a pipe
+        path.write_bytes(content)
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.unlink(missing_ok=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
+from joblib import cpu_count
 
 from analysis.display.numbers import number
 from search.control.dispatcher import Dispatcher
@@ -52,11 +52,13 @@ class Auto:
     def _choose(self, experiment: Experiment, view: View, data: Data | None) -> Transport:
         places, device = places_here(experiment)
         lanes = tried_lanes(experiment, device.type)
-        if data is None or unmet(experiment) or lanes == [1]:
+        if data is None or places is None or unmet(experiment) or lanes == [1]:
             return self._on_ray(None)
         with view.doing("measuring which engine is fastest"), threads_restored():
             torch.set_num_threads(max(1, int(experiment.resources.cpus)))
             speed = _speed_or_none(experiment, data, device, lanes)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()  # for the processes that train there
         if speed is None:
             return self._on_ray(None)
         choice = choose(speed, places)
@@ -111,19 +113,22 @@ class Places(NamedTuple):
     groups: int
 
 
-def places_here(experiment: Experiment) -> tuple[Places, torch.device]:
-    """The room on this machine, and where to measure.
+def places_here(experiment: Experiment) -> tuple[Places | None, torch.device]:
+    """The room on this machine, and where to measure; None: there is none for a trial.
 
-    Where there is no GPU, groups leave a CPU to the driver, which is busy with all their reports.
+    Trials that share a GPU are taken to be as fast as by themselves, groups that do are not. Where
+    there is no GPU, groups leave a CPU to the driver, which is busy with all their reports.
     """
-    resources, gpus = experiment.resources, torch.cuda.device_count()
+    resources, gpus, cpus = experiment.resources, torch.cuda.device_count(), cpu_count()
     share = resources.gpus_per_worker(gpus > 0)
-    if share > 0 and gpus > 0:
-        trials = gpus * int(1 / share + 1e-9)
-        return Places(trials, trials), torch.device("cuda")
-    cpus = os.cpu_count() or 1
-    trials = max(1, int(cpus / resources.cpus))
-    return Places(trials, max(1, int((cpus - 1) / resources.cpus))), torch.device("cpu")
+    device = torch.device("cuda" if share > 0 and gpus > 0 else "cpu")
+    trials = min(cpus, int(cpus / resources.cpus + 1e-9))
+    if trials == 0 or share > gpus:
+        return None, device
+    if device.type == "cuda":
+        sharing = gpus * int(1 / share + 1e-9)
+        return Places(min(trials, sharing), min(trials, gpus)), device
+    return Places(trials, max(1, min(cpus - 1, int((cpus - 1) / resources.cpus)))), device
 
 
 class Choice(NamedTuple):

@@ -17,11 +17,11 @@ def first_config(experiment: Experiment) -> AnyConfig | None:
     return next(first_configs(experiment), None)
 
 
-def first_configs(experiment: Experiment) -> Iterator[AnyConfig]:
+def first_configs(experiment: Experiment, drawn: int = _DRAWN) -> Iterator[AnyConfig]:
     """The baseline's settings, and those that are valid of some drawn at random."""
     seed = derive_seed(experiment.seed, "trial", 0)
     if experiment.baseline is not None:
         yield resolve(experiment, experiment.baseline, seed)
-    for params in experiment.search_space.samples(_DRAWN, experiment.seed):
+    for params in experiment.search_space.samples(drawn, experiment.seed):
         with suppress(ValueError):
             yield resolve(experiment, params, seed)

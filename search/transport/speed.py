@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,20 +22,23 @@ from trainables.shoal.kind import kind_of, unfit
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
 
-_MOST_KINDS = 3  # that are measured; the others are taken to be like them
-_MOST_SECONDS = 1.0  # for an epoch of all lanes, if they gain nothing
-_FEWEST, _MOST = 2, 20  # steps of such an epoch
+_DRAWN = 40  # configurations, by which the share of each kind is known
+_MOST_KINDS = 3  # that are measured; the others are taken to gain nothing
+_FEWEST, _MOST = 2, 20  # steps of an epoch that is measured
 _TIMES = 3  # it is trained; the fastest counts
-_WORTH_MORE = 1.1  # times as fast twice as many lanes must be
+_EPOCH_SECONDS = 0.5  # that it may take for all lanes, if they gain nothing
+_MOST_SECONDS = 5.0  # that all of it may take for a kind; else nothing is hoped of that
+_MOST_BYTES = 2**30  # that weights, gradients and what the optimizer keeps may take of the CPU's
+_WORTH_MORE = 1.1  # times as fast more lanes must be
 
 
 @dataclass(frozen=True)
 class Speed:
     """What was measured.
 
-    ``alone``: seconds that an epoch of a configuration takes by itself; ``together``: its share of
-    an epoch of many, trained as one model where that is faster; ``slower``: the kinds for which it
-    is not; ``lanes``: how many trained as one model.
+    ``alone``: seconds that an epoch of a configuration takes by itself; ``together``: the same if
+    those that can train as one model do, where it is faster; ``slower``: the kinds for which it is
+    not; ``lanes``: how many train as one model.
     """
 
     alone: float
@@ -52,75 +56,116 @@ def measured_speed(
         experiment: whose trials are built-in models.
         data: the splits.
         device: where to train.
-        lanes: how many may train as one model, in ascending order; more are tried as long as they
-            gain.
+        lanes: how many may train at once, in ascending order; more are tried as long as they gain.
 
     Raises:
         ValueError: when their settings do not fit the data.
     """
-    configs = [config for config in first_configs(experiment) if isinstance(config, TrainConfig)]
+    drawn = first_configs(experiment, _DRAWN)
+    configs = [config for config in drawn if isinstance(config, TrainConfig)]
     kinds: dict[str, list[TrainConfig]] = {}
     for config in configs:
         if not unfit(config):
             kinds.setdefault(kind_of(config), []).append(config)
-    most_common = sorted(kinds.values(), key=len, reverse=True)[:_MOST_KINDS]
-    if not most_common:
+    alone, saved, swimming, slower = 0.0, 0.0, 0, set[str]()
+    for kind, members in sorted(kinds.items(), key=lambda item: -len(item[1]))[:_MOST_KINDS]:
+        found = _measured(_Probe(members, data, device), len(members) / len(configs), lanes)
+        lanes = [found.lanes]  # the others have as many as the first
+        alone += found.alone * len(members)
+        saved += max(0.0, found.alone - found.together) * len(members)
+        swimming += len(members)
+        if found.together >= found.alone:
+            slower.add(kind)
+    if not swimming:
         return None
-    measured = sum(map(len, most_common))
-    alone, together, slower = 0.0, 0.0, set[str]()
-    for members in most_common:
-        one, share, count = _seconds(members, data, device, lanes)
-        lanes = [number for number in lanes if number <= count]
-        alone += one * len(members) / measured
-        together += min(one, share) * len(members) / measured
-        if share >= one:
-            slower.add(kind_of(members[0]))
-    swim = sum(map(len, kinds.values())) / len(configs)
-    return Speed(alone, swim * together + (1 - swim) * alone, frozenset(slower), lanes[-1])
+    alone /= swimming
+    return Speed(alone, alone - saved / len(configs), frozenset(slower), lanes[-1])
 
 
-def _seconds(
-    configs: Sequence[TrainConfig], data: Data, device: torch.device, lanes: Sequence[int]
-) -> tuple[float, float, int]:
-    """How long an epoch of one takes by itself, its share of an epoch of many, and of how many."""
-    one, batch_size = _calm(configs[0], 0), configs[0].train.batch_size
-    few = _part(data, _FEWEST * batch_size)
-    step = _fastest(_alone(one, few, device)) / math.ceil(len(few.train.targets) / batch_size)
-    steps = int(min(max(_FEWEST, _MOST_SECONDS / (step * lanes[0])), _MOST))
-    part = _part(data, steps * batch_size)
-    whole = len(data.train.targets) / len(part.train.targets)
-    alone = whole * _fastest(_alone(one, part, device))
-    found = _share(configs, part, device, lanes[0]), lanes[0]
-    for count in lanes[1:]:
+class _Measured(NamedTuple):
+    """Seconds for an epoch of one configuration, by itself and among many, and of how many."""
+
+    alone: float
+    together: float
+    lanes: int
+
+
+def _measured(probe: _Probe, share: float, lanes: Sequence[int]) -> _Measured:
+    """Measure a kind whose trials have a share of the lanes."""
+    alone = probe.alone(_FEWEST)
+    best, chosen = math.inf, lanes[0]
+    for count in lanes:
+        own = round(share * count)
+        if own < 2 or not probe.can_afford(own, alone):
+            break
+        steps = int(min(max(_FEWEST, _EPOCH_SECONDS / (alone * own)), _MOST))
+        together = probe.together(steps, own)
+        if together is None or best < _WORTH_MORE * together:
+            break
+        alone, best, chosen = probe.alone(steps), together, count
+    return _Measured(alone * probe.steps, best * probe.steps, chosen)
+
+
+class _Probe:
+    """Trains configurations of a kind for a few steps, with as much of an evaluation.
+
+    Args:
+        configs: the configurations.
+        data: the splits.
+        device: where to train.
+    """
+
+    def __init__(self, configs: Sequence[TrainConfig], data: Data, device: torch.device) -> None:
+        self._configs = configs
+        self._data = data
+        self._device = device
+        self._batch_size = min(configs[0].train.batch_size, len(data.train.targets))
+        self._weights = 0
+        self.steps = len(data.train.targets) / self._batch_size  # of an epoch
+
+    def alone(self, steps: int) -> float:
+        """Seconds for a step by itself."""
+        training = Training(_calm(self._configs[0], 0), self._part(steps), self._device)
+        self._weights = sum(held.numel() for held in training.model.parameters())
+        return _fastest(training.__next__) / steps
+
+    def can_afford(self, lanes: int, alone: float) -> bool:
+        """Whether time and memory suffice for a measurement, given seconds for a step alone."""
+        is_small = lanes * 4 * self._weights * 4 <= _MOST_BYTES  # four copies, of 4 bytes
+        seconds = lanes * alone * _FEWEST * (1 + _TIMES)
+        return seconds <= _MOST_SECONDS and (is_small or self._device.type == "cuda")
+
+    def together(self, steps: int, lanes: int) -> float | None:
+        """Seconds for a step of one of many; None: there is no memory for so many."""
         try:
-            share = _share(configs, part, device, count)
+            shoal = Shoal(self._configs[0], self._part(steps), self._device, lanes)
+            for lane, config in enumerate(islice(cycle(self._configs), lanes)):
+                shoal.admit(lane, _calm(config, lane))
+            return _fastest(shoal.train_epoch) / (steps * lanes)
         except Exception as error:
             if is_short_of_room(error):
-                break
+                return None
             raise
-        if found[0] < _WORTH_MORE * share:
-            break
-        found = share, count
-    return alone, whole * found[0], found[1]
 
+    def _part(self, steps: int) -> Data:
+        """The first samples of both splits, in proportion."""
+        share = min(1.0, steps / self.steps)
 
-def _share(configs: Sequence[TrainConfig], data: Data, device: torch.device, lanes: int) -> float:
-    """How long an epoch of many takes, for each."""
-    shoal = Shoal(configs[0], data, device, lanes)
-    for lane, config in enumerate(islice(cycle(configs), lanes)):
-        shoal.admit(lane, _calm(config, lane))
-    return _fastest(shoal.train_epoch) / lanes
+        def first(split: Split) -> Split:
+            return split.take(np.arange(max(1, round(share * len(split.targets)))))
 
-
-def _alone(config: TrainConfig, data: Data, device: torch.device) -> Callable[[], object]:
-    return Training(config, data, device).__next__
+        return replace(
+            self._data, train=first(self._data.train), validation=first(self._data.validation)
+        )
 
 
 def _fastest(epoch: Callable[[], object]) -> float:
-    """Seconds of the fastest of some epochs, after one in which all is still new."""
-    epoch()
-    times = []
-    for _ in range(_TIMES):
+    """Seconds of the fastest of some epochs, after one in which all is still new.
+
+    Of one that takes long, the first must do.
+    """
+    times: list[float] = []
+    while len(times) <= _TIMES and sum(times) < _MOST_SECONDS / 2:
         began = time.perf_counter()
         epoch()
         times.append(time.perf_counter() - began)
@@ -132,13 +177,3 @@ def _calm(config: TrainConfig, seed: int) -> TrainConfig:
     train = config.train.model_copy(update={"lr": 1e-9, "patience": None})
     epochs = {"epochs": 1000, "max_epochs": 1000}
     return config.model_copy(update={"train": train, "seed": seed, **epochs})
-
-
-def _part(data: Data, samples: int) -> Data:
-    """The first samples of both splits, in proportion."""
-    share = min(1.0, samples / len(data.train.targets))
-
-    def first(split: Split) -> Split:
-        return split.take(np.arange(max(1, round(share * len(split.targets)))))
-
-    return replace(data, train=first(data.train), validation=first(data.validation))

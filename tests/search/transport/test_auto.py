@@ -76,6 +76,30 @@ def test_the_kinds_that_gain_nothing_are_those_that_are_not_faster() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_kinds_have_their_share_of_the_lanes_and_one_of_few_gains_nothing() -> None:
+    sizes = {f"{width}": {"hidden": [width]} for width in range(4, 30)}
+    experiment, data = digits(space={**SPACE, "size": sizes}, baseline=None)
+    found = measured_speed(experiment, data, CPU, lanes=[8])
+    assert found is not None
+    assert found.together == found.alone  # the most common has less than 2 of 8 lanes
+    assert len(found.slower) == 3
+
+
+def test_a_model_that_trains_for_too_long_or_is_too_large_is_not_measured_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment, data = digits(space=SPACE)
+    monkeypatch.setattr("search.transport.speed._MOST_SECONDS", 1e-6)
+    found = measured_speed(experiment, data, CPU, lanes=[8])
+    assert found is not None
+    assert found.together == found.alone
+    monkeypatch.undo()
+    monkeypatch.setattr("search.transport.speed._MOST_BYTES", 1000)
+    found = measured_speed(experiment, data, CPU, lanes=[8])
+    assert found is not None
+    assert found.together == found.alone
+
+
 def test_models_that_can_not_swim_are_not_measured() -> None:
     experiment, data = digits(space={**SPACE, "compile": [True]}, baseline=None)
     assert measured_speed(experiment, data, CPU, lanes=[2, 4]) is None
@@ -130,10 +154,15 @@ def test_settings_that_do_not_fit_the_data_are_told_by_their_trials(tmp_path: Pa
 def test_the_room_on_this_machine_leaves_a_cpu_to_the_driver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("search.transport.auto.cpu_count", lambda: 8)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert places_here(small(resources={"cpus": 2})) == (Places(4, 3), CPU)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     cuda = torch.device("cuda")
-    assert places_here(small(resources={"gpus": 0.25})) == (Places(8, 8), cuda)
+    assert places_here(small(resources={"gpus": 0.25})) == (Places(8, 2), cuda)
     assert places_here(small(resources={"gpus": 0})) == (Places(8, 7), CPU)
+    assert places_here(small(resources={"gpus": 0, "cpus": 0.1})) == (Places(8, 7), CPU)
+    assert places_here(small(resources={"gpus": 0.25, "cpus": 4})) == (Places(2, 2), cuda)
+    assert places_here(small(resources={"cpus": 9})) == (None, cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert places_here(small(resources={"gpus": 1})) == (None, CPU)
