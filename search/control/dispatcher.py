@@ -121,8 +121,12 @@ class Dispatcher:
         Args:
             now: seconds, of a clock that only goes forward.
         """
+        told: set[str] = set()  # the trials of a lane group hang together
         for trial, seconds, usual in self.hung_trials.look(now):
             place = f" ({self._processes[trial]})" if trial in self._processes else ""
+            if place and place in told:
+                continue
+            told.add(place)
             self.view.note(
                 f"{self.controller.noun} {trial} has not reported for {seconds:.0f} s, its longest "
                 f"epoch took {usual:.1f} s: its process{place} may hang. Once it is killed, it "

@@ -8,9 +8,11 @@ import html.parser
 import io
 import json
 import math
+import os
 import re
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from analysis.record.events import Confirmed, Created, Finished, Report, Rerun, 
 from analysis.record.folder import RunFolder, open_run
 from analysis.record.reruns import Reruns
 from analysis.record.trials import Trials
-from analysis.report.build import SECTIONS, WRITERS, build_report
+from analysis.report.build import SECTIONS, WRITERS, build_report, write_report
 from analysis.report.section import ByEpoch, Figure, Grid, Section, Table, Text
 from analysis.verdict.confirmation import Confirmation, confirmation_of
 from search.control.coordinator import Coordinator
@@ -540,3 +542,16 @@ def test_failures_that_say_the_same_stand_once_with_a_count(tmp_path: Path) -> N
             ["diverged", "val_accuracy is not finite", 1, "15"],
         ]
     ]
+
+
+def test_a_pipe_gets_a_report_and_is_not_replaced(tmp_path: Path) -> None:
+    run, pipe = tmp_path / "run", tmp_path / "pipe"
+    run.mkdir()
+    coordinator = whole_run(run)
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_text)
+        report = build_report(RunFolder(run), coordinator.experiment, coordinator.trials)
+        write_report(report, pipe, "csv")
+        assert read.result().startswith("trial")
+    assert pipe.is_fifo()

@@ -149,3 +149,15 @@ def test_a_sparse_tensor_is_told_where_a_bundle_would_hold_it(tmp_path: Path) ->
     with pytest.raises(InputError, match=r"a bundle holds no sparse tensors.*; got w"):
         export_best(tmp_path, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_of_the_trials_of_a_process_that_hangs_one_is_told(tmp_path: Path) -> None:
+    dispatcher, notes = dispatching(tmp_path, trials=3)
+    for second in range(3):
+        dispatcher.look_for_hung_trials(float(second))
+        for number in range(3):
+            dispatcher.heard(number, "pid 1 on a node" if number < 2 else "pid 2 on a node")
+    for second in range(3, 100):
+        dispatcher.look_for_hung_trials(float(second))
+    told = [note for note in notes if "has not reported" in note]
+    assert [note.partition(" has")[0] for note in told] == ["trial 0", "trial 2"]
