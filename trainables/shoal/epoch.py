@@ -13,8 +13,9 @@ from trainables.fitting.evaluation import Scores
 from trainables.reports import EpochReport
 from trainables.shoal.feed import Feed
 from trainables.shoal.lane import Lane
-from trainables.shoal.layout import Layout
-from trainables.shoal.network import Dropouts, Network
+from trainables.shoal.layers.layout import Layout
+from trainables.shoal.layers.masks import Steps
+from trainables.shoal.layers.network import Network
 from trainables.shoal.objective import Objective
 from trainables.shoal.optimizer import Course, make_optimizer
 from trainables.shoal.rows import Rows
@@ -41,8 +42,6 @@ class Epoch:
         self._layout = layout
         self._feed = feed
         self._classes = classes
-        styles = [lane.style for lane in lanes]
-        self._network = Network(layout, styles, rows.parameters, rows.statistics)
 
     def reports(self, validation: Feed) -> list[EpochReport]:
         """Train it, and evaluate; returns what each lane reports.
@@ -53,9 +52,10 @@ class Epoch:
         for lane in self._lanes:
             lane.progress.epoch += 1
         batches = self._batches()
+        network = self._network(len(batches))
         courses = [lane.course(len(batches)) for lane in self._lanes]
-        losses, norms, hits = self._train(batches, courses)
-        outputs = self._outputs(validation)
+        losses, norms, hits = self._train(network, batches, courses)
+        outputs = self._outputs(network, validation)
         seen = sum(batch.shape[1] for batch in batches)
         found = []
         for number, lane in enumerate(self._lanes):
@@ -80,35 +80,30 @@ class Epoch:
         orders = [torch.cat(lane.batches.of_epoch(lane.progress.epoch)) for lane in self._lanes]
         return torch.split(torch.stack(orders), self._lanes[0].config.train.batch_size, dim=1)
 
-    def _dropouts(self, steps: int) -> Dropouts:
+    def _network(self, batches: int) -> Network:
         lanes = self._lanes
-        return Dropouts(
-            seeds=[lane.config.seed for lane in lanes],
-            rates=[lane.config.model.dropout for lane in lanes],
-            layers=[lane.names.dropouts for lane in lanes],
-            first=[(lane.progress.epoch - 1) * steps for lane in lanes],
-            steps=steps,
-            like=self._rows.parameters,
-        )
+        seeds = [lane.config.seed for lane in lanes]
+        steps = Steps(seeds, [(lane.progress.epoch - 1) * batches for lane in lanes], batches)
+        models = [lane.stages for lane in lanes]
+        return Network(self._layout, models, self._rows.parameters, self._rows.statistics, steps)
 
     def _train(
-        self, batches: Sequence[torch.Tensor], courses: Sequence[Course]
+        self, network: Network, batches: Sequence[torch.Tensor], courses: Sequence[Course]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Take all steps; returns losses and gradient norms, (steps, lanes), and hits, (lanes,).
 
         The norm is 0 where nobody asks for it. Nothing waits for the device before the end.
         """
-        rows, network, lanes = self._rows, self._network, len(self._lanes)
+        rows, lanes = self._rows, len(self._lanes)
         optimizer = make_optimizer(courses, rows.kept, rows.parameters)
         objective = Objective([course.settings for course in courses], rows.parameters)
-        dropouts = self._dropouts(len(batches))
         losses = rows.parameters.new_zeros(len(batches), lanes)
         norms = torch.zeros_like(losses)
         hits = torch.zeros(lanes, dtype=torch.int64, device=losses.device)
         gradients = torch.zeros_like(rows.parameters)
         for step, batch in enumerate(batches):
             inputs, targets = self._feed.batch(batch)
-            outputs = network.forward(inputs, dropouts, step)
+            outputs = network.forward(inputs, step)
             losses_now = objective.losses(outputs, targets)
             network.gradients(objective.minimised(losses_now, network.leaves), gradients)
             losses[step] = losses_now.detach()
@@ -120,14 +115,14 @@ class Epoch:
         return losses.cpu(), norms.cpu(), hits.cpu()
 
     @torch.no_grad()
-    def _outputs(self, feed: Feed) -> torch.Tensor:
+    def _outputs(self, network: Network, feed: Feed) -> torch.Tensor:
         """The outputs for a split, (lanes, samples, …)."""
         lanes, samples = len(self._lanes), len(feed)
         count = max(64, _MOST_INPUTS // (lanes * self._layout.widest))
         found = []
         for start in range(0, samples, count):
             shared = feed.shared(slice(start, start + count))
-            found.append(self._network.forward(shared.expand(lanes, -1, -1)))
+            found.append(network.forward(shared.expand(lanes, *shared.shape)))
         return torch.cat(found, dim=1)
 
     def _scores(self, outputs: torch.Tensor, split: DeviceSplit) -> dict[str, float]:

@@ -22,13 +22,13 @@ class Feed:
         self.split = split
         self._inputs: torch.Tensor | None = None
         if split.inputs.numel() * split.scale.element_size() <= _MOST_BYTES:
-            self._inputs = split.batch(slice(None))[0].flatten(1)
+            self._inputs = split.batch(slice(None))[0]
 
     def __len__(self) -> int:
         return len(self.split)
 
     def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs (lanes, samples, features) and targets (lanes, samples, …) of rows of the split.
+        """Inputs (lanes, samples, …) and targets (lanes, samples, …) of rows of the split.
 
         Args:
             rows: (lanes, samples).
@@ -36,16 +36,16 @@ class Feed:
         flat = rows.flatten()
         if self._inputs is None:
             inputs, targets = self.split.batch(flat)
-            inputs = inputs.flatten(1)
         else:
             inputs = self._inputs.index_select(0, flat)
             targets = self.split.targets.index_select(0, flat)
-        return inputs.view(*rows.shape, -1), targets.view(*rows.shape, *targets.shape[1:])
+        inputs = inputs.view(*rows.shape, *inputs.shape[1:])
+        return inputs, targets.view(*rows.shape, *targets.shape[1:])
 
     def shared(self, rows: slice) -> torch.Tensor:
-        """Inputs (samples, features) that all lanes see."""
+        """Inputs (samples, …) that all lanes see."""
         if self._inputs is None:
-            return self.split.batch(rows)[0].flatten(1)
+            return self.split.batch(rows)[0]
         return self._inputs[rows]
 
 

@@ -14,8 +14,8 @@ from trainables.fitting.progress import STEPS_PER_LOSS, Losses, Progress
 from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
 from trainables.ranks import ALONE
-from trainables.shoal.layout import Layout, names_of
-from trainables.shoal.network import Style
+from trainables.shoal.layers.layout import Layout, names_of
+from trainables.shoal.layers.stages import stages_of, style_of
 from trainables.shoal.optimizer import Course, fill_kept, state_of
 from trainables.shoal.rows import Rows
 
@@ -35,16 +35,19 @@ class Lane:
 
     def __init__(self, config: TrainConfig, data: Data, split: DeviceSplit, layout: Layout) -> None:
         check_requirements(config, data, ALONE)
-        if config.model.norm == "batch" and min(config.train.batch_size, len(split)) == 1:
-            raise ValueError("norm: batch needs batches of more than one sample")
         self.config = config
         self.progress = Progress(config, len(data.class_names))
         self.batches = Batches(split, config.train, config.seed)
-        self.style = Style.of(config.model)
         model, _ = build_model(config.model, data.input_shape, data.outputs, config.seed)
         self._fresh: Mapping[str, torch.Tensor] = model.state_dict()
         self._in_order = list(self._fresh)
-        self.names = names_of(model, layout)
+        self.stages = stages_of(model.to("meta"))  # without the memory of its weights
+        self.style = style_of(self.stages)
+        self.names = names_of(model, self.stages, layout)
+        samples = min(config.train.batch_size, len(split))
+        for stage, places in zip(self.stages, layout.stages, strict=True):
+            if stage.has_batch_norm and samples * places.pixels == 1:
+                raise ValueError("batch norm needs batches of more than one sample")
         self._places = list(self.names.parameters.values())  # as its optimizer has them
 
     def course(self, steps: int) -> Course:
