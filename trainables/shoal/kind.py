@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from spaces.problems import shown
 from spaces.settings.train import FOR_IMAGES
 from spaces.training_config import AnyConfig, TrainConfig
 
@@ -21,7 +20,10 @@ _LANES_TRAIN = {
     "clip_norm",
     "schedule",
     "label_smoothing",
+    "class_weights",
     "patience",
+    *FOR_IMAGES,
+    "mixup",
 }
 _LANES = {"seed", "epochs", "max_epochs"}
 
@@ -34,6 +36,7 @@ def kind_of(config: TrainConfig) -> str:
     for block in data["model"].get("blocks", ()):
         for key in _LANES_BLOCK:
             del block[key]
+    data["model"]["dropconnect"] = config.model.dropconnect > 0  # its rate is data
     if config.train.optimizer == "adamw":
         data["train"]["optimizer"] = "adam"  # they differ in what weight decay is, which is data
     return json.dumps(data, sort_keys=True)
@@ -47,16 +50,7 @@ def unfit(config: AnyConfig) -> list[str]:
 
 
 def _unfit(config: TrainConfig) -> Iterator[str]:
-    model, train = config.model, config.train
-    if model.dropconnect > 0:
-        yield f"model.dropconnect: {shown(model.dropconnect)}"
-    for name in sorted(FOR_IMAGES | {"mixup"}):
-        if value := getattr(train, name):
-            yield f"train.{name}: {json.dumps(value)}"
-    if train.class_weights != "none":
-        yield f"train.class_weights: {train.class_weights}"
-    if train.accumulate > 1:
-        yield f"train.accumulate: {train.accumulate}"
+    train = config.train
     if train.precision != "float32":
         yield f"train.precision: {train.precision}"
     if train.compile:

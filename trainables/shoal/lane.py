@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from spaces.settings.train import FOR_IMAGES
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, DeviceSplit
 from trainables.fitting.batches import Batches
+from trainables.fitting.loss import class_weights
 from trainables.fitting.progress import STEPS_PER_LOSS, Losses, Progress
 from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
@@ -38,6 +40,10 @@ class Lane:
         self.config = config
         self.progress = Progress(config, len(data.class_names))
         self.batches = Batches(split, config.train, config.seed)
+        self.changes_samples = bool(config.train.changed & {*FOR_IMAGES, "mixup"})
+        self.class_weights = None
+        if data.class_names:
+            self.class_weights = class_weights(config.train, split.targets, data.outputs)
         model, _ = build_model(config.model, data.input_shape, data.outputs, config.seed)
         self._fresh: Mapping[str, torch.Tensor] = model.state_dict()
         self._in_order = list(self._fresh)
@@ -53,6 +59,10 @@ class Lane:
     def course(self, steps: int) -> Course:
         """What its optimizer is told for an epoch of so many steps."""
         return Course(self.config.train, self.progress.step, steps, self.config.max_epochs)
+
+    def first_batch(self, batches: int) -> int:
+        """The number of the first batch of its epoch, of so many, over the whole training."""
+        return (self.progress.epoch - 1) * batches
 
     def fill(self, row: Rows, state: dict[str, Any] | None) -> None:
         """Write its numbers into a row: those of a fresh training, or of a state of ``Training``.

@@ -55,10 +55,52 @@ def test_in_float32_a_lane_is_trained_as_it_would_be_by_itself(optimizer: str, f
             assert ours[name] == pytest.approx(theirs.metrics[name], rel=1e-4), (lane, name)
 
 
+def more_settings(lane: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of ``model`` and ``train`` that other tests leave out."""
+    train = {
+        "batch_size": 5,
+        "lr": (0.003, 0.01)[lane % 2],
+        "accumulate": 2,
+        "class_weights": ("none", "balanced", [1.0, 2.0, 0.5])[lane % 3],
+        "label_smoothing": (0.0, 0.1)[lane // 2 % 2],
+        "norm_penalty": (0.001, 0.0)[lane // 3 % 2],
+        "clip_norm": (None, 0.5)[lane // 2 % 2],
+        "crop": lane // 2 % 2,
+        "flip": lane % 3 == 1,
+        "cutout": lane % 4 // 3 * 2,
+        "mixup": (0.0, 0.4)[lane // 3 % 2],
+    }
+    model = {"hidden": [6], "activation": "tanh", "dropconnect": 0.2 + 0.1 * (lane % 3)}
+    return model, train
+
+
+@pytest.mark.usefixtures("float64")
+@each_family
+@pytest.mark.parametrize("drops_weights", [True, False])
+def test_all_other_settings_are_those_of_a_training_by_itself(
+    family: str, drops_weights: bool
+) -> None:
+    configs = {}
+    for lane in range(12):
+        model, train = more_settings(lane)
+        model |= {"family": family, "dropconnect": model["dropconnect"] * drops_weights}
+        configs[lane] = tiny_config(model=model, train=train, seed=lane)
+    shoal = shoal_of(configs)
+    epochs = [shoal.train_epoch() for _ in range(3)]
+    for lane, config in configs.items():
+        training, reports = alone(config, 3)
+        check_reports([epoch[lane] for epoch in epochs], reports, 1e-8)
+        check_states(shoal.extract(lane), training.state_dict(), 1e-5)
+        resumed = Training(config, tiny_data(), CPU)
+        resumed.load_state_dict(shoal.extract(lane))
+        check_reports([next(resumed)], [shoal.train_epoch([lane])[lane]], 1e-8)
+
+
 @pytest.mark.usefixtures("float64")
 def test_a_regression_and_two_classes_are_trained_as_by_themselves() -> None:
     for changes, data in (
         ({"regression": True, "train": {"batch_size": 8}}, tiny_data(regression=True)),
+        ({"regression": True, "train": {"mixup": 0.4}}, tiny_data(regression=True)),
         ({"train": {"batch_size": 8}}, two_classes()),
     ):
         configs = {lane: tiny_config(seed=lane, **changes) for lane in range(3)}

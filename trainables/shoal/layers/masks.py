@@ -1,4 +1,4 @@
-"""The masks of a shoal: what dropout leaves, each lane by its own seed, as a plain model has it."""
+"""The masks of a shoal: what dropout and dropconnect leave, each lane by its own seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from trainables.models.layers import Dropout
+from trainables.models.layers import DropConnect, Dropout
 from trainables.models.noise import layer_key, masks, step_keys, threshold
 
 
@@ -32,7 +32,9 @@ class Masks:
         like: a tensor of the type, and on the device, of what is masked.
     """
 
-    def __init__(self, layers: Sequence[Dropout | None], steps: Steps, like: torch.Tensor) -> None:
+    def __init__(
+        self, layers: Sequence[Dropout | DropConnect | None], steps: Steps, like: torch.Tensor
+    ) -> None:
         rates = [0.0 if layer is None else layer.rate for layer in layers]
         numbers = [0 if layer is None else layer.layer for layer in layers]
         keys = [layer_key(seed, number) for seed, number in zip(steps.seeds, numbers, strict=True)]
@@ -41,11 +43,11 @@ class Masks:
             torch.tensor(keys, dtype=torch.int32, device=device),
             torch.tensor(steps.first, device=device),
             steps.batches,
-        )  # (steps, lanes)
+        )  # (batches, lanes)
         thresholds = [threshold(rate) for rate in rates]
         self._thresholds = torch.tensor(thresholds, dtype=torch.int32, device=device)
         self._scales = like.new_tensor([1.0 / (1.0 - rate) for rate in rates])
 
-    def at(self, step: int, shape: Sequence[int]) -> torch.Tensor:
-        """The masks of a step of the epoch, from 0: (lanes, *shape)."""
-        return masks(self._keys[step], self._thresholds, self._scales, shape)
+    def at(self, batch: int, shape: Sequence[int]) -> torch.Tensor:
+        """The masks of a batch of the epoch, from 0: (lanes, *shape)."""
+        return masks(self._keys[batch], self._thresholds, self._scales, shape)

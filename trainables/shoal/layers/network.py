@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from trainables.models.layers import DropConnect
 from trainables.shoal.layers.layout import Layout, Place, Places
 from trainables.shoal.layers.masks import Masks, Steps
 from trainables.shoal.layers.norms import Norms
@@ -49,20 +50,20 @@ class Network:
         """The parameters, tensor by tensor, each (lanes, …)."""
         return list(self._held.values())
 
-    def gradients(self, minimised: torch.Tensor, into: torch.Tensor) -> None:
-        """Write the gradients of a number into rows of the layout, (lanes, parameters)."""
+    def add_gradients(self, minimised: torch.Tensor, to: torch.Tensor) -> None:
+        """Add the gradients of a number to rows of the layout, (lanes, parameters)."""
         found = torch.autograd.grad(
             minimised, self.leaves, allow_unused=True, materialize_grads=True
         )
         for place, gradient in zip(self._held, found, strict=True):
-            place.of(into).copy_(gradient)
+            place.of(to).add_(gradient)
 
     def forward(self, inputs: torch.Tensor, step: int | None = None) -> torch.Tensor:
         """The outputs, (lanes, samples, outputs).
 
         Args:
             inputs: (lanes, samples, features) or (lanes, samples, channels, height, width).
-            step: of the epoch, from 0; None: evaluate.
+            step: the number of the batch in its epoch, from 0; None: evaluate.
         """
         values = inputs.transpose(0, 1) if inputs.ndim == 5 else inputs
         for stage in self._stages:
@@ -104,6 +105,8 @@ class _Layers:
         self._activations = _Activations(
             [stage.activation for stage in stages], axis, statistics.device
         )
+        connects = [s.layer if isinstance(s.layer, DropConnect) else None for s in stages]
+        self._connects = Masks(connects, steps, self._weight) if any(connects) else None
         dropouts = [stage.dropout for stage in stages]
         self._dropouts = Masks(dropouts, steps, self._weight) if any(dropouts) else None
 
@@ -111,7 +114,7 @@ class _Layers:
         if isinstance(self._layer, nn.Conv2d):
             values = self._convolved(values, self._layer)
         else:
-            values = self._multiplied(values)
+            values = self._multiplied(values, step)
         if self._norms is not None:
             values = self._norms.forward(values, step is not None)
         values = self._activations.forward(values)
@@ -135,11 +138,15 @@ class _Layers:
         )
         return stacked.view(len(stacked), lanes, -1, *stacked.shape[2:])
 
-    def _multiplied(self, values: torch.Tensor) -> torch.Tensor:
+    def _multiplied(self, values: torch.Tensor, step: int | None) -> torch.Tensor:
         if values.ndim == 5:
             values = values.transpose(0, 1).flatten(2)
+        weight = self._weight
+        if step is not None and self._connects is not None:
+            inputs, outputs = weight.shape[1:]
+            weight = weight * self._connects.at(step, (outputs, inputs)).transpose(1, 2)
         assert self._bias is not None
-        return torch.baddbmm(self._bias[:, None], values, self._weight)
+        return torch.baddbmm(self._bias[:, None], values, weight)
 
 
 def _noise(masks: Masks, step: int, values: torch.Tensor) -> torch.Tensor:
