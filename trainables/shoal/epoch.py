@@ -109,13 +109,12 @@ class Epoch:
             group = range(start, min(start + size, len(batches)))
             given = [self._batch(batches, number) for number in group]
             divisors = sum(objective.divisors(batch) for batch in given)
-            gradients.zero_()
-            penalised = network.leaves  # once a step
             for number, batch in zip(group, given, strict=True):
                 outputs = network.forward(batch.inputs, number)
                 found = objective.totals(outputs, batch) / divisors
-                network.add_gradients(objective.minimised(found, penalised), gradients)
-                penalised = []
+                penalised = network.leaves if number == start else []  # once a step
+                minimised = objective.minimised(found, penalised)
+                network.gradients(minimised, gradients, adds=number > start)
                 losses[step] += found.detach()
                 if self._classes:
                     hits += (outputs.detach().argmax(2) == batch.dominant).sum(1)

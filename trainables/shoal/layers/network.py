@@ -50,13 +50,23 @@ class Network:
         """The parameters, tensor by tensor, each (lanes, …)."""
         return list(self._held.values())
 
-    def add_gradients(self, minimised: torch.Tensor, to: torch.Tensor) -> None:
-        """Add the gradients of a number to rows of the layout, (lanes, parameters)."""
+    def gradients(self, minimised: torch.Tensor, into: torch.Tensor, adds: bool) -> None:
+        """Write the gradients of a number into rows of the layout, (lanes, parameters).
+
+        Args:
+            minimised: the number.
+            into: the rows.
+            adds: add to what stands there.
+        """
         found = torch.autograd.grad(
             minimised, self.leaves, allow_unused=True, materialize_grads=True
         )
         for place, gradient in zip(self._held, found, strict=True):
-            place.of(to).add_(gradient)
+            held = place.of(into)
+            if adds:
+                held.add_(gradient)
+            else:
+                held.copy_(gradient)
 
     def forward(self, inputs: torch.Tensor, step: int | None = None) -> torch.Tensor:
         """The outputs, (lanes, samples, outputs).
@@ -126,7 +136,7 @@ class _Layers:
         return values
 
     def _convolved(self, images: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-        # on a CPU, with 16 lanes of small images, 2 to 6 times as fast as unfold and baddbmm
+        # on a CPU, with 16 lanes of a small network, unfold and baddbmm take up to 4 times as long
         lanes = len(self._weight)
         bias = None if self._bias is None else self._bias.flatten()
         stacked = F.conv2d(
