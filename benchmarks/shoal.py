@@ -1,11 +1,12 @@
 """Many configurations as one model, against the same ones trained each by itself.
 
-Digits or MNIST, multilayer perceptrons that differ in learning rate, dropout, activation, init and
-norm. In turn, in one process: a shoal of --lanes; the same trainings one after another (--alone of
-them). Beside it, --processes that train one after another at the same time, each with one thread:
-the plain engine at its best. Configuration-epochs per second; each with its evaluation.
+Digits or MNIST, networks that differ in learning rate, dropout, activation, init and norm: MLPs, or
+with --model cnn convnets of two blocks, 8 and 16 channels, each pooled. In turn, in one process: a
+shoal of --lanes; the same trainings one after another (--alone of them). Beside it, --processes
+that train one after another at the same time, each with one thread: the plain engine at its best.
+Configuration-epochs per second; each with its evaluation.
 
-    python benchmarks/shoal.py [--hidden 64] [--lanes 16] [--batch 32] [--rounds 5] [--threads 1]
+    python benchmarks/shoal.py [--model cnn] [--hidden 64] [--lanes 16] [--batch 32] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -30,36 +31,50 @@ CPU = torch.device("cpu")
 NORMS = ("none", "batch", "layer")
 ACTIVATIONS = ("none", "sigmoid", "tanh", "relu")
 INITS = ("normal", "xavier", "he")
+MODELS: dict[str, dict[str, Any]] = {
+    "mlp": {},
+    "cnn": {
+        "family": "convnet",
+        "blocks": [{"channels": 8, "pool": 2}, {"channels": 16, "pool": 2}],
+    },
+}
+BLOCKS: dict[str, dict[str, Any]] = {  # further parameters of the space
+    "mlp": {},
+    "cnn": {"block_norm": list(NORMS), "block_dropout": {"low": 0.0, "high": 0.4}},
+}
 
 
-def configurations(dataset: str, hidden: list[int], batch: int, count: int) -> list[TrainConfig]:
+def configurations(options: argparse.Namespace) -> list[TrainConfig]:
     """Configurations of the quickstart's space, each with another value of everything."""
     experiment = parse_experiment(
         {
             "name": "bench",
-            "dataset": {"name": dataset},
-            "model": {"hidden": hidden},
-            "train": {"batch_size": batch},
+            "dataset": {"name": options.dataset, "subset": options.subset},
+            "model": {**MODELS[options.model], "hidden": options.hidden},
+            "train": {"batch_size": options.batch},
             "space": {
                 "lr": {"low": 1e-5, "high": 1.0, "log": True},
                 "dropout": {"low": 0.0, "high": 0.7},
                 "activation": list(ACTIVATIONS),
                 "init": list(INITS),
                 "norm": list(NORMS),
+                **BLOCKS[options.model],
             },
             "scheduler": {"name": "none", "max_epochs": 10_000},
             "budget": {"trials": 1},
         }
     )
     found = []
-    for number in range(count):
-        params = {
+    for number in range(options.lanes):
+        params: dict[str, Any] = {
             "lr": 1e-4 * 1.3 ** (number % 16),
             "dropout": 0.1 * (number % 7),
             "activation": ACTIVATIONS[number % 4],
             "init": INITS[number % 3],
             "norm": NORMS[number // 4 % 3],
         }
+        if options.model == "cnn":
+            params |= {"block_norm": params["norm"], "block_dropout": params["dropout"] / 2}
         config = resolve(experiment, params, seed=number)
         assert isinstance(config, TrainConfig)
         found.append(config)
@@ -106,6 +121,8 @@ def beside(configs: list[TrainConfig], data: Data, processes: int, rounds: int) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--subset", type=int, help="only so many training images")
+    parser.add_argument("--model", choices=MODELS, default="mlp")
     parser.add_argument("--hidden", type=int, nargs="*", default=[64])
     parser.add_argument("--lanes", type=int, default=16)
     parser.add_argument("--batch", type=int, default=32)
@@ -116,7 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(describe_machine(["torch"]), vars(options))
-    configs = configurations(options.dataset, options.hidden, options.batch, options.lanes)
+    configs = configurations(options)
     data = load_data(configs[0].dataset, 0)
     alone = configs[: options.alone]
     rates: dict[str, list[float]] = {"processes": []}

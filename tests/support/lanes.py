@@ -26,22 +26,26 @@ SCHEDULES = (
 )
 
 
-def lane_config(lane: int, optimizer: str = "adam", **changes: Any) -> TrainConfig:
+def lane_config(
+    lane: int, optimizer: str = "adam", family: str = "mlp", **changes: Any
+) -> TrainConfig:
     """The configuration of a lane; that of another one differs in all that may differ.
 
     Args:
         lane: its number.
         optimizer: adam: adamw in every other lane.
+        family: of its model.
         changes: sections instead of these.
     """
-    norm = NORMS[lane // 2 % 4]
+    norm, block_norm = NORMS[lane // 2 % 4], NORMS[lane // 3 % 4] if family == "convnet" else "none"
     decay, penalty = (0.0, 0.01)[lane % 3 // 2], (0.0, 0.001)[lane // 4 % 2]
     # what has no gradient but rounding (a bias of 0 in front of a norm) is not to be decided by it
-    is_by_rounding = norm != "none" and (decay > 0 or penalty > 0)
+    is_by_rounding = (norm, block_norm) != ("none", "none") and (decay > 0 or penalty > 0)
+    is_robust = family == "mlp" and optimizer != "rmsprop"  # others make more of rounding
     momentum = (0.0, 0.5, 0.9)[lane % 3] if optimizer in ("sgd", "rmsprop") else 0.0
     train = {
         "batch_size": 8,
-        "lr": (0.003, 0.01, 0.03)[lane % 3],
+        "lr": (0.003, 0.01, 0.03)[lane % 3] * (1.0 if is_robust else 0.3),
         "optimizer": "adamw" if optimizer == "adam" and lane % 2 else optimizer,
         "momentum": momentum,
         "nesterov": optimizer == "sgd" and lane % 2 == 1,
@@ -59,9 +63,23 @@ def lane_config(lane: int, optimizer: str = "adam", **changes: Any) -> TrainConf
         "init": "default" if is_by_rounding else INITS[lane % 5],
         "dropout": (0.0, 0.2, 0.5)[lane % 3],
     }
+    if family == "convnet":
+        model |= {"family": family, "hidden": [12], "block_norm": block_norm, **_blocks(lane)}
     metric = {"name": "val_loss", "mode": "min", "scope": "best"}
     given = {"model": model, "train": train, "metric": metric, "seed": 100 + lane}
     return tiny_config(**{**given, **changes})
+
+
+def _blocks(lane: int) -> dict[str, Any]:
+    """The blocks of a lane's convnet."""
+    own = {"norm": NORMS[lane // 5 % 4], "activation": get_args(Activation)[lane // 3 % 8]}
+    return {
+        "block_dropout": (0.2, 0.0, 0.1)[lane // 2 % 3],
+        "blocks": [
+            {"channels": 6, "pool": 2},
+            {"channels": 4, "padding": "same", "bias": False, "dropout": 0.1 * (lane % 2), **own},
+        ],
+    }
 
 
 def shoal_of(configs: Mapping[int, TrainConfig], data: Data | None = None, lanes: int = 0) -> Shoal:

@@ -81,13 +81,23 @@ def training_loss(settings: Train, targets: torch.Tensor, outputs: int) -> Loss:
     """
     if targets.is_floating_point():
         return Loss(is_classification=False)
-    weights = None
+    return Loss(True, settings.label_smoothing, class_weights(settings, targets, outputs))
+
+
+def class_weights(settings: Train, targets: torch.Tensor, classes: int) -> torch.Tensor | None:
+    """What each class weighs, (classes,); None: all the same.
+
+    Args:
+        settings: with ``class_weights``.
+        targets: classes of the training split.
+        classes: how many there are.
+    """
+    if settings.class_weights == "none":
+        return None
     if settings.class_weights == "balanced":
-        counts = torch.bincount(targets, minlength=outputs).clamp(min=1)
-        weights = len(targets) / (outputs * counts.to(torch.float32))
-    elif settings.class_weights != "none":
-        weights = torch.tensor(settings.class_weights, device=targets.device)
-    return Loss(True, settings.label_smoothing, weights)
+        counts = torch.bincount(targets, minlength=classes).clamp(min=1)
+        return len(targets) / (classes * counts.to(torch.get_default_dtype()))
+    return torch.tensor(settings.class_weights, device=targets.device)
 
 
 def norm_penalty(factor: float, parameters: Iterable[torch.Tensor]) -> torch.Tensor | float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,10 +12,11 @@ from trainables.data.splits import DeviceSplit
 from trainables.fitting.batch import Batch
 from trainables.fitting.evaluation import Scores
 from trainables.reports import EpochReport
-from trainables.shoal.feed import Feed
+from trainables.shoal.feed import Feed, LaneBatch
 from trainables.shoal.lane import Lane
-from trainables.shoal.layout import Layout
-from trainables.shoal.network import Dropouts, Network
+from trainables.shoal.layers.layout import Layout
+from trainables.shoal.layers.masks import Steps
+from trainables.shoal.layers.network import Network
 from trainables.shoal.objective import Objective
 from trainables.shoal.optimizer import Course, make_optimizer
 from trainables.shoal.rows import Rows
@@ -41,8 +43,6 @@ class Epoch:
         self._layout = layout
         self._feed = feed
         self._classes = classes
-        styles = [lane.style for lane in lanes]
-        self._network = Network(layout, styles, rows.parameters, rows.statistics)
 
     def reports(self, validation: Feed) -> list[EpochReport]:
         """Train it, and evaluate; returns what each lane reports.
@@ -53,15 +53,17 @@ class Epoch:
         for lane in self._lanes:
             lane.progress.epoch += 1
         batches = self._batches()
-        courses = [lane.course(len(batches)) for lane in self._lanes]
-        losses, norms, hits = self._train(batches, courses)
-        outputs = self._outputs(validation)
+        network = self._network(len(batches))
+        steps = math.ceil(len(batches) / self._lanes[0].config.train.accumulate)
+        courses = [lane.course(steps) for lane in self._lanes]
+        losses, norms, hits = self._train(network, batches, courses)
+        outputs = self._outputs(network, validation)
         seen = sum(batch.shape[1] for batch in batches)
         found = []
         for number, lane in enumerate(self._lanes):
             known, count = lane.losses(losses[:, number].contiguous())
             rate = courses[number].rate(count - 1)
-            has_norm = courses[number].settings.clip_norm is not None or count == len(batches)
+            has_norm = courses[number].settings.clip_norm is not None or count == steps
             norm = norms[count - 1, number].item() if has_norm else 0.0
             others = {"learning_rate": rate, "gradient_norm": norm}
             accuracy = hits[number].item() / seen
@@ -80,54 +82,71 @@ class Epoch:
         orders = [torch.cat(lane.batches.of_epoch(lane.progress.epoch)) for lane in self._lanes]
         return torch.split(torch.stack(orders), self._lanes[0].config.train.batch_size, dim=1)
 
-    def _dropouts(self, steps: int) -> Dropouts:
+    def _network(self, batches: int) -> Network:
         lanes = self._lanes
-        return Dropouts(
-            seeds=[lane.config.seed for lane in lanes],
-            rates=[lane.config.model.dropout for lane in lanes],
-            layers=[lane.names.dropouts for lane in lanes],
-            first=[(lane.progress.epoch - 1) * steps for lane in lanes],
-            steps=steps,
-            like=self._rows.parameters,
-        )
+        seeds = [lane.config.seed for lane in lanes]
+        steps = Steps(seeds, [lane.first_batch(batches) for lane in lanes], batches)
+        models = [lane.stages for lane in lanes]
+        return Network(self._layout, models, self._rows.parameters, self._rows.statistics, steps)
 
     def _train(
-        self, batches: Sequence[torch.Tensor], courses: Sequence[Course]
+        self, network: Network, batches: Sequence[torch.Tensor], courses: Sequence[Course]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Take all steps; returns losses and gradient norms, (steps, lanes), and hits, (lanes,).
 
         The norm is 0 where nobody asks for it. Nothing waits for the device before the end.
         """
-        rows, network, lanes = self._rows, self._network, len(self._lanes)
+        rows, lanes = self._rows, self._lanes
         optimizer = make_optimizer(courses, rows.kept, rows.parameters)
-        objective = Objective([course.settings for course in courses], rows.parameters)
-        dropouts = self._dropouts(len(batches))
-        losses = rows.parameters.new_zeros(len(batches), lanes)
+        weights = [lane.class_weights for lane in lanes]
+        objective = Objective([lane.config.train for lane in lanes], weights, rows.parameters)
+        losses = rows.parameters.new_zeros(courses[0].steps, len(lanes))
         norms = torch.zeros_like(losses)
-        hits = torch.zeros(lanes, dtype=torch.int64, device=losses.device)
+        hits = torch.zeros(len(lanes), dtype=torch.int64, device=losses.device)
         gradients = torch.zeros_like(rows.parameters)
-        for step, batch in enumerate(batches):
-            inputs, targets = self._feed.batch(batch)
-            outputs = network.forward(inputs, dropouts, step)
-            losses_now = objective.losses(outputs, targets)
-            network.gradients(objective.minimised(losses_now, network.leaves), gradients)
-            losses[step] = losses_now.detach()
-            if objective.clips or step == len(batches) - 1:
+        size = lanes[0].config.train.accumulate
+        for step, start in enumerate(range(0, len(batches), size)):
+            group = range(start, min(start + size, len(batches)))
+            given = [self._batch(batches, number) for number in group]
+            divisors = sum(objective.divisors(batch) for batch in given)
+            for number, batch in zip(group, given, strict=True):
+                outputs = network.forward(batch.inputs, number)
+                found = objective.totals(outputs, batch) / divisors
+                penalised = network.leaves if number == start else []  # once a step
+                minimised = objective.minimised(found, penalised)
+                network.gradients(minimised, gradients, adds=number > start)
+                losses[step] += found.detach()
+                if self._classes:
+                    hits += (outputs.detach().argmax(2) == batch.dominant).sum(1)
+            if objective.clips or step == courses[0].steps - 1:
                 norms[step] = objective.clip(gradients)
-            if self._classes:
-                hits += (outputs.detach().argmax(2) == targets).sum(1)
             optimizer.step(step, rows.parameters, gradients)
         return losses.cpu(), norms.cpu(), hits.cpu()
 
+    def _batch(self, batches: Sequence[torch.Tensor], number: int) -> LaneBatch:
+        """What the lanes are trained on at a batch of the epoch.
+
+        Where one of them changes its samples, each prepares its own, as it would alone.
+        """
+        rows = batches[number]
+        if not any(lane.changes_samples for lane in self._lanes):
+            return self._feed.batch(rows)
+        return LaneBatch.of(
+            [
+                lane.batches.prepare(own, lane.first_batch(len(batches)) + number)
+                for lane, own in zip(self._lanes, rows, strict=True)
+            ]
+        )
+
     @torch.no_grad()
-    def _outputs(self, feed: Feed) -> torch.Tensor:
+    def _outputs(self, network: Network, feed: Feed) -> torch.Tensor:
         """The outputs for a split, (lanes, samples, …)."""
         lanes, samples = len(self._lanes), len(feed)
         count = max(64, _MOST_INPUTS // (lanes * self._layout.widest))
         found = []
         for start in range(0, samples, count):
             shared = feed.shared(slice(start, start + count))
-            found.append(self._network.forward(shared.expand(lanes, -1, -1)))
+            found.append(network.forward(shared.expand(lanes, *shared.shape)))
         return torch.cat(found, dim=1)
 
     def _scores(self, outputs: torch.Tensor, split: DeviceSplit) -> dict[str, float]:

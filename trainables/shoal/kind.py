@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from spaces.problems import shown
-from spaces.settings.model import Mlp
 from spaces.settings.train import FOR_IMAGES
 from spaces.training_config import AnyConfig, TrainConfig
 
 # what may differ between the lanes of a shoal: data, one entry per lane
-_LANES_MODEL = {"activation", "init", "norm", "norm_groups", "dropout"}
+_LANES_BLOCK = {"norm", "activation", "dropout"}
+_LANES_MODEL = {*_LANES_BLOCK, "init", "norm_groups", "block_norm", "block_dropout"}
 _LANES_TRAIN = {
     "lr",
     "momentum",
@@ -21,7 +20,10 @@ _LANES_TRAIN = {
     "clip_norm",
     "schedule",
     "label_smoothing",
+    "class_weights",
     "patience",
+    *FOR_IMAGES,
+    "mixup",
 }
 _LANES = {"seed", "epochs", "max_epochs"}
 
@@ -31,6 +33,10 @@ def kind_of(config: TrainConfig) -> str:
     data = config.model_dump(mode="json", exclude=_LANES)
     for section, free in (("model", _LANES_MODEL), ("train", _LANES_TRAIN)):
         data[section] = {key: value for key, value in data[section].items() if key not in free}
+    for block in data["model"].get("blocks", ()):
+        for key in _LANES_BLOCK:
+            del block[key]
+    data["model"]["dropconnect"] = config.model.dropconnect > 0  # its rate is data
     if config.train.optimizer == "adamw":
         data["train"]["optimizer"] = "adam"  # they differ in what weight decay is, which is data
     return json.dumps(data, sort_keys=True)
@@ -44,18 +50,7 @@ def unfit(config: AnyConfig) -> list[str]:
 
 
 def _unfit(config: TrainConfig) -> Iterator[str]:
-    model, train = config.model, config.train
-    if type(model) is not Mlp:
-        yield f"model.family: {model.family}"
-    if model.dropconnect > 0:
-        yield f"model.dropconnect: {shown(model.dropconnect)}"
-    for name in sorted(FOR_IMAGES | {"mixup"}):
-        if value := getattr(train, name):
-            yield f"train.{name}: {json.dumps(value)}"
-    if train.class_weights != "none":
-        yield f"train.class_weights: {train.class_weights}"
-    if train.accumulate > 1:
-        yield f"train.accumulate: {train.accumulate}"
+    train = config.train
     if train.precision != "float32":
         yield f"train.precision: {train.precision}"
     if train.compile:

@@ -7,15 +7,17 @@ from typing import Any
 
 import torch
 
+from spaces.settings.train import FOR_IMAGES
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, DeviceSplit
 from trainables.fitting.batches import Batches
+from trainables.fitting.loss import class_weights
 from trainables.fitting.progress import STEPS_PER_LOSS, Losses, Progress
 from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
 from trainables.ranks import ALONE
-from trainables.shoal.layout import Layout, names_of
-from trainables.shoal.network import Style
+from trainables.shoal.layers.layout import Layout, names_of
+from trainables.shoal.layers.stages import stages_of, style_of
 from trainables.shoal.optimizer import Course, fill_kept, state_of
 from trainables.shoal.rows import Rows
 
@@ -35,21 +37,32 @@ class Lane:
 
     def __init__(self, config: TrainConfig, data: Data, split: DeviceSplit, layout: Layout) -> None:
         check_requirements(config, data, ALONE)
-        if config.model.norm == "batch" and min(config.train.batch_size, len(split)) == 1:
-            raise ValueError("norm: batch needs batches of more than one sample")
         self.config = config
         self.progress = Progress(config, len(data.class_names))
         self.batches = Batches(split, config.train, config.seed)
-        self.style = Style.of(config.model)
+        self.changes_samples = bool(config.train.changed & {*FOR_IMAGES, "mixup"})
+        self.class_weights = None
+        if data.class_names:
+            self.class_weights = class_weights(config.train, split.targets, data.outputs)
         model, _ = build_model(config.model, data.input_shape, data.outputs, config.seed)
         self._fresh: Mapping[str, torch.Tensor] = model.state_dict()
         self._in_order = list(self._fresh)
-        self.names = names_of(model, layout)
+        self.stages = stages_of(model.to("meta"))  # without the memory of its weights
+        self.style = style_of(self.stages)
+        self.names = names_of(model, self.stages, layout)
+        samples = min(config.train.batch_size, len(split))
+        for stage, places in zip(self.stages, layout.stages, strict=True):
+            if stage.has_batch_norm and samples * places.pixels == 1:
+                raise ValueError("batch norm needs batches of more than one sample")
         self._places = list(self.names.parameters.values())  # as its optimizer has them
 
     def course(self, steps: int) -> Course:
         """What its optimizer is told for an epoch of so many steps."""
         return Course(self.config.train, self.progress.step, steps, self.config.max_epochs)
+
+    def first_batch(self, batches: int) -> int:
+        """The number of the first batch of its epoch, of so many, over the whole training."""
+        return (self.progress.epoch - 1) * batches
 
     def fill(self, row: Rows, state: dict[str, Any] | None) -> None:
         """Write its numbers into a row: those of a fresh training, or of a state of ``Training``.

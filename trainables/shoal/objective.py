@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from spaces.settings.train import Train
+from trainables.shoal.feed import LaneBatch
 
 
 class Objective:
@@ -16,46 +17,66 @@ class Objective:
 
     Args:
         settings: of each lane.
+        weights: of the classes, (classes,), of each lane; None where all weigh the same.
         like: a tensor of the type, and on the device, of the weights.
     """
 
-    def __init__(self, settings: Sequence[Train], like: torch.Tensor) -> None:
+    def __init__(
+        self,
+        settings: Sequence[Train],
+        weights: Sequence[torch.Tensor | None],
+        like: torch.Tensor,
+    ) -> None:
         smoothing = [each.label_smoothing for each in settings]
         self._smoothing = like.new_tensor(smoothing) if any(smoothing) else None
         penalties = [each.norm_penalty for each in settings]
         self._penalties = like.new_tensor(penalties) if any(penalties) else None
         limits = [each.clip_norm or math.inf for each in settings]
         self._limits = like.new_tensor(limits) if min(limits) < math.inf else None
+        self._weights = None
+        known = [each.to(like.dtype) for each in weights if each is not None]
+        if known:
+            same = torch.ones_like(known[0])
+            self._weights = torch.stack([same if each is None else each for each in weights])
 
     @property
     def clips(self) -> bool:
         """Whether any lane's gradients are clipped."""
         return self._limits is not None
 
-    def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean loss of each lane, (lanes,).
+    def totals(self, outputs: torch.Tensor, batch: LaneBatch) -> torch.Tensor:
+        """The sum of each lane's losses over its samples, (lanes,); see ``Loss.total``.
 
         Args:
             outputs: (lanes, samples, classes) or (lanes, samples, targets).
-            targets: classes (lanes, samples), or values of the shape of ``outputs``.
+            batch: what was given.
         """
-        if targets.is_floating_point():
-            return (outputs - targets).square().flatten(1).mean(1)
+        if batch.targets.is_floating_point():
+            return (outputs - batch.targets).square().flatten(1).sum(1)
         logs = F.log_softmax(outputs, dim=2)
-        picked = F.nll_loss(logs.flatten(0, 1), targets.flatten(), reduction="none")
-        losses = picked.view(targets.shape).mean(1)
+        if self._weights is not None:
+            logs = logs * self._weights[:, None]  # so each class counts as much as it weighs
+        picked = batch.mixed(lambda classes: -logs.gather(2, classes[..., None]).squeeze(2).sum(1))
         if self._smoothing is None:
-            return losses
-        return torch.lerp(losses, -logs.mean((1, 2)), self._smoothing)
+            return picked
+        return torch.lerp(picked, -logs.mean(2).sum(1), self._smoothing)
+
+    def divisors(self, batch: LaneBatch) -> torch.Tensor | int:
+        """What the sums of a batch are divided by, see ``Loss.divisor``."""
+        targets = batch.targets
+        if targets.is_floating_point() or self._weights is None:
+            return targets[0].numel()
+        weights = self._weights
+        return batch.mixed(lambda classes: weights.gather(1, classes).sum(1))
 
     def minimised(self, losses: torch.Tensor, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
         """The sum over the lanes of what each minimises.
 
         Args:
             losses: of each lane.
-            parameters: the tensors of a training, each (lanes, …).
+            parameters: the tensors of a training, each (lanes, …), that are penalised.
         """
-        if self._penalties is None:
+        if self._penalties is None or not parameters:
             return losses.sum()
         norms = [torch.linalg.vector_norm(held.flatten(1), dim=1) for held in parameters]
         return (losses + self._penalties * torch.stack(norms).sum(0)).sum()

@@ -13,7 +13,7 @@ import torch
 
 from spaces.settings.train import Train
 from trainables.fitting.optimizer import schedule_factor
-from trainables.shoal.layout import Place
+from trainables.shoal.layers.layout import Place
 
 Kept = dict[str, torch.Tensor]  # what an optimizer keeps, by PyTorch's names: (rows, parameters)
 

@@ -7,7 +7,6 @@ Here lanes come and go between any two epochs, and go on alone as a ``Training``
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,12 +14,13 @@ import torch
 
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data
+from trainables.models.families import empty_model
 from trainables.reports import EpochReport
 from trainables.shoal.epoch import Epoch
 from trainables.shoal.feed import Feeds
 from trainables.shoal.kind import kind_of
 from trainables.shoal.lane import Lane
-from trainables.shoal.layout import Layout
+from trainables.shoal.layers.layout import Layout
 from trainables.shoal.optimizer import KEPT
 from trainables.shoal.rows import Rows
 
@@ -48,8 +48,8 @@ class Shoal:
         self.capacity = lanes
         self._data = data
         self._feeds = feeds or Feeds.of(data, device)
-        features = math.prod(data.input_shape)
-        self._layout = Layout((features, *config.model.hidden, data.outputs))
+        model = empty_model(config.model, data.input_shape, data.outputs, config.seed)
+        self._layout = Layout(model, data.input_shape)
         self._lanes: dict[int, Lane] = {}
         self._order: list[int] = []  # the lane in each row
         sizes = self._layout.parameters, self._layout.statistics

@@ -553,5 +553,5 @@ def test_a_pipe_gets_a_report_and_is_not_replaced(tmp_path: Path) -> None:
         read = reader.submit(pipe.read_text)
         report = build_report(RunFolder(run), coordinator.experiment, coordinator.trials)
         write_report(report, pipe, "csv")
-        assert read.result().startswith("trial")
+        assert read.result().startswith('"trial","state"')
     assert pipe.is_fifo()

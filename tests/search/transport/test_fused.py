@@ -231,9 +231,8 @@ def test_the_seeds_of_a_confirmation_swim(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"model": {"family": "convnet"}, "space": {"lr": [0.1]}}, "model.family: convnet"),
+        ({"train": {"compile": True}}, "train.compile: true"),
         ({"diagnostics": True}, "diagnostics: true"),
-        ({"train": {"accumulate": 2}}, "train.accumulate: 2"),
     ],
 )
 def test_an_experiment_that_can_not_swim_is_refused_with_the_reason(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from tests.support.lanes import alone, check_reports, check_states, lane_config,
 from tests.support.tiny_training import CPU, tiny_config, tiny_data
 from trainables.data.splits import Data
 from trainables.training import Training
+
+each_family = pytest.mark.parametrize("family", ["mlp", "convnet"])
 
 
 @pytest.fixture
@@ -23,9 +26,10 @@ def float64() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("float64")
+@each_family
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
-def test_a_lane_is_trained_as_it_would_be_by_itself(optimizer: str) -> None:
-    configs = {lane: lane_config(lane, optimizer) for lane in range(24)}
+def test_a_lane_is_trained_as_it_would_be_by_itself(optimizer: str, family: str) -> None:
+    configs = {lane: lane_config(lane, optimizer, family) for lane in range(24)}
     shoal = shoal_of(configs)
     epochs = [shoal.train_epoch() for _ in range(3)]
     for lane, config in configs.items():
@@ -36,22 +40,67 @@ def test_a_lane_is_trained_as_it_would_be_by_itself(optimizer: str) -> None:
         check_states(shoal.weights(lane), training.weights(), 1e-5)
 
 
+@each_family
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
-def test_in_float32_a_lane_is_trained_as_it_would_be_by_itself(optimizer: str) -> None:
-    configs = {lane: lane_config(lane, optimizer) for lane in range(24)}
-    epoch = shoal_of(configs).train_epoch()
+def test_in_float32_a_lane_is_trained_as_it_would_be_by_itself(optimizer: str, family: str) -> None:
+    data = tiny_data(train=24)  # batches of two make much of rounding where there is batch norm
+    configs = {lane: lane_config(lane, optimizer, family) for lane in range(24)}
+    epoch = shoal_of(configs, data).train_epoch()
     for lane, config in configs.items():
-        ours, (theirs,) = epoch[lane].metrics, alone(config, 1)[1]
+        ours, (theirs,) = epoch[lane].metrics, alone(config, 1, data)[1]
         # a bias in front of batch norm has no gradient but rounding, which adam makes a step of
-        names = ["train_loss"] if config.model.norm == "batch" else ["train_loss", "val_loss"]
+        has_batch_norm = "norm': 'batch'" in str(config.model.model_dump())
+        names = ["train_loss"] if has_batch_norm else ["train_loss", "val_loss"]
         for name in names:
             assert ours[name] == pytest.approx(theirs.metrics[name], rel=1e-4), (lane, name)
+
+
+def more_settings(lane: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of ``model`` and ``train`` that other tests leave out."""
+    train = {
+        "batch_size": 5,
+        "lr": (0.003, 0.01)[lane % 2],
+        "accumulate": 2,
+        "class_weights": ("none", "balanced", [1.0, 2.0, 0.5])[lane % 3],
+        "label_smoothing": (0.0, 0.1)[lane // 2 % 2],
+        "norm_penalty": (0.001, 0.0)[lane // 3 % 2],
+        "clip_norm": (None, 0.5)[lane // 2 % 2],
+        "crop": lane // 2 % 2,
+        "flip": lane % 3 == 1,
+        "cutout": lane % 4 // 3 * 2,
+        "mixup": (0.0, 0.4)[lane // 3 % 2],
+    }
+    model = {"hidden": [6], "activation": "tanh", "dropconnect": 0.2 + 0.1 * (lane % 3)}
+    return model, train
+
+
+@pytest.mark.usefixtures("float64")
+@each_family
+@pytest.mark.parametrize("drops_weights", [True, False])
+def test_all_other_settings_are_those_of_a_training_by_itself(
+    family: str, drops_weights: bool
+) -> None:
+    configs = {}
+    for lane in range(12):
+        model, train = more_settings(lane)
+        model |= {"family": family, "dropconnect": model["dropconnect"] * drops_weights}
+        configs[lane] = tiny_config(model=model, train=train, seed=lane)
+    shoal = shoal_of(configs)
+    epochs = [shoal.train_epoch() for _ in range(3)]
+    for lane, config in configs.items():
+        training, reports = alone(config, 3)
+        check_reports([epoch[lane] for epoch in epochs], reports, 1e-8)
+        check_states(shoal.extract(lane), training.state_dict(), 1e-5)
+        resumed = Training(config, tiny_data(), CPU)
+        resumed.load_state_dict(shoal.extract(lane))
+        check_reports([next(resumed)], [shoal.train_epoch([lane])[lane]], 1e-8)
 
 
 @pytest.mark.usefixtures("float64")
 def test_a_regression_and_two_classes_are_trained_as_by_themselves() -> None:
     for changes, data in (
         ({"regression": True, "train": {"batch_size": 8}}, tiny_data(regression=True)),
+        ({"regression": True, "train": {"mixup": 0.4}}, tiny_data(regression=True)),
         ({"train": {"batch_size": 8}}, two_classes()),
     ):
         configs = {lane: tiny_config(seed=lane, **changes) for lane in range(3)}
@@ -70,12 +119,25 @@ def two_classes() -> Data:
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"hidden": [6], "activation": "none"},
+        {
+            "family": "convnet",
+            "blocks": [{"channels": 3, "norm": "none"}, {"channels": 3, "norm": "batch"}],
+            "hidden": [],
+        },
+    ],
+    ids=["mlp", "convnet"],
+)
 @pytest.mark.parametrize("lr", [1e3, 1e300])
-def test_a_lane_that_diverges_reports_as_by_itself_and_changes_no_other(lr: float) -> None:
+def test_a_lane_that_diverges_reports_as_by_itself_and_changes_no_other(
+    lr: float, model: dict[str, Any]
+) -> None:
     """The epoch of a training that is lost ends at its next look, every 50 steps."""
     data = tiny_data(train=130)
     train = {"batch_size": 2, "optimizer": "sgd"}
-    model = {"hidden": [6], "activation": "none"}
     lost = tiny_config(train={**train, "lr": lr}, model=model)
     sound = {
         lane: tiny_config(train={**train, "lr": 0.01}, model=model, seed=lane) for lane in (0, 2)
@@ -94,9 +156,10 @@ def test_a_lane_that_diverges_reports_as_by_itself_and_changes_no_other(lr: floa
 
 
 @pytest.mark.usefixtures("float64")
-def test_neighbours_change_nothing_wherever_they_stand() -> None:
+@each_family
+def test_neighbours_change_nothing_wherever_they_stand(family: str) -> None:
     """But for rounding: which numbers a vector instruction takes together depends on the place."""
-    configs = {lane: lane_config(lane) for lane in range(16)}
+    configs = {lane: lane_config(lane, family=family) for lane in range(16)}
     backwards = {lane: configs[15 - lane] for lane in range(16)}
     some = {lane: configs[lane] for lane in (1, 4, 7)}
     shoals = shoal_of(configs), shoal_of(backwards), shoal_of(some)
@@ -109,8 +172,9 @@ def test_neighbours_change_nothing_wherever_they_stand() -> None:
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_lane_that_is_admitted_in_mid_run_equals_one_from_the_start() -> None:
-    configs = {lane: lane_config(lane) for lane in range(6)}
+@each_family
+def test_a_lane_that_is_admitted_in_mid_run_equals_one_from_the_start(family: str) -> None:
+    configs = {lane: lane_config(lane, family=family) for lane in range(6)}
     first = shoal_of(configs)
     expected = [first.train_epoch() for _ in range(4)]
     shoal = shoal_of({lane: configs[lane] for lane in range(5)})
@@ -139,9 +203,10 @@ def test_lanes_that_are_not_asked_for_stand_still() -> None:
 
 
 @pytest.mark.usefixtures("float64")
+@each_family
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
-def test_a_lane_goes_on_alone_and_a_training_in_a_shoal(optimizer: str) -> None:
-    configs = {lane: lane_config(lane, optimizer) for lane in range(12)}
+def test_a_lane_goes_on_alone_and_a_training_in_a_shoal(optimizer: str, family: str) -> None:
+    configs = {lane: lane_config(lane, optimizer, family) for lane in range(12)}
     shoal = shoal_of(configs)
     for _ in range(2):
         shoal.train_epoch()

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from spaces.training_config import CodeConfig
-from tests.support.lanes import lane_config, shoal_of
+from tests.support.lanes import alone, check_reports, lane_config, shoal_of
 from tests.support.tiny_training import MODELS, tiny_config
 from trainables.shoal.kind import kind_of, unfit
 from trainables.shoal.rows import Rows
 
 
 def test_all_that_may_be_data_is_of_one_kind() -> None:
-    for optimizer in ("adam", "sgd", "rmsprop"):
-        assert len({kind_of(lane_config(lane, optimizer)) for lane in range(24)}) == 1
+    for family in ("mlp", "convnet"):
+        for optimizer in ("adam", "sgd", "rmsprop"):
+            configs = [lane_config(lane, optimizer, family) for lane in range(24)]
+            assert len({kind_of(config) for config in configs}) == 1
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,9 @@ def test_all_that_may_be_data_is_of_one_kind() -> None:
         {"model": {"hidden": [6, 6]}},
         {"train": {"batch_size": 9, "lr": 0.05}},
         {"train": {"batch_size": 8, "optimizer": "sgd"}},
+        {"model": MODELS["convnet"]},
+        {"model": {"hidden": [6], "dropconnect": 0.3}},
+        {"train": {"batch_size": 8, "lr": 0.05, "accumulate": 2}},
         {"split_seed": 1},
     ],
 )
@@ -37,14 +42,40 @@ def test_what_changes_shapes_or_data_makes_another_kind(changes: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "change", [{"channels": 4}, {"kernel": 1}, {"padding": 0}, {"bias": False}, {"pool": 1}]
+)
+def test_other_blocks_make_another_kind(change: Any) -> None:
+    (block,) = MODELS["convnet"]["blocks"]
+    other = {**MODELS["convnet"], "blocks": [{**block, **change}]}
+    shoal = shoal_of({0: tiny_config(model=MODELS["convnet"])}, lanes=2)
+    with pytest.raises(ValueError, match="is of another kind"):
+        shoal.admit(1, tiny_config(model=other))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"norm": "batch"},
+        {"family": "convnet", "blocks": [{"channels": 2, "kernel": 4, "padding": 0}]}
+        | {"block_norm": "batch"},
+    ],
+)
+def test_batch_norm_of_single_values_is_refused(model: Any) -> None:
+    with pytest.raises(ValueError, match="batch norm needs batches of more than one sample"):
+        shoal_of({0: tiny_config(model=model, train={"batch_size": 1})})
+
+
+def test_batch_norm_of_single_images_swims() -> None:
+    blocks = [{"channels": 3, "bias": False, "norm": "batch"}]
+    model = {"family": "convnet", "blocks": blocks, "hidden": []}
+    config = tiny_config(model=model, train={"batch_size": 1})
+    (report,) = shoal_of({0: config}).train_epoch().values()
+    check_reports([report], alone(config, 1)[1], 1e-4)
+
+
+@pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"model": MODELS["convnet"]}, ["model.family: convnet"]),
-        ({"model": MODELS["dropconnect"]}, ["model.dropconnect: 0.3"]),
-        ({"train": {"mixup": 0.2, "crop": 1}}, ["train.crop: 1", "train.mixup: 0.2"]),
-        ({"train": {"flip": True, "cutout": 2}}, ["train.cutout: 2", "train.flip: true"]),
-        ({"train": {"class_weights": "balanced"}}, ["train.class_weights: balanced"]),
-        ({"train": {"accumulate": 2}}, ["train.accumulate: 2"]),
         ({"train": {"precision": "bfloat16"}}, ["train.precision: bfloat16"]),
         ({"train": {"compile": True}}, ["train.compile: true"]),
         ({"diagnostics": True}, ["diagnostics: true"]),
