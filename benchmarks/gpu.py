@@ -101,6 +101,7 @@ def main() -> None:
         parser.error("there is no GPU that PyTorch can use; --device cpu --quick tries the program")
     options.out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    torch.set_num_threads(1)
     setting = Setting(options.device, options.quick)
     print(run(options.parts, setting, options.minutes, options.out))
 

@@ -74,17 +74,18 @@ def _default_kind(kind: torch.dtype) -> Iterator[None]:
 
 def gpu_tests(setting: Setting) -> Measurements:
     """Those marked ``gpu`` that need no Ray; where there is no GPU, they skip themselves."""
-    yield {"what": "pytest -m gpu"}, _run_tests
+    for chosen in ("not compile", "compile")[: 1 if setting.is_quick else 2]:  # the slow ones last
+        yield {"what": f"pytest -m gpu -k '{chosen}'"}, partial(_run_tests, chosen)
 
 
-def _run_tests() -> Row:
-    """Run them without the settings that all tests share, which need Ray."""
+def _run_tests(chosen: str) -> Row:
+    """Run those whose names fit, without the settings that all tests share, which need Ray."""
     places = sorted((ROOT / "tests" / "trainables").rglob("test_*.py"))
     files = [str(file) for file in places if "mark.gpu" in file.read_text("utf-8")]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         report = Path(folder, "report.xml")
-        options = ["--noconftest", "-p", "no:cacheprovider", "-m", "gpu", f"--junitxml={report}"]
-        command = [sys.executable, "-m", "pytest", *options, *files]
+        options = ["--noconftest", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", *options, "-m", "gpu", "-k", chosen, *files]
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if not report.exists():
             raise RuntimeError((ended.stdout + ended.stderr)[-_MOST_CHARACTERS:])
