@@ -113,8 +113,8 @@ def _measure_shoal(setting: Setting, subject: Subject, configs: Sequence[TrainCo
 
 def _ready_device(setting: Setting) -> torch.device:
     """The device, rid of what the measurement before has left."""
-    gc.collect()
     if setting.device == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     return torch.device(setting.device)
