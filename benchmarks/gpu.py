@@ -40,6 +40,8 @@ from benchmarks.gpu_parts.recording import (  # noqa: E402
 )
 from benchmarks.hardware import describe_machine  # noqa: E402
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # here: each process imports this file
+
 
 class Share(NamedTuple):
     """A part, and its share of the time; what it leaves is there for those behind it."""
@@ -100,7 +102,6 @@ def main() -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no GPU that PyTorch can use; --device cpu --quick tries the program")
     options.out.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)
     setting = Setting(options.device, options.quick)
     print(run(options.parts, setting, options.minutes, options.out))

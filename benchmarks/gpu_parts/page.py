@@ -146,9 +146,10 @@ def _alone(figures: Figures) -> list[str]:
     counts = sorted({row["processes"] for row in figures.rows("processes")})
     head = ["model", "precision", "one by one", "compiled", "first epoch of it, s"]
     head += [f"{count} process{'es' if count > 1 else ''}" for count in counts]
+    held = [*figures.rows("one by one"), *figures.rows("processes"), *figures.rows("compiled")]
     rows = []
-    for row in figures.rows("one by one"):
-        of_same = {"model": row["model"], "precision": row["precision"]}
+    for model, precision in dict.fromkeys((row["model"], row["precision"]) for row in held):
+        of_same = {"model": model, "precision": precision}
         single = [figures.rate(part, **of_same) for part in ("one by one", "compiled")]
         single.append(figures.value("compiled", "first_epoch_seconds", **of_same))
         several = [figures.rate("processes", processes=count, **of_same) for count in counts]
