@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 BEGUN = time.monotonic()  # what is imported takes of the time, too
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Shoal itself
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # Shoal itself, not this folder
 
 import optuna  # noqa: E402
 import torch  # noqa: E402
@@ -77,8 +77,7 @@ def run(names: list[str], setting: Setting, minutes: float, folder: Path) -> str
         limits = Limits(begun + seconds * until, begun + seconds * (until + _SLACK / whole))
         file = folder / f"{name.replace(' ', '-')}.jsonl"
         file.unlink(missing_ok=True)
-        method = "fork" if setting.device == "cpu" else "spawn"  # CUDA is not for forks
-        outcomes[name] = run_part(part, setting, file, limits, method)
+        outcomes[name] = run_part(part, setting, file, limits)
         parts[name] = read_rows(file)
         print(f"{name}: {outcomes[name]}, {time.monotonic() - BEGUN:.0f} s", flush=True)
         shown = page(parts, outcomes, setting.device)
@@ -102,7 +101,7 @@ def main() -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no GPU that PyTorch can use; --device cpu --quick tries the program")
     options.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # of forks, too
     setting = Setting(options.device, options.quick)
     print(run(options.parts, setting, options.minutes, options.out))
 

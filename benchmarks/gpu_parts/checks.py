@@ -22,6 +22,7 @@ from trainables.shoal.shoal import Shoal
 from trainables.training import Training
 
 ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
 LIMITS = {torch.float64: 1e-8, torch.float32: 1e-4}
 _LANES = 12
 _MOST_CHARACTERS = 4000  # of what pytest printed
@@ -45,9 +46,6 @@ def _compare_masks(device: torch.device) -> Row:
     return {"differing": differing, "holds": differing == 0}
 
 
-CPU = torch.device("cpu")
-
-
 def _compare_losses(setting: Setting, kind: torch.dtype) -> Row:
     subject, device = SUBJECTS[0], torch.device(setting.device)
     configs, data = subject.configs(setting, _LANES), subject.data(setting)
@@ -68,8 +66,10 @@ def _compare_losses(setting: Setting, kind: torch.dtype) -> Row:
 @contextmanager
 def _default_kind(kind: torch.dtype) -> Iterator[None]:
     torch.set_default_dtype(kind)
-    yield
-    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def gpu_tests(setting: Setting) -> Measurements:

@@ -79,6 +79,7 @@ class Figures:
 
 
 def ratio(one: float | None, other: float | None) -> float | None:
+    """How many times the other one is; None where either is not known."""
     return None if one is None or not other else one / other
 
 
@@ -204,8 +205,8 @@ def _wishes(figures: Figures) -> list[str]:
         held = figures.rows("shoals", model=model, precision="float32")
         shares = [share for row in held if (share := figures.share(row)) is not None]
         times = [found for row in held if (found := figures.against(row)[1]) is not None]
-        rows.append((f"{model}: share of the roofline", 0.6, max(shares, default=None)))
-        rows.append((f"{model}: times processes", 1.0, max(times, default=None)))
+        rows.append((f"{model}, at best: share of the roofline", 0.6, max(shares, default=None)))
+        rows.append((f"{model}, at worst: times processes", 1.0, min(times, default=None)))
     return _table(("what", "at least", "found"), rows)
 
 
@@ -223,7 +224,7 @@ def _parts(parts: Parts, outcomes: Mapping[str, str]) -> list[str]:
     rows = [(name, said, len(parts.get(name, ()))) for name, said in outcomes.items()]
     lines = _table(("part", "how it ended", "measurements"), rows)
     troubles = [(name, row) for name, held in parts.items() for row in held if _trouble(row)]
-    return lines + [f"- {name}: {_of_what(row)}: {_trouble(row)}" for name, row in troubles]
+    return [*lines, ""] + [f"- {name}: {_of_what(row)}: {_trouble(row)}" for name, row in troubles]
 
 
 def _trouble(row: Row) -> str:

@@ -24,6 +24,11 @@ class Setting:
     device: str
     is_quick: bool
 
+    @property
+    def start_method(self) -> str:
+        """How processes start: forks are soon there, but CUDA does not survive them."""
+        return "fork" if self.device == "cpu" else "spawn"
+
 
 # of each measurement what it is of, and a call that makes it
 Part = Callable[[Setting], Iterator[tuple[Row, Callable[[], Row]]]]
@@ -39,7 +44,7 @@ class Limits:
     end: float
 
 
-def run_part(part: Part, setting: Setting, file: Path, limits: Limits, method: str) -> str:
+def run_part(part: Part, setting: Setting, file: Path, limits: Limits) -> str:
     """Run a part; returns how it ended: ``done``, or why it did not.
 
     Args:
@@ -47,17 +52,17 @@ def run_part(part: Part, setting: Setting, file: Path, limits: Limits, method: s
         setting: how.
         file: for its rows, one JSON object a line, each written as soon as it is there.
         limits: of its time.
-        method: by which its process starts: spawn, or fork, where this one has used no GPU.
     """
-    context = multiprocessing.get_context(method)
+    context = multiprocessing.get_context(setting.start_method)
     process = context.Process(target=_record, args=(part, setting, file, limits))
     process.start()
+    assert process.pid is not None
     process.join(max(0.0, limits.end - time.monotonic()))
     is_late = process.is_alive()
     process.kill()
     process.join()
     with suppress(ProcessLookupError):
-        os.killpg(process.pid or 0, signal.SIGKILL)  # those that it has started, if any are left
+        os.killpg(process.pid, signal.SIGKILL)  # those that it has started, if any are left
     if is_late:
         return "stopped: its time was over"
     return "done" if process.exitcode == 0 else f"failed: its process ended with {process.exitcode}"
@@ -66,10 +71,17 @@ def run_part(part: Part, setting: Setting, file: Path, limits: Limits, method: s
 def _record(part: Part, setting: Setting, file: Path, limits: Limits) -> None:
     os.setsid()  # it leads the group of its children
     with file.open("w") as lines:
-        for what, measure in part(setting):
-            row = what | _outcome(measure, limits)
+
+        def write(row: Row) -> None:
             lines.write(json.dumps(row) + "\n")
             lines.flush()
+
+        try:
+            for what, measure in part(setting):
+                write(what | _outcome(measure, limits))
+        except Exception as error:  # of the part itself, between two measurements
+            write(_failure(error))
+            raise
 
 
 def _outcome(measure: Callable[[], Row], limits: Limits) -> Row:
@@ -80,7 +92,11 @@ def _outcome(measure: Callable[[], Row], limits: Limits) -> Row:
         json.dumps(row, allow_nan=False)
         return row
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"[:_MOST_CHARACTERS]}
+        return _failure(error)
+
+
+def _failure(error: Exception) -> Row:
+    return {"error": f"{type(error).__name__}: {error}"[:_MOST_CHARACTERS]}
 
 
 def read_rows(file: Path) -> list[Row]:

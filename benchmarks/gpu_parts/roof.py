@@ -104,8 +104,10 @@ def _matrix_rate(device: torch.device, precision: str, is_quick: bool) -> Row:
 def _tf32(is_used: bool) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if is_used else "highest")
-    yield
-    torch.set_float32_matmul_precision(before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def arithmetic(setting: Setting) -> Iterator[tuple[Row, Callable[[], Row]]]:

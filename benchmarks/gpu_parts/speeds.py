@@ -44,7 +44,7 @@ def one_by_one(setting: Setting) -> Measurements:
 
 
 def compiled(setting: Setting) -> Measurements:
-    """The same by torch.compile, and one network of each only, for each norm is compiled anew."""
+    """The same by torch.compile, one training of each network: each norm is compiled by itself."""
     subjects = SUBJECTS[:1] if setting.is_quick else SUBJECTS
     for subject, precision in itertools.product(subjects, _PRECISIONS):
         yield from _trainings(setting, subject, 1, precision=precision, compile=True)
@@ -68,9 +68,7 @@ def _measure_trainings(setting: Setting, subject: Subject, configs: Sequence[Tra
 def processes(setting: Setting) -> Measurements:
     """Several processes that share the GPU, and train one after another: the plain engine."""
     counts = _QUICK_PROCESSES if setting.is_quick else _PROCESSES
-    # a part's own process has used no GPU yet; but CUDA is only safe where nothing was forked
-    method = "fork" if setting.device == "cpu" else "spawn"
-    with Processes(max(counts), method) as held:
+    with Processes(max(counts), setting.start_method) as held:
         for subject, count in itertools.product(SUBJECTS, counts):
             what = {"model": subject.name, "precision": "float32", "processes": count}
             yield what, partial(_measure_processes, setting, subject, held, count)

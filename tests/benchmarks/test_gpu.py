@@ -145,10 +145,11 @@ def test_it_goes_on_after_a_part_that_fails(tmp_path: Path) -> None:
 
 
 def measurements(setting: Setting) -> Iterator[tuple[Row, Callable[[], Row]]]:
-    """One that fails, one that is no JSON, and one that is sound."""
+    """One that fails, one that is no JSON, a sound one; and then the part itself fails."""
     yield {"number": 1}, lambda: {"value": 1 / 0}
     yield {"number": 2}, lambda: {"value": float("nan")}
     yield {"number": 3}, lambda: {"value": 3}
+    raise OSError("no process")
 
 
 def crashing(setting: Setting) -> Iterator[tuple[Row, Callable[[], Row]]]:
@@ -171,26 +172,28 @@ def limits(begin_none: float, end: float) -> Limits:
     return Limits(now + begin_none, now + end)
 
 
-@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-def test_a_measurement_that_fails_leaves_the_others(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("setting", [QUICK, pytest.param(REAL, marks=pytest.mark.slow)])
+def test_a_measurement_that_fails_leaves_the_others(tmp_path: Path, setting: Setting) -> None:
     file = tmp_path / "rows"
-    assert run_part(measurements, REAL, file, limits(500, 600), method) == "done"
-    first, second, third = read_rows(file)
+    outcome = run_part(measurements, setting, file, limits(500, 600))
+    assert outcome == "failed: its process ended with 1"
+    first, second, third, last = read_rows(file)
     assert first == {"number": 1, "error": "ZeroDivisionError: division by zero"}
     assert second["error"].startswith("ValueError: Out of range float values")
     assert third == {"number": 3, "value": 3}
+    assert last == {"error": "OSError: no process"}
 
 
 def test_a_part_that_crashes_leaves_what_it_had(tmp_path: Path) -> None:
     file = tmp_path / "rows"
-    outcome = run_part(crashing, REAL, file, limits(500, 600), "fork")
+    outcome = run_part(crashing, QUICK, file, limits(500, 600))
     assert outcome == "failed: its process ended with 7"
     assert read_rows(file) == [{"number": 1, "value": 1}]
 
 
 def test_a_part_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
     file = tmp_path / "rows"
-    outcome = run_part(hanging, REAL, file, limits(500, 2), "fork")
+    outcome = run_part(hanging, QUICK, file, limits(500, 2))
     assert outcome == "stopped: its time was over"
     assert read_rows(file) == [{"number": 1, "value": 1}]
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
@@ -199,7 +202,7 @@ def test_a_part_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
 
 def test_a_measurement_for_which_no_time_is_left_does_not_begin(tmp_path: Path) -> None:
     file = tmp_path / "rows"
-    assert run_part(crashing, REAL, file, limits(-1, 600), "fork") == "done"
+    assert run_part(crashing, QUICK, file, limits(-1, 600)) == "done"
     assert [row["left_out"] for row in read_rows(file)] == ["no time was left"] * 2
 
 
@@ -255,7 +258,9 @@ def test_a_shoal_is_set_against_the_best_of_all_and_its_roofline() -> None:
     assert figures.against(shoal) == (6.0, 4.0)
     parts["arithmetic"][0]["bytes"] = 1e9  # now memory is what takes longest
     assert figures.roofline_seconds(same["model"], "float32", 8) == pytest.approx(8e-3)
-    assert "| 0.4 |" not in page({**parts, "shoals": [shoal]}, {"shoals": "done"}, "cuda")
+    shown = page({**parts, "shoals": [shoal]}, {"shoals": "done"}, "cuda")
+    assert "| float32 | 8 | 12 | 6 | 4 | 6 | 8 | 1.33 | – |" in shown
+    assert "convnet of 813,802, at worst: times processes | 1 | 4 |" in shown
 
 
 def test_a_page_of_nothing_claims_nothing() -> None:
