@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -77,10 +78,11 @@ def run(folder: Path, *options: str, blocked: tuple[str, ...] = ()) -> dict[str,
     assert others.isdisjoint(PACKAGES)
     (folder / "sitecustomize.py").write_text(BLOCKER.format(blocked=sorted({*others, *blocked})))
     command = [sys.executable, "benchmarks/gpu.py", "--device", "cpu", "--quick"]
+    absent = {"PYTHONPATH": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(
         [*command, "--out", str(folder / "out"), *options],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **absent, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -132,7 +134,7 @@ def test_the_page_says_that_it_was_a_cpu(found: dict[str, Any]) -> None:
 def test_the_tests_for_a_gpu_can_be_imported_without_ray(tmp_path: Path) -> None:
     found = run(tmp_path, "--parts", "tests", "compiled", "--minutes", "5")
     (row,) = found["parts"]["tests"]
-    assert row["failed"] == []
+    assert row.get("failed") == [], row
     assert row["skipped" if not torch.cuda.is_available() else "passed"] > 10
     assert found["outcomes"]["compiled"] == "done"
 
@@ -196,8 +198,8 @@ def test_a_part_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
     outcome = run_part(hanging, QUICK, file, limits(500, 2))
     assert outcome == "stopped: its time was over"
     assert read_rows(file) == [{"number": 1, "value": 1}]
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert "sleep 1234.5" not in running.stdout
+    running = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    assert ["sleep", "1234.5"] not in running
 
 
 def test_a_measurement_for_which_no_time_is_left_does_not_begin(tmp_path: Path) -> None:
@@ -283,9 +285,7 @@ def test_what_fails_in_one_of_several_processes_is_told_and_they_go_on() -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--minutes", "0"], "--minutes must be above 0, got 0"),
         (["--minutes", "nan"], "--minutes must be above 0, got nan"),
-        (["--device", "tpu"], "invalid choice: 'tpu'"),
         (["--parts", "shoal"], "invalid choice: 'shoal'"),
     ],
 )
