@@ -36,9 +36,7 @@ Part = Callable[[Setting], Iterator[tuple[Row, Callable[[], Row]]]]
 
 @dataclass(frozen=True)
 class Limits:
-    """Times of ``time.monotonic``: from ``begin_none`` on no measurement begins, at ``end`` the
-    process is killed.
-    """
+    """When no more measurements begin, and when a part is stopped, by ``time.monotonic``."""
 
     begin_none: float
     end: float

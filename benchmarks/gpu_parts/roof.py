@@ -40,13 +40,14 @@ def machine(setting: Setting) -> Iterator[tuple[Row, Callable[[], Row]]]:
 
 def _describe(device: torch.device) -> Row:
     if device.type == "cpu":
-        return {"name": "CPU", "convolutions_in_tf32": False}
+        return {"name": "CPU", "torch": torch.__version__, "convolutions_in_tf32": False}
     held = torch.cuda.get_device_properties(device)
     with warnings.catch_warnings():  # newer versions have another name for it
         warnings.simplefilter("ignore")
         in_tf32 = torch.backends.cudnn.allow_tf32 and held.major >= 8
     return {
         "name": held.name,
+        "torch": torch.__version__,
         "memory_bytes": held.total_memory,
         "multiprocessors": held.multi_processor_count,
         "compute_capability": f"{held.major}.{held.minor}",

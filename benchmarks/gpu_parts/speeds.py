@@ -75,8 +75,8 @@ def processes(setting: Setting) -> Measurements:
 
 
 def _measure_processes(setting: Setting, subject: Subject, held: Processes, count: int) -> Row:
-    count_of_configs, rounds = (_QUICK_ALONE, 1) if setting.is_quick else (_ALONE, _ROUNDS)
-    configs, data = subject.configs(setting, count_of_configs), subject.data(setting)
+    trainings, rounds = (_QUICK_ALONE, 1) if setting.is_quick else (_ALONE, _ROUNDS)
+    configs, data = subject.configs(setting, trainings), subject.data(setting)
     rates = held.rates(configs, data, torch.device(setting.device), count, rounds)
     return _figures(rates, configs[0], data, together=1)
 
