@@ -112,6 +112,7 @@ def _measure_shoal(setting: Setting, subject: Subject, configs: Sequence[TrainCo
 def _ready_device(setting: Setting) -> torch.device:
     """The device, rid of what the measurement before has left."""
     if setting.device == "cuda":
+        torch.cuda.init()  # or it knows of no memory yet
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
