@@ -12,110 +12,17 @@ Configuration-epochs per second; each with its evaluation.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import time
-from collections.abc import Callable
-from typing import Any
 
 import optuna
 import torch
 from hardware import describe_machine, summarize
+from rates import MODELS, Processes, configurations, one_after_another, rate
 
-from spaces.checks import parse_experiment
-from spaces.training_config import TrainConfig, resolve
-from trainables.data.splits import Data, load_data
+from trainables.data.splits import load_data
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
 
 CPU = torch.device("cpu")
-NORMS = ("none", "batch", "layer")
-ACTIVATIONS = ("none", "sigmoid", "tanh", "relu")
-INITS = ("normal", "xavier", "he")
-MODELS: dict[str, dict[str, Any]] = {
-    "mlp": {},
-    "cnn": {
-        "family": "convnet",
-        "blocks": [{"channels": 8, "pool": 2}, {"channels": 16, "pool": 2}],
-    },
-}
-BLOCKS: dict[str, dict[str, Any]] = {  # further parameters of the space
-    "mlp": {},
-    "cnn": {"block_norm": list(NORMS), "block_dropout": {"low": 0.0, "high": 0.4}},
-}
-
-
-def configurations(options: argparse.Namespace) -> list[TrainConfig]:
-    """Configurations of the quickstart's space, each with another value of everything."""
-    experiment = parse_experiment(
-        {
-            "name": "bench",
-            "dataset": {"name": options.dataset, "subset": options.subset},
-            "model": {**MODELS[options.model], "hidden": options.hidden},
-            "train": {"batch_size": options.batch},
-            "space": {
-                "lr": {"low": 1e-5, "high": 1.0, "log": True},
-                "dropout": {"low": 0.0, "high": 0.7},
-                "activation": list(ACTIVATIONS),
-                "init": list(INITS),
-                "norm": list(NORMS),
-                **BLOCKS[options.model],
-            },
-            "scheduler": {"name": "none", "max_epochs": 10_000},
-            "budget": {"trials": 1},
-        }
-    )
-    found = []
-    for number in range(options.lanes):
-        params: dict[str, Any] = {
-            "lr": 1e-4 * 1.3 ** (number % 16),
-            "dropout": 0.1 * (number % 7),
-            "activation": ACTIVATIONS[number % 4],
-            "init": INITS[number % 3],
-            "norm": NORMS[number // 4 % 3],
-        }
-        if options.model == "cnn":
-            params |= {"block_norm": params["norm"], "block_dropout": params["dropout"] / 2}
-        config = resolve(experiment, params, seed=number)
-        assert isinstance(config, TrainConfig)
-        found.append(config)
-    return found
-
-
-def rate(work: Callable[[], int]) -> float:
-    """Configuration-epochs per second of a piece of work that says how many it did."""
-    begun = time.perf_counter()
-    done = work()
-    return done / (time.perf_counter() - begun)
-
-
-def one_after_another(trainings: list[Training]) -> int:
-    return len([next(training) for training in trainings])
-
-
-def process(configs: list[TrainConfig], data: Data, begin: Any, epochs: int, rates: Any) -> None:
-    """One of the processes beside each other."""
-    torch.set_num_threads(1)
-    trainings = [Training(config, data, CPU) for config in configs]
-    one_after_another(trainings)
-    for _ in range(epochs):
-        begin.wait()
-        rates.put(rate(lambda: one_after_another(trainings)))
-
-
-def beside(configs: list[TrainConfig], data: Data, processes: int, rounds: int) -> list[float]:
-    """The sum of the rates of processes that train at the same time, for each round."""
-    context = multiprocessing.get_context("fork")
-    begin, rates = context.Barrier(processes), context.Queue()
-    parts = [configs[number::processes] for number in range(processes)]
-    workers = [
-        context.Process(target=process, args=(part, data, begin, rounds, rates)) for part in parts
-    ]
-    for worker in workers:
-        worker.start()
-    found = [rates.get() for _ in range(processes * rounds)]
-    for worker in workers:
-        worker.join()
-    return [sum(found[n : n + processes]) for n in range(0, len(found), processes)]
 
 
 def main() -> None:
@@ -133,12 +40,21 @@ def main() -> None:
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(describe_machine(["torch"]), vars(options))
-    configs = configurations(options)
+    configs = configurations(
+        options.dataset,
+        options.hidden,
+        options.batch,
+        options.lanes,
+        options.model,
+        options.subset,
+    )
     data = load_data(configs[0].dataset, 0)
     alone = configs[: options.alone]
     rates: dict[str, list[float]] = {"processes": []}
     if options.processes:  # before this process has threads
-        rates["processes"] = beside(alone, data, options.processes, options.rounds)
+        with Processes(options.processes, "fork") as processes:
+            asked = (options.processes, options.rounds)
+            rates["processes"] = processes.rates(alone, data, CPU, *asked)
     shoal = Shoal(configs[0], data, CPU, options.lanes)
     for lane, config in enumerate(configs):
         shoal.admit(lane, config)

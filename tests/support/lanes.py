@@ -82,17 +82,24 @@ def _blocks(lane: int) -> dict[str, Any]:
     }
 
 
-def shoal_of(configs: Mapping[int, TrainConfig], data: Data | None = None, lanes: int = 0) -> Shoal:
+def shoal_of(
+    configs: Mapping[int, TrainConfig],
+    data: Data | None = None,
+    lanes: int = 0,
+    device: torch.device = CPU,
+) -> Shoal:
     """A shoal of some trainings, by lane, with room for ``lanes``; 0: for no more."""
-    shoal = Shoal(next(iter(configs.values())), data or tiny_data(), CPU, lanes or len(configs))
+    shoal = Shoal(next(iter(configs.values())), data or tiny_data(), device, lanes or len(configs))
     for lane, config in configs.items():
         shoal.admit(lane, config)
     return shoal
 
 
-def alone(config: TrainConfig, epochs: int, data: Data | None = None) -> tuple[Training, Any]:
+def alone(
+    config: TrainConfig, epochs: int, data: Data | None = None, device: torch.device = CPU
+) -> tuple[Training, Any]:
     """The same training by itself, and its reports."""
-    training = Training(config, data or tiny_data(), CPU)
+    training = Training(config, data or tiny_data(), device)
     return training, [next(training) for _ in range(epochs)]
 
 

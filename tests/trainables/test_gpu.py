@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
+from tests.support.lanes import alone, check_reports, check_states, lane_config, shoal_of
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data
+from trainables.models.noise import Noise
+from trainables.shoal.pool import Member, Pool, ShoalError
 from trainables.training import Training
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
 ]
+GPU = torch.device("cuda")
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """PyTorch may take 256 MiB more than it has, of which cuBLAS wants some."""
+    torch.cuda.empty_cache()
+    whole = torch.cuda.get_device_properties(GPU).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**28) / whole)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_training_on_a_gpu_starts_from_the_same_weights_and_learns(model: str) -> None:
     config = tiny_config(model=MODELS[model])
-    cpu, gpu = (Training(config, tiny_data(), device) for device in (CPU, torch.device("cuda")))
+    cpu, gpu = (Training(config, tiny_data(), device) for device in (CPU, GPU))
     for name, weight in cpu.weights().items():
         assert torch.equal(weight, gpu.weights()[name])
     losses = [report.metrics["train_loss"] for report in gpu]
@@ -43,10 +65,61 @@ def test_each_setting_trains_on_a_gpu_and_again_to_the_same_losses(
 ) -> None:
     train = {"batch_size": 8, "lr": 0.02, **SETTINGS[setting]}
     config = tiny_config(model=MODELS[model], train=train)
-    gpu = torch.device("cuda")
     first, again = (
-        [report.metrics["train_loss"] for report in Training(config, tiny_data(), gpu)]
+        [report.metrics["train_loss"] for report in Training(config, tiny_data(), GPU)]
         for _ in range(2)
     )
     assert first == pytest.approx(again, rel=1e-3)
     assert first[-1] < 1.5
+
+
+@pytest.mark.parametrize("model", ["mlp", "dropconnect"])
+def test_a_training_on_a_gpu_that_goes_on_ends_with_the_same_weights(model: str) -> None:
+    """Those of a convnet may differ in rounding: cuDNN adds up in any order."""
+    config = tiny_config(model=MODELS[model])
+    whole, _ = alone(config, 4, device=GPU)
+    begun, _ = alone(config, 2, device=GPU)
+    resumed = Training(config, tiny_data(), GPU)
+    resumed.load_state_dict(begun.state_dict())
+    assert [report.epoch for report in resumed] == [3, 4]
+    check_states(resumed.weights(), whole.weights(), 0.0)
+
+
+@pytest.mark.parametrize("step", [0, 1, 1000])
+def test_a_gpu_draws_the_dropout_masks_of_a_cpu(step: int) -> None:
+    rate, noise = torch.tensor(0.3, dtype=torch.float64), Noise(seed=7)
+    noise.step = step
+    cpu, gpu = (noise.keep_mask(torch.Size((64, 1000)), each, rate, 2) for each in (CPU, GPU))
+    assert gpu.device.type == "cuda"
+    assert torch.equal(cpu, gpu.cpu())
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_a_lane_on_a_gpu_is_trained_as_it_would_be_by_itself(optimizer: str) -> None:
+    configs = {lane: lane_config(lane, optimizer) for lane in range(24)}
+    shoal = shoal_of(configs, device=GPU)
+    epochs = [shoal.train_epoch() for _ in range(2)]
+    for lane, config in configs.items():
+        training, reports = alone(config, 2, device=GPU)
+        check_reports([epoch[lane] for epoch in epochs], reports, 1e-8)
+        # single weights have no gradient but rounding, which adaptive optimizers make a step of
+        check_states(shoal.weights(lane), training.weights(), 1e-5)
+
+
+def test_in_float32_a_lane_on_a_gpu_is_trained_as_it_would_be_by_itself() -> None:
+    configs = {lane: lane_config(lane) for lane in range(24)}
+    epoch = shoal_of(configs, device=GPU).train_epoch()
+    for lane, config in configs.items():
+        expected = alone(config, 1, device=GPU)[1][0].metrics["train_loss"]
+        assert epoch[lane].metrics["train_loss"] == pytest.approx(expected, rel=1e-4), lane
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_shoal_too_large_for_the_gpu_was_short_of_room_and_others_go_on() -> None:
+    pool = Pool(tiny_data(), lanes=8)
+    config = tiny_config(model={"hidden": [4096, 4096]})  # 8 lanes: 512 MiB of weights alone
+    with pytest.raises(ShoalError, match="OutOfMemoryError"):
+        Member(pool, config, GPU)
+    assert pool.takes(config)  # with fewer lanes; after another error it would not
+    assert next(Member(pool, tiny_config(), GPU)).epoch == 1

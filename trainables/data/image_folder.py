@@ -11,7 +11,6 @@ import numpy as np
 
 from spaces.problems import InputError, printable, unknown_name
 from spaces.settings.dataset import Dataset
-from trainables.data.images import picture_endings, read_picture
 from trainables.data.sources import Array, Split, data_root
 
 VALIDATION_FOLDERS = ("val", "validation", "valid", "dev")
@@ -89,6 +88,8 @@ def _pictures(folder: Path) -> dict[str, list[str]]:
     Raises:
         InputError: when a class has none, or there is no class.
     """
+    from trainables.data.images import picture_endings
+
     classes = _class_folders(folder)
     found: dict[str, list[str]] = {entry.name: [] for entry in classes}
     whole = folder.resolve()
@@ -145,6 +146,8 @@ def _tell_skipped(folder: Path, hidden: list[str], others: list[str], again: lis
 
 def _read(file: str, size: int | None) -> Array:
     """One image as (3, height, width)."""
+    from trainables.data.images import read_picture  # Pillow is imported where pictures are
+
     try:
         return read_picture(Path(file), 3, None if size is None else (size, size)).pixels
     except InputError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ from spaces.settings.own_data import Arrays, OwnData, Table
 from trainables.data.cuts import cut
 from trainables.data.datasets import read
 from trainables.data.image_folder import validation_folder
-from trainables.data.input_spec import InputSpec
-from trainables.data.own.loading import load_own, load_own_test
-from trainables.data.own.preparation import Preparation
 from trainables.data.sources import Array, Split, data_root, known_classes, known_shape
+
+if TYPE_CHECKING:  # they need pyarrow, which only own data do
+    from trainables.data.input_spec import InputSpec
+    from trainables.data.own.preparation import Preparation
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def load_data(settings: AnyDataset, split_seed: int, download: bool = True) -> D
 
 
 def _own_data(settings: Table | Arrays, split_seed: int, is_final: bool = False) -> Data:
+    from trainables.data.own.loading import load_own
+
     train, validation, own = load_own(settings, split_seed, is_final)
     mean, std = _scale(settings, train)
     return Data(train, validation, own.class_names, mean, std, own)
@@ -143,6 +146,8 @@ def load_test(settings: AnyDataset, data: Data | None = None) -> Split:
         InputError: when the dataset has none, or it is not there.
     """
     if isinstance(settings, OwnData):
+        from trainables.data.own.loading import load_own_test
+
         assert data is not None
         assert data.own is not None
         return load_own_test(settings, data.own)
@@ -174,6 +179,8 @@ def input_spec(settings: AnyDataset, split_seed: int) -> InputSpec:
 def _spec(
     shape: tuple[int, ...], names: tuple[str, ...], mean: Array, std: Array, outputs: int
 ) -> InputSpec:
+    from trainables.data.input_spec import InputSpec
+
     return InputSpec(
         shape=list(shape),
         outputs=outputs,
