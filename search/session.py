@@ -65,7 +65,7 @@ class Host:
 
             return Inline()
         if engine == "fused" and self.address is None and torch.cuda.device_count() <= 1:
-            from search.transport.fused import Fused
+            from search.transport.lanes.fused import Fused
 
             return Fused()
         if engine == "auto" and self.address is None:
@@ -73,8 +73,8 @@ class Host:
 
             return Auto(self.verbose)
         prepare_environment(self.address)  # Ray reads it as it is imported
-        from search.transport.groups import Groups
-        from search.transport.tune import Tune
+        from search.transport.lanes.groups import Groups
+        from search.transport.on_ray.tune import Tune
 
         transport = Groups if engine == "fused" else Tune
         return transport(self.address, self.verbose)

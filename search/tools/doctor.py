@@ -18,9 +18,9 @@ from packaging.requirements import Requirement
 
 from search.tools.mps import mps_line
 from search.tools.on_node import look_around
-from search.transport.cluster import ask_node, connect, disconnect
-from search.transport.ray_faults import start_faults
-from search.transport.slots import living_nodes, slots_for
+from search.transport.on_ray.cluster import ask_node, connect, disconnect
+from search.transport.on_ray.slots import living_nodes, slots_for
+from search.transport.on_ray.start_faults import start_faults
 from search.versions import versions
 from spaces.experiment import Experiment
 from spaces.files import load_experiment

@@ -13,12 +13,12 @@ from analysis.display.numbers import number
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.environment import prepare_environment
-from search.transport.fused import Fused
 from search.transport.inline import unmet
 from search.transport.interface import Transport
-from search.transport.lanes import tried_lanes
+from search.transport.lanes.counts import tried_lanes
+from search.transport.lanes.fused import Fused
+from search.transport.lanes.speed import Speed, measured_speed
 from search.transport.processes import ProcessAddress
-from search.transport.speed import Speed, measured_speed
 from spaces.experiment import Experiment
 from trainables.data.splits import Data
 from trainables.room import is_short_of_room
@@ -70,8 +70,8 @@ class Auto:
     def _on_ray(self, speed: Speed | None) -> Transport:
         """Lane groups as they were measured; None: one trial per process."""
         prepare_environment(None)  # Ray reads it as it is imported
-        from search.transport.groups import Groups
-        from search.transport.tune import Tune
+        from search.transport.lanes.groups import Groups
+        from search.transport.on_ray.tune import Tune
 
         if speed is None:
             return Tune(None, self._verbose)

@@ -19,8 +19,8 @@ from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
 from search.signals import SAME_SECONDS, interruptible
 from search.transport.inline import Inline
-from search.transport.slots import Slots
-from search.transport.tune import Tune
+from search.transport.on_ray.slots import Slots
+from search.transport.on_ray.tune import Tune
 from tests.support import examples
 from tests.support.invariants import check_whole, trials_in
 from tests.support.processes import DEADLINE_SECONDS, code_file, python, shoal, wait_for_epochs

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.control.dispatcher import Dispatcher
-from search.transport.group import Group
+from search.transport.lanes.group import Group
 from tests.simulator.workers import Cluster, Trainer
 from tests.simulator.world import World
 from trainables.data.splits import Data

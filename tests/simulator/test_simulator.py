@@ -13,7 +13,7 @@ from analysis.record.journal import Journal
 from analysis.record.trials import Trials
 from analysis.views.optuna_log import OptunaLog
 from search.control.dispatcher import Dispatcher
-from search.transport.group import Group
+from search.transport.lanes.group import Group
 from tests.simulator.histories import Place, lived, place
 
 _EACH = 100

@@ -19,9 +19,9 @@ from analysis.record.events import Shared
 from analysis.record.gpu_load import Load
 from search.control.dispatcher import Dispatcher
 from search.transport.first_config import first_config
+from search.transport.on_ray.slots import gpu_share, living_nodes
 from search.transport.packing.choice import MOST_TRIALS, choose, next_number, sentence
 from search.transport.packing.process import Board, Progress, Sample, train_until_cancelled
-from search.transport.slots import gpu_share, living_nodes
 from spaces.given import Packed
 from spaces.imports import project_of
 from spaces.training_config import CodeConfig

@@ -13,10 +13,10 @@ from search.control.view import Silent
 from search.lifecycle import start_search
 from search.session import Host
 from search.transport.auto import Auto, Places, choose, places_here
-from search.transport.fused import Fused
 from search.transport.inline import Inline
-from search.transport.speed import Speed, measured_speed
-from search.transport.tune import Tune
+from search.transport.lanes.fused import Fused
+from search.transport.lanes.speed import Speed, measured_speed
+from search.transport.on_ray.tune import Tune
 from tests.support import examples
 from tests.support.fused import SPACE, check_trained_as_alone, small, told
 from tests.support.invariants import check_ended_once
@@ -89,12 +89,12 @@ def test_a_model_that_trains_for_too_long_or_is_too_large_is_not_measured_as_one
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     experiment, data = digits(space=SPACE)
-    monkeypatch.setattr("search.transport.speed._MOST_SECONDS", 1e-6)
+    monkeypatch.setattr("search.transport.lanes.speed._MOST_SECONDS", 1e-6)
     found = measured_speed(experiment, data, CPU, lanes=[8])
     assert found is not None
     assert found.together == found.alone
     monkeypatch.undo()
-    monkeypatch.setattr("search.transport.speed._MOST_BYTES", 1000)
+    monkeypatch.setattr("search.transport.lanes.speed._MOST_BYTES", 1000)
     found = measured_speed(experiment, data, CPU, lanes=[8])
     assert found is not None
     assert found.together == found.alone

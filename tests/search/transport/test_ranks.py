@@ -14,7 +14,7 @@ from analysis.record.folder import RunFolder
 from analysis.record.journal import read_journal
 from search.lifecycle import start_search
 from search.session import Host
-from search.transport.slots import Slots, slots_for
+from search.transport.on_ray.slots import Slots, slots_for
 from spaces.problems import InputError
 from spaces.resources import Resources
 from tests.support import examples

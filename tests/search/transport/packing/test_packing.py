@@ -17,9 +17,9 @@ from search.control.controller import Controller
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
 from search.session import Host
-from search.transport import slots
+from search.transport.on_ray import slots
+from search.transport.on_ray.slots import Slots, gpu_share, slots_for
 from search.transport.packing import measurement
-from search.transport.slots import Slots, gpu_share, slots_for
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from spaces.resources import Resources

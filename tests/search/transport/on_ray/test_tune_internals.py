@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,10 +22,11 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.search_generator import SearchGenerator
 
-from search.transport import environment, ray_internals
-from search.transport.slots import Slots
-from search.transport.tune import _Scheduler, _Searcher
-from search.transport.tuner import Callback, Stopper
+from search.transport import environment
+from search.transport.on_ray import tune_internals
+from search.transport.on_ray.slots import Slots
+from search.transport.on_ray.tune import _Scheduler, _Searcher
+from search.transport.on_ray.tuner import Callback, Stopper
 
 RAY = Path(ray.__file__).parent
 
@@ -60,27 +62,41 @@ def source(thing: Any) -> str:
 
 
 def test_the_answers_of_a_scheduler_and_of_a_searcher_are_those_that_tune_looks_for() -> None:
-    assert ray_internals.CONTINUE == TrialScheduler.CONTINUE != TrialScheduler.STOP
-    assert ray_internals.FINISHED == Searcher.FINISHED
+    assert tune_internals.CONTINUE == TrialScheduler.CONTINUE != TrialScheduler.STOP
+    assert tune_internals.FINISHED == Searcher.FINISHED
     told = "Ray's SearchGenerator no longer ends at Searcher.FINISHED"
     assert "Searcher.FINISHED" in source(SearchGenerator), told
 
 
 def test_what_a_trial_is_told_stands_in_its_config_and_can_be_replaced(trial: TuneTrial) -> None:
     given: Any = "another"
-    ray_internals.give(trial, given)
+    tune_internals.give(trial, given)
     told = "Ray's Trial no longer keeps its config as a mapping that can be changed"
-    assert ray_internals.assignment_of(trial) == given, told
+    assert tune_internals.assignment_of(trial) == given, told
+
+
+def test_the_process_of_a_trial_can_be_told_something_between_two_epochs(trial: TuneTrial) -> None:
+    given: Any = ["an assignment"]
+    tune_internals.begin_with(trial, given)
+    assert trial.config["assignments"] == given
+    told = "Ray's Trial no longer keeps its process in temporary_state.ray_actor"
+    assert hasattr(trial.temporary_state, "ray_actor"), told
+    assert "temporary_state.ray_actor = ray_actor" in source(TuneTrial.set_ray_actor), told
+    calls: list[Any] = []
+    change = SimpleNamespace(remote=lambda *arguments: calls.append(arguments))
+    trial.temporary_state.ray_actor = SimpleNamespace(change=change)
+    tune_internals.call(trial, "change", [1], [])
+    assert calls == [([1], [])]
 
 
 def test_how_often_a_trial_starts_again_can_be_limited_while_it_runs(trial: TuneTrial) -> None:
     told = "Ray's Trial no longer starts again by num_failures and max_failures"
-    ray_internals.limit_restarts(trial, 1)
+    tune_internals.limit_restarts(trial, 1)
     trial.handle_error(ActorDiedError())
     assert (trial.num_failures, trial.should_recover()) == (1, True), told
     trial.handle_error(ActorDiedError())
     assert (trial.num_failures, trial.should_recover()) == (2, False), told
-    ray_internals.limit_restarts(trial, 2)
+    tune_internals.limit_restarts(trial, 2)
     assert trial.should_recover(), told
 
 
@@ -88,7 +104,7 @@ def test_a_trial_whose_process_died_can_be_given_other_resources_before_it_waits
     trial: TuneTrial,
 ) -> None:
     trial.status = TuneTrial.ERROR
-    ray_internals.reserve(trial, Slots(cpus=2, gpus=0.5).reserved(is_alone=True))
+    tune_internals.reserve(trial, Slots(cpus=2, gpus=0.5).reserved(is_alone=True))
     told = "Ray's Trial no longer takes other resources by update_resources"
     assert trial.placement_group_factory.required_resources == {"CPU": 2, "GPU": 1.0}, told
     requeued = source(TuneController._requeue_trial)
@@ -103,15 +119,15 @@ def test_what_killed_a_process_is_appended_to_a_file_under_a_failure_line(
     trial: TuneTrial,
 ) -> None:
     told = "Ray's Trial no longer appends 'Failure # …' and the error to error_file"
-    assert ray_internals.last_error(trial) == "", told
+    assert tune_internals.last_error(trial) == "", told
     for words in ("first\nof two lines", "second\nof two lines"):
         trial.handle_error(tune.TuneError(words))
-        assert ray_internals.last_error(trial) == words, told
+        assert tune_internals.last_error(trial) == words, told
 
 
 def test_a_process_that_died_is_told_by_the_line_that_we_look_for(trial: TuneTrial) -> None:
     trial.handle_error(ActorDiedError())
-    why = ray_internals.why_it_died(ray_internals.last_error(trial))
+    why = tune_internals.why_it_died(tune_internals.last_error(trial))
     told = "Ray's ActorDiedError no longer begins with 'The actor died unexpectedly'"
     assert why.startswith("its process died: killed"), told
 
@@ -123,16 +139,16 @@ def test_trials_that_wait_are_found_among_the_live_ones_by_their_status(trial: T
 
     has(TuneController, "get_live_trials")
     told = "Ray's Trial no longer begins with status PENDING"
-    assert list(ray_internals.pending(Controller())) == [trial], told
+    assert list(tune_internals.pending(Controller())) == [trial], told
     trial.status = TuneTrial.RUNNING
-    assert list(ray_internals.pending(Controller())) == []
+    assert list(tune_internals.pending(Controller())) == []
 
 
 def test_a_trials_own_folder_lies_two_below_its_experiments_in_the_session(
     trial: TuneTrial, tmp_path: Path
 ) -> None:
     told = "Ray no longer puts a trial's files into <experiment>/driver_artifacts/<trial>"
-    folder = ray_internals.folder_in_session(trial)
+    folder = tune_internals.folder_in_session(trial)
     assert folder == tmp_path / "artifacts" / "time" / "experiment", told
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.control.controller import Controller
-from search.transport.slots import Slots
+from search.transport.on_ray.slots import Slots
 
 
 class Placed:

@@ -13,12 +13,13 @@ from ray.tune.search import Searcher
 
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
-from search.transport.cluster import on_cluster
-from search.transport.group import Group
 from search.transport.inline import refuse_unmet
-from search.transport.lanes import LANES, check_can_swim, lanes_for
-from search.transport.processes import ProcessAddress
-from search.transport.ray_internals import (
+from search.transport.lanes.counts import LANES, check_can_swim, lanes_for
+from search.transport.lanes.group import Group
+from search.transport.on_ray.cluster import on_cluster
+from search.transport.on_ray.ray_processes import places_of_ray
+from search.transport.on_ray.slots import Slots
+from search.transport.on_ray.tune_internals import (
     ALWAYS,
     CONTINUE,
     FINISHED,
@@ -29,9 +30,8 @@ from search.transport.ray_internals import (
     limit_restarts,
     why_it_died,
 )
-from search.transport.ray_processes import places_of_ray
-from search.transport.slots import Slots
-from search.transport.tuner import Link, run_tuner
+from search.transport.on_ray.tuner import Link, run_tuner
+from search.transport.processes import ProcessAddress
 from spaces.experiment import Experiment
 from trainables.data.splits import Data
 from trainables.worker.tune_group import TuneGroup

@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from search.cli.main import main
-from search.transport.ray_faults import keep_token_in_memory, start_error, start_faults
+from search.transport.on_ray.start_faults import keep_token_in_memory, start_error, start_faults
 from tests.support.processes import DEADLINE_SECONDS, RayCluster, shoal, slow_file
 
 LONG = "/tmp/" + "x" * 60
@@ -126,7 +126,8 @@ def test_a_search_tells_them_in_a_line_each_and_makes_no_folder(
     monkeypatch.setenv("RAY_TMPDIR", LONG)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "a b")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)  # by the tests before this one
-    assert main(["search", "quickstart", "--run", str(home / "run")]) == 2
+    options = ["--run", str(home / "run"), "--engine", "tune"]
+    assert main(["search", "quickstart", *options]) == 2
     _, first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("error: RAY_TMPDIR: ")
     assert second.startswith("RAY_AUTH_TOKEN: ")

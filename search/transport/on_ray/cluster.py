@@ -16,8 +16,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.control.view import View
 from search.transport.environment import prepare_environment
-from search.transport.ray_faults import keep_token_in_memory, start_error, start_faults
-from search.transport.slots import Slots, slots_for
+from search.transport.on_ray.slots import Slots, slots_for
+from search.transport.on_ray.start_faults import keep_token_in_memory, start_error, start_faults
 from spaces.experiment import Experiment
 from spaces.given import given_as
 from spaces.imports import project_of

@@ -14,12 +14,12 @@ from ray.tune.search import Searcher
 from analysis.record.gpu_load import wants_gpu_memory
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
-from search.transport.cluster import on_cluster
 from search.transport.functions import packed
-from search.transport.packing.measurement import measure_shares
-from search.transport.placed import Placed
-from search.transport.processes import ProcessAddress
-from search.transport.ray_internals import (
+from search.transport.on_ray.cluster import on_cluster
+from search.transport.on_ray.placed import Placed
+from search.transport.on_ray.ray_processes import places_of_ray
+from search.transport.on_ray.slots import Slots
+from search.transport.on_ray.tune_internals import (
     CONTINUE,
     FINISHED,
     STOP,
@@ -31,9 +31,9 @@ from search.transport.ray_internals import (
     reserve,
     why_it_died,
 )
-from search.transport.ray_processes import places_of_ray
-from search.transport.slots import Slots
-from search.transport.tuner import Link, part_of_an_interruption, run_tuner
+from search.transport.on_ray.tuner import Link, part_of_an_interruption, run_tuner
+from search.transport.packing.measurement import measure_shares
+from search.transport.processes import ProcessAddress
 from spaces.experiment import Experiment
 from spaces.given import Packed
 from trainables.data.splits import Data

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from search.control.view import View
 from search.transport.inline import Inline, Trainer
-from search.transport.lanes import LANES, check_can_swim, lanes_for
+from search.transport.lanes.counts import LANES, check_can_swim, lanes_for
 from spaces.experiment import Experiment
 from trainables.data.splits import Data
 from trainables.shoal.pool import Pool

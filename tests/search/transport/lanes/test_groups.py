@@ -21,11 +21,11 @@ from search.control.dispatcher import Dispatcher
 from search.control.view import Silent
 from search.lifecycle import resume_search, start_search
 from search.session import Host
-from search.transport import groups
-from search.transport.fused import Fused
-from search.transport.group import Group
-from search.transport.groups import Groups
 from search.transport.inline import Inline
+from search.transport.lanes import groups
+from search.transport.lanes.fused import Fused
+from search.transport.lanes.group import Group
+from search.transport.lanes.groups import Groups
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from tests.support.fused import SPACE, check_trained_as_alone, small, told

@@ -15,9 +15,9 @@ from ray.tune.search import Searcher
 
 from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
-from search.transport.ray_internals import folder_in_session
-from search.transport.scratch import Scratch, scratch
-from search.transport.slots import Slots
+from search.transport.on_ray.scratch import Scratch, scratch
+from search.transport.on_ray.slots import Slots
+from search.transport.on_ray.tune_internals import folder_in_session
 
 
 class Link(ABC):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from search.transport.scratch import scratch
+from search.transport.on_ray.scratch import scratch
 from tests.support.processes import python
 
 HOLDS = """
 import pathlib, sys, time
-from search.transport.scratch import scratch
+from search.transport.on_ray.scratch import scratch
 
 with scratch() as held:
     below = pathlib.Path(sys.argv[1]) / "artifacts" / "now" / held.name

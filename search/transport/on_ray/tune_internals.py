@@ -1,4 +1,4 @@
-"""What of Tune we touch that its documentation does not promise; tests/…/test_ray_internals.py.
+"""What of Tune we touch that its documentation does not promise; tests/…/test_tune_internals.py.
 
 Ray is pinned to the minor versions with which those tests passed.
 """

@@ -18,8 +18,8 @@ from search.cli.main import main
 from search.control.coordinator import Coordinator
 from search.lifecycle import resume_search, start_search
 from search.session import Host
-from search.transport.fused import Fused
 from search.transport.inline import Inline
+from search.transport.lanes.fused import Fused
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from spaces.training_config import TrainConfig, resolve
