@@ -1,4 +1,4 @@
-"""The examples, each searched; those of frameworks are interrupted and resumed, too."""
+"""The examples, each searched; those with epochs are interrupted and resumed, too."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_an_example_learns(file: Path, tmp_path: Path) -> None:
     assert trials.counts()["failed"] == 0
 
 
-@pytest.mark.parametrize("name", ["lightning", "transformers"])
-def test_a_framework_goes_on_exactly_where_it_stood(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["lightning", "pytorch", "transformers"])
+def test_an_example_goes_on_exactly_where_it_stood(name: str, tmp_path: Path) -> None:
     one = ["budget.trials=1", "scheduler.max_epochs=3", "scheduler.name=none"]
     experiment = load_experiment(ROOT / "examples" / name / "search.yaml", one)
     whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
