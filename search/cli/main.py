@@ -263,9 +263,10 @@ def export(
         chosen_run(run), output, strict=strict, number=trial, anyway=anyway, note=ERR.print
     )
     name, value = bundle.metrics["metric"], bundle.metrics["value"]
+    what = "weights" if bundle.has_weights else "settings and code, without weights,"
     of_one = "" if bundle.confirmation is None else ", from one of the trainings that measured it"
-    score = scale_of(name, [value]).score(value)
-    _out.print(f"{output}: weights with {name} {score}{of_one}", soft_wrap=True)
+    score = f"{name} {scale_of(name, [value]).score(value)}{of_one}"
+    _out.print(f"{output}: {what} with {score}", soft_wrap=True)
     if bundle.finding is not None:
         _out.print(bundle.finding, soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)

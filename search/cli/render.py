@@ -102,6 +102,10 @@ def _why_no_value(trials: Trials, metric: Metric) -> str:
 
 def print_next_steps(path: Path, experiment: Experiment, out: Console, report: Path | None) -> None:
     """After a search that found something: its report, and the commands that go on from it."""
+    from search.export.unsaved import unsaved_note
+
+    if (note := unsaved_note(path)) is not None:
+        out.print(note, soft_wrap=True)
     page = [] if report is None else [(str(report), "the report; open it in a browser")]
     steps = (
         *page,

@@ -12,8 +12,14 @@ import torch
 from torch import nn
 
 from search.export.inference import load_whole
-from spaces.problems import InputError, shown
-from spaces.settings.data_files import column_names, is_table, read_arrays, read_table
+from spaces.problems import InputError
+from spaces.settings.data_files import (
+    column_names,
+    is_table,
+    missing_columns,
+    read_arrays,
+    read_table,
+)
 from trainables.data.input_spec import InputSpec
 from trainables.data.own.layout import checked_inputs
 from trainables.data.own.preparation import TablePreparation
@@ -158,7 +164,7 @@ def _columns_of(data: Any, table: TablePreparation) -> pa.Table:
         except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
             raise InputError(f"must be a pandas frame or a pyarrow.Table: {error}") from None
     if missing := [name for name in table.names if name not in held.column_names]:
-        raise InputError(f"the columns {', '.join(map(shown, missing))} are missing")
+        raise InputError(missing_columns(missing, held.column_names))
     return held.select(table.names)
 
 

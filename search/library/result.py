@@ -180,8 +180,9 @@ class SearchResult:
         """
         from search.export.bundle import export_best
 
+        note = library_host(None, None, self._show).view.note
         with at_work(self._functions):
-            export_best(self.path, Path(folder), number=trial, anyway=anyway)
+            export_best(self.path, Path(folder), number=trial, anyway=anyway, note=note)
         return Path(folder)
 
     def load_model(self, trial: int | None = None) -> nn.Module:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from analysis.record.folder import RunFolder, start_of
 from search.control.view import Note
+from search.export.unsaved import unsaved_note
 from search.folders import new_folder, removed_if_empty
 from search.library.functions import references_of, replaced_if_begun, resumed_functions
 from search.library.host import at_work, library_host
@@ -98,6 +99,7 @@ def run(
         experiment, handed = _checked(what, settings, functions, run_folder, host.view.note)
         with given(handed):
             start_search(experiment, run_folder, host, keep_going)
+            _note_if_unsaved(run_folder, host)
             _confirm_if_asked(run_folder, host)
     return SearchResult(run_folder, handed, show)
 
@@ -189,6 +191,7 @@ def resume(
         with at_work(functions):
             if trials or hours or not _confirm_if_asked(run_folder, host, terms):
                 resume_search(run_folder, trials, hours, host, terms)
+                _note_if_unsaved(run_folder, host)
                 _confirm_if_asked(run_folder, host)
     return SearchResult(run_folder, functions, show)
 
@@ -202,6 +205,12 @@ def load(folder: str | Path) -> SearchResult:
     run_folder = RunFolder(Path(folder))
     start_of(run_folder)
     return SearchResult(run_folder)
+
+
+def _note_if_unsaved(folder: RunFolder, host: Host) -> None:
+    """Say at the end of a search that its code saves nothing."""
+    if (note := unsaved_note(folder.path)) is not None:
+        host.view.note(note)
 
 
 def _confirm_if_asked(folder: RunFolder, host: Host, terms: Terms = DEFAULT_TERMS) -> bool:
