@@ -18,6 +18,7 @@ from search.library.functions import references_of, replaced_if_begun, resumed_f
 from search.library.host import at_work, library_host
 from search.library.result import SearchResult
 from search.library.settings import plain_setting
+from search.library.words import pythons_words
 from search.lifecycle import resume_search, start_search
 from search.rerun.confirm import confirm_run, is_left
 from search.run_context import DEFAULT_TERMS, Terms
@@ -31,6 +32,7 @@ from spaces.problems import InputError, shown
 What: TypeAlias = str | Path | Experiment | Mapping[str, Any] | Function
 
 
+@pythons_words()
 def run(
     what: What,
     *,
@@ -113,12 +115,13 @@ def _checked(
 ) -> tuple[Experiment, dict[str, Function]]:
     """The experiment, and its functions that no module has, by what stands for them in a folder.
 
-    ``note``: is told what is not kept of them; None: nothing is kept yet.
+    ``note``: is told what is not kept of them, and what may not be meant; None: nothing is kept
+    yet.
     """
     references, handed = references_of(functions, folder, note)
     with given(handed):
         if isinstance(what, str | Path):
-            return load_experiment(what, {**settings, **references}), handed
+            return load_experiment(what, {**settings, **references}, note), handed
         if isinstance(what, Experiment):
             data = what.plain()
         elif isinstance(what, Mapping):
@@ -128,7 +131,8 @@ def _checked(
         else:
             rule = "must be a file, the name of a study, an Experiment, a mapping or a function"
             raise InputError(f"{rule}, got {shown(what)}", "what")
-        return read_experiment(data, Path.cwd(), {**settings, **references}), handed
+        changes = {**settings, **references}
+        return read_experiment(data, Path.cwd(), changes, note=note), handed
 
 
 @contextmanager
@@ -144,6 +148,7 @@ def _emptied_if_unbegun(folder: RunFolder) -> Iterator[None]:
         raise
 
 
+@pythons_words()
 def resume(
     folder: str | Path,
     train: Function | None = None,
@@ -196,6 +201,7 @@ def resume(
     return SearchResult(run_folder, functions, show)
 
 
+@pythons_words()
 def load(folder: str | Path) -> SearchResult:
     """A run that is there already.
 
