@@ -82,12 +82,14 @@ class Predictor:
 
         Args:
             data: for a model of a table a pandas frame or a ``pyarrow.Table`` with its columns;
-                for others an array, as ``x`` of its ``.npz`` file.
+                for others an array, as ``x`` of its ``.npz`` file; or the name of such a file.
 
         Raises:
             InputError: when a column is missing, or the data is not what the model was trained on.
         """
         table = self.inputs.table
+        if isinstance(data, str | Path):
+            data, _ = self.read(Path(data))
         if table is not None:
             return torch.from_numpy(table.features(_columns_of(data, table)))
         inputs = checked_inputs(np.asarray(data))
@@ -113,6 +115,8 @@ class Predictor:
             InputError: as ``features``; or when the bundle gives no finite answer.
         """
         notes: tuple[str, ...] = ()
+        if isinstance(data, str | Path):
+            data, _ = self.read(Path(data))
         if self.inputs.table is not None:
             data = _columns_of(data, self.inputs.table)
             notes = tuple(self.inputs.table.notes(data))

@@ -14,6 +14,7 @@ from spaces.logged import MOST_PER_EPOCH
 from trainables.checkpoints.saved_state import checked_state
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.logged import checked_name, figure_bytes, image_bytes, text_bytes
+from trainables.user_code.metrics import checked_metrics
 from trainables.user_code.random_state import RandomState, set_random_state
 from trainables.user_code.reporting import Reports
 
@@ -78,10 +79,11 @@ class Context:
             metrics: names and numbers; the metric of the search must be among them.
 
         Raises:
+            TypeError: when they are no such mapping.
             TrialStopped: when the trial ends here. Let it pass; ``finally`` blocks run.
             RuntimeError: when the code yields its metrics, or calls this from another thread.
         """
-        self._reports.hand_in(metrics)
+        self._reports.hand_in(checked_metrics(metrics))
 
     def save(self, state: Any = None, files: Iterable[str | Path] = ()) -> None:
         """Keep a state to resume from; call it before the report of the epoch it belongs to.

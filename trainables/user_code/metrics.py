@@ -9,7 +9,7 @@ from typing import Any
 
 from spaces.problems import shown, unknown_name
 
-_RULE = "each epoch must report a mapping of metric names to numbers"
+_RULE = 'each epoch must report a mapping of metric names to numbers, such as {"val_loss": loss}'
 
 
 def absent_metric(name: str, epoch: int, metrics: Iterable[str]) -> str:
@@ -21,7 +21,7 @@ def absent_metric(name: str, epoch: int, metrics: Iterable[str]) -> str:
         metrics: that it has.
     """
     if epoch == 1:
-        rule = "each epoch must report the metric of the search"
+        rule = "each epoch must report the metric of the search (metric: NAME; else val_accuracy)"
         return f"metric.name: {unknown_name('metric', name, metrics)}; {rule}"
     return (
         f"{name}, the metric of the search, is absent at epoch {epoch}, but was there before; "

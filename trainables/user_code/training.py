@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -73,7 +73,7 @@ class CodeTraining:
         if self._is_over or self.epoch >= self.config.epochs:
             raise StopIteration
         with self._global_generators():
-            metrics = checked_metrics(self._next_metrics())
+            metrics = self._checked(self._next_metrics())
         self._context._epoch += 1
         self._context._drawn = None
         if self._context.state_epoch == self.epoch:
@@ -97,6 +97,19 @@ class CodeTraining:
         finally:
             self._drawn = random_state(device)
             set_random_state(before, device)
+
+    def _checked(self, given: Any) -> dict[str, float]:
+        """The metrics of an epoch; what is wrong with them is raised where the code yields them.
+
+        So the traceback shows the line.
+        """
+        try:
+            return checked_metrics(given)
+        except TypeError as error:
+            if self._generator is not None and not self._is_over:
+                with suppress(StopIteration):  # the code handles it, and ends
+                    self._generator.throw(error)
+            raise
 
     def _next_metrics(self) -> Any:
         """What the code reports next, or the one dict that it returns instead."""
