@@ -73,6 +73,16 @@ def task_of(settings: Table | Arrays) -> Task:
     return "classification" if is_whole and len(different) <= MOST_WHOLE_CLASSES else "regression"
 
 
+def whole_classes(settings: Table) -> int:
+    """How many classes a table's target has whose values are whole numbers; 0 for any other.
+
+    Raises:
+        InputError: when the target can't be read.
+    """
+    values = _column_values(settings)
+    return len(np.unique(values)) if values.dtype.kind in "iuf" else 0
+
+
 def _check_one_hot(values: Array) -> None:
     """Refuse what is meant as classes.
 
