@@ -67,7 +67,9 @@ def _lacks(error: BaseException, project: Project) -> str:
     if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return ""
     name = error.name.partition(".")[0]
-    return f"; it is not installed here (pip install {name}), nor is it in {project.root}"
+    return (
+        f"; it is not installed here (most often: pip install {name}), nor is it in {project.root}"
+    )
 
 
 def renew(reference: str) -> None:

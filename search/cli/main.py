@@ -162,7 +162,11 @@ def _conclude(folder: RunFolder, coordinator: Coordinator, host: Host) -> None:
 
     code = print_outcome(folder.path, coordinator, _out)
     if code == 0 and (settings := is_left(folder)) is not None:
-        confirm.confirm_and_print(folder, settings, host)  # and reports all of it
+        try:
+            confirm.confirm_and_print(folder, settings, host)  # and reports all of it
+        finally:
+            if not folder.report_file().exists():  # it did not come to its end
+                report.report_at_end(folder, coordinator)
         raise typer.Exit(code)
     written = report.report_at_end(folder, coordinator)
     if code == 0:

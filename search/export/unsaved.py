@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from analysis.record.folder import open_run
-from trainables.checkpoints.checkpoints import Checkpoints
+from trainables.checkpoints.checkpoints import Checkpoints, StorageError
 
 
 def unsaved_note(run: Path) -> str | None:
@@ -21,7 +22,9 @@ def unsaved_note(run: Path) -> str | None:
     best = trials.best(experiment.metric)
     if experiment.trainable is None or best is None:
         return None
-    held = Checkpoints(folder.checkpoints(experiment.storage), best.number).load()
+    held = None
+    with suppress(StorageError):  # the search itself did not fail
+        held = Checkpoints(folder.checkpoints(experiment.storage), best.number).load()
     training = None if held is None else held.get("training")
     if not isinstance(training, dict) or training.get("state") is not None or training.get("files"):
         return None

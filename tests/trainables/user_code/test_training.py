@@ -396,5 +396,5 @@ def test_code_that_cannot_be_imported_is_told_with_what_it_lacks(code: Path, nam
     with pytest.raises(InputError, match="cannot be imported: ModuleNotFoundError") as caught:
         next(training(code))
     assert str(code) in str(caught.value)
-    lacks = f"; it is not installed here (pip install no_such_module), nor is it in {code.parent}"
-    assert str(caught.value).endswith(lacks)
+    lacks = "; it is not installed here (most often: pip install no_such_module), nor is it in "
+    assert str(caught.value).endswith(f"{lacks}{code.parent}")
