@@ -19,6 +19,8 @@ _ARGUMENTS = {
     for name in ("address", "code", "epochs", "hours", "seeds", "set", "top", "trial", "trials")
 }
 _FLAG = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, _ARGUMENTS))})(?![\w-])")
+_METRIC = re.compile(r"\bsuch as metric: (\w+)$", re.MULTILINE)
+_MODE = re.compile(r"\bsuch as metric: \{name: (.+), mode: (\w+)\}$", re.MULTILINE)
 _RESUME = re.compile(r"\bshoal resume (.+)$", re.MULTILINE)
 
 
@@ -39,9 +41,14 @@ def pythons_words() -> Iterator[None]:
 def _worded(text: str) -> str:
     """The text with Python's words; lines that are indented are somebody's code."""
     return "\n".join(
-        line if line.startswith(" ") else _RESUME.sub(_call, _FLAG.sub(_argument, line))
-        for line in text.split("\n")
+        line if line.startswith(" ") else _worded_line(line) for line in text.split("\n")
     )
+
+
+def _worded_line(line: str) -> str:
+    line = _METRIC.sub(r'such as metric="\1"', _FLAG.sub(_argument, line))
+    line = _MODE.sub(r'such as metric={"name": "\1", "mode": "\2"}', line)
+    return _RESUME.sub(_call, line)
 
 
 def _argument(found: re.Match[str]) -> str:

@@ -21,7 +21,9 @@ def absent_metric(name: str, epoch: int, metrics: Iterable[str]) -> str:
         metrics: that it has.
     """
     if epoch == 1:
-        rule = "each epoch must report the metric of the search (metric: NAME; else val_accuracy)"
+        rule = "each epoch must report the metric of the search"
+        first = next(iter(metrics), "val_loss")
+        rule += f", which is val_accuracy if none is named; name one, such as metric: {first}"
         return f"metric.name: {unknown_name('metric', name, metrics)}; {rule}"
     return (
         f"{name}, the metric of the search, is absent at epoch {epoch}, but was there before; "

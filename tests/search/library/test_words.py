@@ -55,6 +55,20 @@ def test_a_first_failure_names_the_argument_that_goes_on(tmp_path: Path) -> None
     assert '    raise ValueError("--epochs is my own")' in told  # the user's line, as it is
 
 
+def test_a_metric_is_asked_for_as_an_argument(tmp_path: Path) -> None:
+    def train(config: dict[str, Any], context: Any) -> dict[str, float]:
+        return {"reward": 1.0}
+
+    with pytest.raises(InputError) as caught:
+        run(train, trials=1, folder=tmp_path / "run", engine="inline", show=False)
+    told = str(caught.value)
+    assert "unknown metric 'val_accuracy'; valid: reward" in told
+    assert 'which is val_accuracy if none is named; name one, such as metric="reward"' in told
+    with pytest.raises(InputError) as caught:
+        run(train, metric="reward", trials=1, folder=tmp_path / "run", engine="inline", show=False)
+    assert 'or max, such as metric={"name": "reward", "mode": "max"}' in str(caught.value)
+
+
 def test_the_places_of_mistakes_stay(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught, pythons_words():
         raise InputError([Problem("space.lr", "see --run")], "-o")
