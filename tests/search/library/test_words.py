@@ -65,8 +65,10 @@ def test_a_metric_is_asked_for_as_an_argument(tmp_path: Path) -> None:
     assert "unknown metric 'val_accuracy'; valid: reward" in told
     assert 'which is val_accuracy if none is named; name one, such as metric="reward"' in told
     with pytest.raises(InputError) as caught:
-        run(train, metric="reward", trials=1, folder=tmp_path / "run", engine="inline", show=False)
-    assert 'or max, such as metric={"name": "reward", "mode": "max"}' in str(caught.value)
+        run(
+            train, metric="reward", trials=1, folder=tmp_path / "other", engine="inline", show=False
+        )
+    assert 'or max, such as metric={"name": "speed", "mode": "max"}' in str(caught.value)
 
 
 def test_the_places_of_mistakes_stay(tmp_path: Path) -> None:
