@@ -149,7 +149,9 @@ def _baseline_problems(
 def _metric_problems(experiment: Experiment) -> Iterator[Problem]:
     if experiment.trainable is not None:
         if experiment.metric.mode is None:
-            message = f"say which values of {shown(experiment.metric.name)} are better: min or max"
+            name = experiment.metric.name
+            message = f"say which values of {shown(name)} are better: min or max"
+            message += f", such as metric: {{name: {name}, mode: max}}"
             yield Problem("metric.mode", message)
         return
     valid = metric_names(experiment)

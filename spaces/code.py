@@ -49,7 +49,8 @@ def load_function(reference: str, wrapped: Wrapper = _as_it_is) -> Function:
     try:
         module = project.load(parsed)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+        why = f"{type(error).__name__}: {error}{_lacks(error, project)}"
+        raise InputError(f"{place} cannot be imported: {why}") from error
     found = getattr(module, parsed.function, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
@@ -59,6 +60,16 @@ def load_function(reference: str, wrapped: Wrapper = _as_it_is) -> Function:
         )
     _LOADED[reference] = parsed
     return _on_stage(wrapped(found), project, parsed.file)
+
+
+def _lacks(error: BaseException, project: Project) -> str:
+    """What to do about a module that is not there."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    name = error.name.partition(".")[0]
+    return (
+        f"; it is not installed here (most often: pip install {name}), nor is it in {project.root}"
+    )
 
 
 def renew(reference: str) -> None:
@@ -144,14 +155,19 @@ def _on_stage(function: Function, project: Project, file: Path) -> Function:
 
 def _steps(generator: Generator[Any], project: Project, stage: Stage) -> Generator[Any, None, Any]:
     """A generator of own code: each of its steps in its own world."""
+    thrown: Exception | None = None
     try:
         while True:
             with project.running(stage):
                 try:
-                    value = next(generator)
+                    value = next(generator) if thrown is None else generator.throw(thrown)
                 except StopIteration as end:
                     return end.value
-            yield value
+            thrown = None
+            try:
+                yield value
+            except Exception as error:
+                thrown = error
     finally:
         with project.running(stage):
             generator.close()

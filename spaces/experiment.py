@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
@@ -116,10 +117,17 @@ def _complete_metric(metric: Metric, info: ValidationInfo) -> Metric:
     return metric.complete(is_regression=dataset is not None and dataset.is_regression)
 
 
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        rule = "must have 1 to 100 letters (a to z), digits, dots, underscores and hyphens"
+        raise ValueError(f"{rule}, a letter or a digit first, got {shown(name)}")
+    return name
+
+
 class Experiment(Section):
     """One search, as a file states it; ``load_experiment`` reads and checks one."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, AfterValidator(_check_name)]
     question: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dataset: AnyDataset = Dataset(name="digits")

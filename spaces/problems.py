@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -88,10 +89,18 @@ def without_keys(root: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
+def _are_alike(one: str, other: str) -> bool:
+    """Whether two names are the same but for case, or one has the other's first letters: lr."""
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    words = re.split(r"[_\-\s.]+", long)
+    return short == long or (len(words) > 1 and short == "".join(word[:1] for word in words))
+
+
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> str:
     """The message for an unknown name: what was received, the nearest valid one, all valid ones."""
     valid = sorted(valid)
     compared = valid if len(valid) <= _MOST_COMPARED else []
     close = difflib.get_close_matches(str(name)[:_LONGEST_VALUE], compared, n=1)
+    close = close or [other for other in compared if _are_alike(str(name), other)]
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"unknown {kind} {shown(name)}{hint}; valid: {', '.join(valid) or 'there is none'}"

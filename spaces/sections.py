@@ -83,7 +83,7 @@ _RULES = {
     "too_long": "takes at most {max_length}, got {actual_length}",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters, got {received}",
-    "string_pattern_mismatch": "must match {pattern}, got {received}",
+    "string_pattern_mismatch": "must not be empty or hold control characters, got {received}",
     "value_error": "{error}",
 }
 

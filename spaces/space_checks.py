@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,12 +18,26 @@ from spaces.recorded import check_recordable
 from spaces.sections import problems_of
 from spaces.space import condition_problems
 
+_TAKES = {"trainable": ("config", "context"), "space": ("trial",)}
+
 
 def function_problems(path: str, reference: str) -> Iterator[Problem]:
+    """What is wrong with a function of the user's own: where it is, and what it takes."""
     try:
-        load_function(reference)
+        function = load_function(reference)
     except InputError as error:
         yield Problem(path, str(error))
+        return
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # one written in C has none
+        return
+    try:
+        signature.bind(*_TAKES[path])
+    except TypeError:
+        name = reference.rpartition(":")[2]
+        takes = f"def {name}({', '.join(_TAKES[path])})"
+        yield Problem(path, f"must be called like {takes}, got def {name}{signature}")
 
 
 def space_problems(experiment: Experiment, is_whole: bool) -> Iterator[Problem]:

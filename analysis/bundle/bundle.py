@@ -51,6 +51,16 @@ class Bundle:
     parts: Mapping[str, int] = field(default_factory=dict)
     changes: dict[str, Any] | None = None
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are any: the user's own code may have saved none."""
+        return "trainable" not in self.config or bool(self.parts)
+
+    @property
+    def why_no_weights(self) -> str:
+        """Why there are none, where the user's own code saved none."""
+        return f"your code saved no tensors (context.save) at epoch {self.metrics['epoch']}"
+
 
 def check_target(folder: Path) -> None:
     """See that a bundle can be written into a folder.

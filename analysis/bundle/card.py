@@ -39,8 +39,8 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
             f"# {title}\n\n{bundle.origin}",
             _parameters(bundle),
             _evidence(confirmed, "trainable" in bundle.config) if confirmed else "",
-            "## These weights\n",
-            _ONE_OF_MANY if confirmed else "",
+            "## These weights\n" if bundle.has_weights else "## Scores\n",
+            _ONE_OF_MANY[bundle.has_weights] if confirmed else "",
             markdown_table(
                 [f"metric at epoch {metrics['epoch']}", "value"],
                 [(name, show_value(score, DIGITS)) for name, score in shown.items()],
@@ -52,6 +52,7 @@ def model_card(bundle: Bundle, numbers: int, taken: Taken | None = None) -> str:
             *_files(bundle, numbers),
             *_code(taken),
             _AGAIN,
+            "" if bundle.has_weights else f"There are no weights: {bundle.why_no_weights}.",
             _LOAD if taken is None else _load_own(bundle),
             "" if bundle.inputs is None else usage(bundle.inputs),
             program_inputs(bundle.inputs) if bundle.inputs and bundle.programs else "",
@@ -118,9 +119,11 @@ def _files(bundle: Bundle, numbers: int) -> list[str]:
     files = [
         "| `config.yaml` | all settings of the training, its seed and thread count too |",
         f"| `model.safetensors` | the weights of these scores ({numbers:,} numbers, buffers too) |",
-        "| `metrics.json` | the scores of these weights |",
+        "| `metrics.json` | the scores |",
         "| `versions.txt` | the packages that it was trained with |",
     ]
+    if not bundle.has_weights:
+        del files[1]
     if bundle.confirmation is not None:
         files.append("| `confirmation.json` | every figure of the confirmation |")
     if bundle.inputs is not None:
@@ -167,15 +170,15 @@ def _plain(name: str) -> str:
 
 
 def _load_own(bundle: Bundle) -> str:
-    """How the weights get into the user's own model."""
+    """How the weights get into the user's own model, where there are any."""
+    if not bundle.has_weights:
+        return ""
     parts = {name: count for name, count in bundle.parts.items() if name}
     lines = [
         "\nLoad the weights into your own model:\n",
         "    from safetensors.torch import load_file",
     ]
     lines.append('    tensors = load_file("model.safetensors")')
-    if not bundle.parts:
-        return "\nYour code saved no state at that epoch (`context.save`), so there are no weights."
     if not parts:
         lines.append("    model.load_state_dict(tensors)   # of the class in your code")
         return "\n".join(lines)
@@ -188,9 +191,11 @@ def _load_own(bundle: Bundle) -> str:
     return "\n".join(lines)
 
 
-_ONE_OF_MANY = """They are those of one of the trainings that measured this configuration; a mean
-of all of them stands above.
-"""
+_OF_ONE = "those of one of the trainings that measured this configuration; a mean of all of them"
+_ONE_OF_MANY = {
+    True: f"They are {_OF_ONE} stands above.\n",
+    False: f"These are {_OF_ONE} stands above.\n",
+}
 _LIMITS = " The search has seen the validation split; it has not seen the test split."
 _AGAIN = """
 ## Use it

@@ -40,7 +40,8 @@ def write_bundle(folder: Path, bundle: Bundle, weights: Mapping[str, torch.Tenso
         config["trainable"] = taken.reference
     (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}
-    (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors))
+    if bundle.has_weights:
+        (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors))
     documents = {
         "metrics.json": bundle.metrics,
         "inputs.json": bundle.inputs,

@@ -10,9 +10,7 @@ def train(config, context):  # 1
     pixels, labels = load_digits(return_X_y=True)
     data = TensorDataset(torch.tensor(pixels / 16, dtype=torch.float32), torch.tensor(labels))
     training, validation = random_split(data, [0.8, 0.2], torch.Generator().manual_seed(0))
-    loader = DataLoader(
-        training, config["batch_size"], shuffle=True, num_workers=2, persistent_workers=True
-    )
+    loader = DataLoader(training, config["batch_size"], shuffle=True, num_workers=2)
     model = nn.Sequential(
         nn.Linear(64, config["width"]), nn.ReLU(), nn.Linear(config["width"], 10)
     ).to(context.device)

@@ -161,11 +161,16 @@ def _conclude(folder: RunFolder, coordinator: Coordinator, host: Host) -> None:
     from search.rerun.confirm import is_left
 
     code = print_outcome(folder.path, coordinator, _out)
+    if code == 0 and (settings := is_left(folder)) is not None:
+        try:
+            confirm.confirm_and_print(folder, settings, host)  # and reports all of it
+        finally:
+            if not folder.report_file().exists():  # it did not come to its end
+                report.report_at_end(folder, coordinator)
+        raise typer.Exit(code)
     written = report.report_at_end(folder, coordinator)
     if code == 0:
         print_next_steps(folder.path, coordinator.experiment, _out, written)
-    if code == 0 and (settings := is_left(folder)) is not None:
-        confirm.confirm_and_print(folder, settings, host)
     raise typer.Exit(code)
 
 
@@ -196,23 +201,17 @@ def status(run: Run = None, as_json: Json = False) -> None:
 @app.command()
 def best(run: Run = None, top: Top = None, as_json: Json = False) -> None:
     """Print the best configurations of a run."""
-    from analysis.display.tables import best_table
     from analysis.record.folder import best_of
     from analysis.verdict.confirmation import open_confirmed
-    from analysis.verdict.rendering import trial_in, trial_text
+    from analysis.verdict.rendering import trial_in
+    from search.cli.render import print_best
 
     _, experiment, trials, _, found = open_confirmed(chosen_run(run))
     rows = best_of(trials, experiment.metric, top or 5)
     if as_json:
         print_json([{**row, "confirmed": found and trial_in(found, row["trial"])} for row in rows])
         return
-    confirmed = None
-    if found is not None:
-        confirmed = {row["trial"]: trial_text(found, row["trial"]) for row in rows}
-    _out.print(best_table(rows, experiment.metric, confirmed))
-    if found is not None:
-        who = "" if found.winner is None else f"trial {found.winner.trial}: "
-        _out.print(f"{who}{found.sentence}", soft_wrap=True)
+    print_best(rows, trials, experiment.metric, found, _out)
 
 
 @app.command()
@@ -263,9 +262,10 @@ def export(
         chosen_run(run), output, strict=strict, number=trial, anyway=anyway, note=ERR.print
     )
     name, value = bundle.metrics["metric"], bundle.metrics["value"]
+    what = "weights" if bundle.has_weights else "settings and code, without weights,"
     of_one = "" if bundle.confirmation is None else ", from one of the trainings that measured it"
-    score = scale_of(name, [value]).score(value)
-    _out.print(f"{output}: weights with {name} {score}{of_one}", soft_wrap=True)
+    score = f"{name} {scale_of(name, [value]).score(value)}{of_one}"
+    _out.print(f"{output}: {what} with {score}", soft_wrap=True)
     if bundle.finding is not None:
         _out.print(bundle.finding, soft_wrap=True)
     _out.print(f"train it again: shoal train {output}", soft_wrap=True)

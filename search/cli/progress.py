@@ -60,6 +60,7 @@ class Progress:
         self._meter = progress.Progress(speed_estimate_period=_SPEED_SECONDS, auto_refresh=False)
         self._task = self._meter.add_task("", total=None, completed=self._epochs_before)
         self._notes: deque[str] = deque(maxlen=_NOTES)
+        self._last_line = ""
 
     def __enter__(self) -> Progress:
         if self._may_be_live and self._console.is_jupyter:
@@ -96,8 +97,9 @@ class Progress:
         self._meter.update(self._task, completed=self._trainings.trials.epochs)
         if self._live is not None:
             self._live.refresh()
-        else:
-            self._console.print(self.line(), soft_wrap=True)
+        elif (line := self.line()) != self._last_line:
+            self._last_line = line
+            self._console.print(line, soft_wrap=True)
 
     def note(self, message: str) -> None:
         """Show a line that should be read."""

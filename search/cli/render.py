@@ -12,10 +12,11 @@ from rich.text import Text
 
 from analysis.bundle.bundle import check_target, code_changes
 from analysis.display.numbers import number, numbers
-from analysis.display.tables import best_table, rows_table, show_params, show_value, space_table
+from analysis.display.tables import best_table, show_params, show_value, space_table
 from analysis.insight.failure_reasons import failures_by_reason
 from analysis.record.folder import best_of
 from analysis.record.trials import Trials
+from analysis.verdict.rendering import trial_text
 from search.cli.console import ERR
 from spaces.experiment import Experiment
 from spaces.imports import named_file
@@ -29,7 +30,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     """For ``--dry-run``: the space, ten configurations, the most epochs it can cost."""
     from search.control.budget import most_trials
     from search.preparation import prepare
-    from search.tools.describe import describe_space, most_epochs, usual_epochs
+    from search.tools.describe import cost_in_words, describe_space
 
     prepare(experiment)
     out.print(space_table(describe_space(experiment)))
@@ -37,11 +38,6 @@ def print_plan(experiment: Experiment, out: Console) -> None:
     drawn = experiment.search_space.drawn(10, experiment.seed)
     for shown_params in dict.fromkeys(show_params({**d.params, **d.settings}) for d in drawn):
         out.print(f"  {shown_params}", soft_wrap=True)
-    most, usual = most_epochs(experiment), usual_epochs(experiment)
-    cost = "no limit on epochs" if most is None else f"at most {most} epochs"
-    if usual is not None and most is not None:
-        factor = experiment.scheduler.reduction_factor
-        cost += f" (about {min(usual, most)} when one trial in {factor} passes each rung)"
     budget = experiment.budget.model_dump(exclude_none=True)
     limits = ", ".join(f"{show_value(value)} {name}" for name, value in budget.items())
     trials = most_trials(experiment, experiment.budget)
@@ -49,7 +45,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
         limits = f"{limits + ', ' if limits else ''}{trials} trials of the grid"
     if experiment.repeats > 1:
         limits += f", {experiment.repeats} of each configuration"
-    out.print(f"budget: {limits or 'the whole grid'}; {cost}", soft_wrap=True)
+    out.print(f"budget: {limits or 'the whole grid'}; {cost_in_words(experiment)}", soft_wrap=True)
     if experiment.confirm is not None:
         has_baseline = experiment.baseline is not None
         more = experiment.confirm.most_epochs(experiment.scheduler.max_epochs, has_baseline)
@@ -58,6 +54,8 @@ def print_plan(experiment: Experiment, out: Console) -> None:
 
 def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
     """After a search: the best configurations; returns the exit code."""
+    from search.export.unsaved import unsaved_note
+
     trials, experiment = coordinator.trials, coordinator.experiment
     if coordinator.is_interrupted:
         out.print(f"interrupted; go on with: shoal resume {path}", soft_wrap=True)
@@ -73,7 +71,30 @@ def print_outcome(path: Path, coordinator: Any, out: Console) -> int:
     _print_gain(trials, experiment, rows, out)
     for line in _failure_lines(trials):
         out.print(line, soft_wrap=True)
+    if experiment.trainable is not None and (note := unsaved_note(path)) is not None:
+        out.print(note, soft_wrap=True)
     return 0
+
+
+def print_best(
+    rows: list[dict[str, Any]], trials: Trials, metric: Metric, found: Any, out: Console
+) -> None:
+    """What ``shoal best`` prints.
+
+    Args:
+        rows: the best trials; where there is none, the reason is printed.
+        trials: of the run.
+        metric: that is compared.
+        found: the confirmation, None where there was none.
+    """
+    if not rows:
+        out.print(_why_no_value(trials, metric) if len(trials) else "no trial has begun yet")
+        return
+    confirmed = None if found is None else {r["trial"]: trial_text(found, r["trial"]) for r in rows}
+    out.print(best_table(rows, metric, confirmed))
+    if found is not None:
+        who = "" if found.winner is None else f"trial {found.winner.trial}: "
+        out.print(f"{who}{found.sentence}", soft_wrap=True)
 
 
 def _failure_lines(trials: Trials) -> list[str]:
@@ -134,11 +155,13 @@ def _print_gain(
     value = baseline.value(experiment.metric)
     if value is not None:
         before, best = numbers([value, rows[0]["value"]])
-        out.print(
-            f"baseline (trial 0): {before}; the best is trial {rows[0]['trial']} with {best} "
-            "(not confirmed yet)",
-            soft_wrap=True,
-        )
+        winner = rows[0]["trial"]
+        sentence = f"baseline (trial 0): {before}; the best is trial {winner} with {best}"
+        if winner == 0:
+            sentence = f"nothing beat the baseline (trial 0): {before}"
+        elif experiment.confirm is None:
+            sentence += " (not confirmed yet)"
+        out.print(sentence, soft_wrap=True)
 
 
 def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
@@ -156,47 +179,6 @@ def print_status(status: dict[str, Any], metric: Metric, out: Console) -> None:
         out.print(f"go on with: shoal resume {status['run']}", soft_wrap=True)
     if status["best"] is not None:
         out.print(best_table([status["best"]], metric))
-
-
-def print_description(found: dict[str, Any], out: Console) -> None:
-    """What ``shoal show`` prints."""
-    experiment = found["experiment"]
-    out.print(experiment["name"], style="bold")
-    if experiment.get("question"):
-        out.print(experiment["question"])
-    for section in ("dataset", "train", "metric", "sampler", "scheduler"):
-        if experiment.get(section):
-            fixed = show_params(_telling(experiment[section]))
-            out.print(f"{section + ':':<10} {fixed}", soft_wrap=True)
-    if found["layers"]:
-        layers = [(row["layer"], f"{row['parameters']:,}") for row in found["layers"]]
-        table = rows_table(("layer", "parameters"), layers)
-        table.columns[1].justify, table.columns[1].no_wrap = "right", True
-        table.add_section()
-        table.add_row("total (baseline)", f"{found['parameters']:,}")
-        out.print(table)
-    if found["variants"]:
-        columns = ("parameter", "variant", "settings", "parameters")
-        out.print(rows_table(columns, [_variant(row) for row in found["variants"]]))
-    out.print(space_table(found["space"]))
-    budget = {name: value for name, value in found["budget"].items() if value is not None}
-    limits = ", ".join(f"{name.replace('_', ' ')} {show_value(v)}" for name, v in budget.items())
-    out.print(f"budget: {limits}")
-
-
-def _telling(section: dict[str, Any]) -> dict[str, Any]:
-    """A section without what is switched off."""
-    if section.get("name") == "none":  # a scheduler that stops nobody
-        return {name: section[name] for name in ("name", "max_epochs")}
-    if isinstance(section.get("schedule"), dict) and section["schedule"]["name"] == "constant":
-        section = {**section, "schedule": "constant"}
-    return {name: value for name, value in section.items() if value not in (None, False, 0, "none")}
-
-
-def _variant(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    """A variant's row; the networks of the user's own code are not ours to count."""
-    counted = "" if row["parameters"] is None else f"{row['parameters']:,}"
-    return row["parameter"], row["name"], show_params(row["settings"]), counted
 
 
 def train_and_compare(

@@ -26,7 +26,10 @@ from spaces.parameters import Params
 from spaces.problems import InputError
 from trainables.user_code.metrics import absent_metric
 
-NOTHING_REPORTED = "the code ended before it reported an epoch"
+NOTHING_REPORTED = (
+    "the code ended before it reported an epoch: yield the metrics of each epoch, such as "
+    'yield {"val_loss": loss}, or call context.report({"val_loss": loss})'
+)
 
 
 class Leader(NamedTuple):

@@ -58,8 +58,10 @@ class FirstFailures:
 
 def end_of_session(what: str, reason: str) -> RunError:
     """Why a session ends at the first failures; they are not recorded."""
-    way_out = "none is recorded as failed (--keep-going records them, and goes on)"
-    return RunError(f"{what}; {way_out}:\n{reason.strip()}")
+    rule = "so the search stops here, and none counts as tried"
+    return RunError(
+        f"{what}, {rule} (--keep-going counts them as failed, and searches on):\n{reason.strip()}"
+    )
 
 
 def _key(reason: str) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def export_best(
             of the training any more.
         number: the trial to take instead, with the weights that it ended with itself.
         anyway: even if the winner measured worse than the baseline.
-        note: is given what has changed since, as a line.
+        note: is given what has changed since, and that there are no weights, each as a line.
 
     Raises:
         InputError: when the run has no trial with a value, its checkpoint is gone, or the winner
@@ -76,6 +76,8 @@ def export_best(
         changes=changes_of(trials.changes, worlds, since),
     )
     tell_left_out(write_bundle(target, bundle, kept.weights))
+    if not bundle.has_weights:
+        note(f"note: {bundle.why_no_weights}, so the bundle has no weights")
     return bundle
 
 
@@ -114,10 +116,11 @@ def _origin(chosen: Selected, is_asked: bool) -> str:
             "partly the luckiest; `shoal confirm` trains it again under fresh seeds."
         )
     winner, note = confirmation.winner, f" ({confirmation.note}.)" if confirmation.note else ""
+    what = "weights" if chosen.trained.kept.weights else "scores"
     return (
         f"{search} The best {len(confirmation.candidates)} configurations were then trained again "
         f"under up to {confirmation.most_seeds} fresh seeds each; that of trial {winner.trial} was "
-        f"chosen, and measured under {confirmation.most_seeds} other seeds. The weights are those "
+        f"chosen, and measured under {confirmation.most_seeds} other seeds. The {what} are those "
         f"of the first of these that are kept (seed {trial.seed}).{note}"
     )
 

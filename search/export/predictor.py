@@ -12,8 +12,14 @@ import torch
 from torch import nn
 
 from search.export.inference import load_whole
-from spaces.problems import InputError, shown
-from spaces.settings.data_files import column_names, is_table, read_arrays, read_table
+from spaces.problems import InputError
+from spaces.settings.data_files import (
+    column_names,
+    is_table,
+    missing_columns,
+    read_arrays,
+    read_table,
+)
 from trainables.data.input_spec import InputSpec
 from trainables.data.own.layout import checked_inputs
 from trainables.data.own.preparation import TablePreparation
@@ -76,12 +82,14 @@ class Predictor:
 
         Args:
             data: for a model of a table a pandas frame or a ``pyarrow.Table`` with its columns;
-                for others an array, as ``x`` of its ``.npz`` file.
+                for others an array, as ``x`` of its ``.npz`` file; or the name of such a file.
 
         Raises:
             InputError: when a column is missing, or the data is not what the model was trained on.
         """
         table = self.inputs.table
+        if isinstance(data, str | Path):
+            data, _ = self.read(Path(data))
         if table is not None:
             return torch.from_numpy(table.features(_columns_of(data, table)))
         inputs = checked_inputs(np.asarray(data))
@@ -107,6 +115,8 @@ class Predictor:
             InputError: as ``features``; or when the bundle gives no finite answer.
         """
         notes: tuple[str, ...] = ()
+        if isinstance(data, str | Path):
+            data, _ = self.read(Path(data))
         if self.inputs.table is not None:
             data = _columns_of(data, self.inputs.table)
             notes = tuple(self.inputs.table.notes(data))
@@ -158,7 +168,7 @@ def _columns_of(data: Any, table: TablePreparation) -> pa.Table:
         except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
             raise InputError(f"must be a pandas frame or a pyarrow.Table: {error}") from None
     if missing := [name for name in table.names if name not in held.column_names]:
-        raise InputError(f"the columns {', '.join(map(shown, missing))} are missing")
+        raise InputError(missing_columns(missing, held.column_names))
     return held.select(table.names)
 
 

@@ -14,6 +14,7 @@ from analysis.record.folder import RunFolder, best_of, open_run, status_of
 from analysis.record.lock import is_locked
 from analysis.record.trials import Trials
 from search.library.host import at_work, library_host
+from search.library.words import pythons_words
 from spaces.experiment import Confirm, Engine, Experiment
 from spaces.given import Function
 from spaces.parameters import Params
@@ -114,6 +115,7 @@ class SearchResult:
         experiment, trials = self._run
         return trial_table(trials, experiment.metric, by_epoch).to_pandas()
 
+    @pythons_words()
     def confirm(
         self,
         top: int | None = None,
@@ -150,6 +152,7 @@ class SearchResult:
         with at_work(self._functions):
             return confirm_run(self._folder, settings, host)
 
+    @pythons_words()
     def report(self, file: str | Path | None = None) -> Path:
         """Write the report as one HTML page; returns the file.
 
@@ -164,6 +167,7 @@ class SearchResult:
             write_report(report_of(self.path), path)
         return path
 
+    @pythons_words()
     def export(self, folder: str | Path, trial: int | None = None, anyway: bool = False) -> Path:
         """Write the confirmed winner, or the best trial, as a bundle; as ``shoal export``.
 
@@ -180,10 +184,12 @@ class SearchResult:
         """
         from search.export.bundle import export_best
 
+        note = library_host(None, None, self._show).view.note
         with at_work(self._functions):
-            export_best(self.path, Path(folder), number=trial, anyway=anyway)
+            export_best(self.path, Path(folder), number=trial, anyway=anyway, note=note)
         return Path(folder)
 
+    @pythons_words()
     def load_model(self, trial: int | None = None) -> nn.Module:
         """The built-in model of the confirmed winner, or of the best trial, with its weights.
 
@@ -209,6 +215,7 @@ class SearchResult:
         model.load_state_dict(dict(kept.weights), assign=True)
         return model.eval()
 
+    @pythons_words()
     def load_state(self, trial: int | None = None) -> Any:
         """What your own code saved in the training of the confirmed winner, or of the best trial.
 

@@ -21,7 +21,7 @@ def plain_setting(value: Any, place: str) -> Any:
         place: where it stands, ``space.lr``.
 
     Raises:
-        InputError: when it holds anything else.
+        InputError: when it holds anything else; or, as a parameter, a tuple of two numbers.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -33,6 +33,17 @@ def plain_setting(value: Any, place: str) -> Any:
         return str(Path(fspath(value)))
     if isinstance(value, Mapping):
         return {key: plain_setting(held, f"{place}.{key}") for key, held in value.items()}
+    if isinstance(value, tuple) and _may_be_range(value) and place.startswith("space."):
+        low, high = value
+        raise InputError(
+            f"a tuple may be meant as a range or as choices, got {shown(value)}; a range is "
+            f'{{"low": {low!r}, "high": {high!r}}}, a list is choices: [{low!r}, {high!r}]',
+            place,
+        )
     if isinstance(value, list | tuple):
         return [plain_setting(held, f"{place}.{n}") for n, held in enumerate(value)]
     raise InputError(f"must hold texts, numbers, lists and mappings, got {shown(value)}", place)
+
+
+def _may_be_range(value: tuple[Any, ...]) -> bool:
+    return len(value) == 2 and all(type(end) in (int, float) for end in value)

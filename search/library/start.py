@@ -12,11 +12,13 @@ from typing import Any, TypeAlias
 
 from analysis.record.folder import RunFolder, start_of
 from search.control.view import Note
+from search.export.unsaved import unsaved_note
 from search.folders import new_folder, removed_if_empty
 from search.library.functions import references_of, replaced_if_begun, resumed_functions
 from search.library.host import at_work, library_host
 from search.library.result import SearchResult
 from search.library.settings import plain_setting
+from search.library.words import pythons_words
 from search.lifecycle import resume_search, start_search
 from search.rerun.confirm import confirm_run, is_left
 from search.run_context import DEFAULT_TERMS, Terms
@@ -30,6 +32,7 @@ from spaces.problems import InputError, shown
 What: TypeAlias = str | Path | Experiment | Mapping[str, Any] | Function
 
 
+@pythons_words()
 def run(
     what: What,
     *,
@@ -98,6 +101,7 @@ def run(
         experiment, handed = _checked(what, settings, functions, run_folder, host.view.note)
         with given(handed):
             start_search(experiment, run_folder, host, keep_going)
+            _note_if_unsaved(run_folder, host)
             _confirm_if_asked(run_folder, host)
     return SearchResult(run_folder, handed, show)
 
@@ -111,12 +115,13 @@ def _checked(
 ) -> tuple[Experiment, dict[str, Function]]:
     """The experiment, and its functions that no module has, by what stands for them in a folder.
 
-    ``note``: is told what is not kept of them; None: nothing is kept yet.
+    ``note``: is told what is not kept of them, and what may not be meant; None: nothing is kept
+    yet.
     """
     references, handed = references_of(functions, folder, note)
     with given(handed):
         if isinstance(what, str | Path):
-            return load_experiment(what, {**settings, **references}), handed
+            return load_experiment(what, {**settings, **references}, note), handed
         if isinstance(what, Experiment):
             data = what.plain()
         elif isinstance(what, Mapping):
@@ -126,7 +131,8 @@ def _checked(
         else:
             rule = "must be a file, the name of a study, an Experiment, a mapping or a function"
             raise InputError(f"{rule}, got {shown(what)}", "what")
-        return read_experiment(data, Path.cwd(), {**settings, **references}), handed
+        changes = {**settings, **references}
+        return read_experiment(data, Path.cwd(), changes, note=note), handed
 
 
 @contextmanager
@@ -142,6 +148,7 @@ def _emptied_if_unbegun(folder: RunFolder) -> Iterator[None]:
         raise
 
 
+@pythons_words()
 def resume(
     folder: str | Path,
     train: Function | None = None,
@@ -189,10 +196,12 @@ def resume(
         with at_work(functions):
             if trials or hours or not _confirm_if_asked(run_folder, host, terms):
                 resume_search(run_folder, trials, hours, host, terms)
+                _note_if_unsaved(run_folder, host)
                 _confirm_if_asked(run_folder, host)
     return SearchResult(run_folder, functions, show)
 
 
+@pythons_words()
 def load(folder: str | Path) -> SearchResult:
     """A run that is there already.
 
@@ -202,6 +211,12 @@ def load(folder: str | Path) -> SearchResult:
     run_folder = RunFolder(Path(folder))
     start_of(run_folder)
     return SearchResult(run_folder)
+
+
+def _note_if_unsaved(folder: RunFolder, host: Host) -> None:
+    """Say at the end of a search that its code saves nothing."""
+    if (note := unsaved_note(folder.path)) is not None:
+        host.view.note(note)
 
 
 def _confirm_if_asked(folder: RunFolder, host: Host, terms: Terms = DEFAULT_TERMS) -> bool:

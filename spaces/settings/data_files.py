@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,14 @@ def column_names(file: str) -> list[str]:
     return names
 
 
+def missing_columns(missing: Sequence[str], there: Sequence[str]) -> str:
+    """The message for columns that a table lacks, with the nearest names that it has."""
+    what = "the columns {} are" if len(missing) > 1 else "the column {} is"
+    close = [near for name in missing for near in get_close_matches(name, there, n=1)]
+    hint = f"; did you mean {', '.join(map(shown, dict.fromkeys(close)))}?" if close else ""
+    return f"{what.format(', '.join(map(shown, missing)))} missing{hint}"
+
+
 def read_table(file: str, columns: Sequence[str], types: Mapping[str, Any] | None = None) -> Any:
     """Read some columns of a table, as a ``pyarrow.Table``.
 
@@ -73,9 +82,7 @@ def read_table(file: str, columns: Sequence[str], types: Mapping[str, Any] | Non
 
     there = column_names(file)
     if missing := [name for name in columns if name not in there]:
-        if len(missing) > 1:
-            raise InputError(f"lacks the columns {', '.join(missing)}", file)
-        raise InputError(unknown_name("column", missing[0], there), file)
+        raise InputError(missing_columns(missing, there), file)
     with _reading(file, TABLE_ENDINGS, there):
         if _is_csv(file):
             with pyarrow.input_stream(file, compression="detect") as stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spaces.problems import InputError, Problem, unknown_name
+from spaces.problems import InputError, Problem, shown, unknown_name
 from spaces.settings.data_files import (
     Array,
     column_names,
@@ -12,6 +12,7 @@ from spaces.settings.data_files import (
     read_arrays,
     read_table,
 )
+from spaces.settings.decimal_commas import decimal_comma_problem
 from spaces.settings.own_data import Arrays, Table, Task
 
 MOST_WHOLE_CLASSES = 20
@@ -72,6 +73,16 @@ def task_of(settings: Table | Arrays) -> Task:
     return "classification" if is_whole and len(different) <= MOST_WHOLE_CLASSES else "regression"
 
 
+def whole_classes(settings: Table) -> int:
+    """How many classes a table's target has whose values are whole numbers; 0 for any other.
+
+    Raises:
+        InputError: when the target can't be read.
+    """
+    values = _column_values(settings)
+    return len(np.unique(values)) if values.dtype.kind in "iuf" else 0
+
+
 def _check_one_hot(values: Array) -> None:
     """Refuse what is meant as classes.
 
@@ -84,11 +95,17 @@ def _check_one_hot(values: Array) -> None:
 
 
 def _column_values(settings: Table) -> Array:
-    """The target of a table, without what is missing."""
+    """The target of a table, without what is missing.
+
+    Raises:
+        InputError: when its numbers have been read as texts.
+    """
     import pyarrow as pa
 
     column = read_table(settings.training_file, [settings.target])[settings.target].drop_null()
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     values: Array = column.to_numpy()
+    if (problem := decimal_comma_problem(values)) is not None:
+        raise InputError(f"column {shown(settings.target)} {problem}")
     return values

@@ -83,7 +83,7 @@ def test_when_all_that_begins_fails_nothing_is_recorded(
         assert main(command) == 1
         told = capsys.readouterr().err
         assert told.count("No such file or directory: 'data/gain.txt'") == 1
-        assert "none is recorded as failed (--keep-going records them, and goes on)" in told
+        assert "none counts as tried (--keep-going counts them as failed, and searches on)" in told
         assert f"once that is mended, go on with: shoal {command[0]} {run}" in told
     assert failed(project) == 0
     (project / "away").rename(data)

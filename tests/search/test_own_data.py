@@ -235,8 +235,8 @@ def test_what_can_not_be_asked_is_one_message(
     model, frame = str(wine / "model"), tables.wine()
     tables.write_digits(tmp_path / "digits.npz")
     cases = {
-        "lacks the columns ash, hue": frame.drop(columns=["ash", "hue"]),
-        "unknown column 'alcohol'": frame.drop(columns="alcohol"),
+        "the columns 'ash', 'hue' are missing": frame.drop(columns=["ash", "hue"]),
+        "the column 'alcohol' is missing": frame.drop(columns="alcohol"),
         "column 'ash': CSV conversion error to double": frame.assign(ash="much"),
         "has no rows": frame[:0],
         "column 'ash' holds 178 infinite numbers": frame.assign(ash=np.inf),
@@ -244,6 +244,8 @@ def test_what_can_not_be_asked_is_one_message(
     for told, asked in cases.items():
         file = tables.write(asked, tmp_path / "asked.csv")
         assert told in message(capsys, "predict", model, file)
+    file = tables.write(frame.rename(columns={"alcohol": "Alcohol"}), tmp_path / "asked.csv")
+    assert "is missing; did you mean 'Alcohol'?" in message(capsys, "predict", model, file)
     whole = str(wine / "wine.csv")
     for arguments, told in (
         (["none.csv"], "there is no such file"),

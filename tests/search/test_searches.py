@@ -60,7 +60,7 @@ def test_a_baseline_that_fails_at_once_ends_the_search_and_a_resume_goes_on_with
     file = inline_file(tmp_path, code, budget={"trials": 7}, resources={"cpus": 2})
     assert main(["search", file, "--run", str(run)]) == 1
     error = capsys.readouterr().err
-    assert "error: trial 0, the baseline, failed before its first report; none is" in error
+    assert "error: trial 0, the baseline, failed before its first report, so the search" in error
     assert "FileNotFoundError: [Errno 2] No such file or directory" in error
     assert f"go on with: shoal resume {run}" in error
     assert len(trials_in(run)) == 1

@@ -257,7 +257,7 @@ class History:
     def _is_right(self, message: str) -> bool:
         """Whether a message is one that this world has given reason for."""
         lines = message.splitlines()
-        if "--keep-going records them" in lines[0]:  # and the reason stands below it
+        if "--keep-going counts them" in lines[0]:  # and the reason stands below it
             self._keeps_going = True
             return len(lines) < 8
         if "the run is finished" in message:

@@ -50,7 +50,8 @@ def test_the_direction_of_an_unknown_metric_is_asked_for() -> None:
     with pytest.raises(InputError) as caught:
         parse_experiment({"name": "x", **OWN, "metric": {"name": "speed"}})
     assert [str(problem) for problem in caught.value.problems] == [
-        "metric.mode: say which values of 'speed' are better: min or max"
+        "metric.mode: say which values of 'speed' are better: min or max, such as metric: "
+        "{name: speed, mode: max}"
     ]
 
 

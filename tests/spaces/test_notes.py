@@ -19,7 +19,9 @@ def load(folder: Path, *changes: str, **sections: Any) -> tuple[dict[str, Any], 
     """What a file is read as, and what is noted on it."""
     (folder / "own.py").write_text(OWN)
     file = folder / "x.yaml"
-    file.write_text(yaml.safe_dump({"name": "x", "budget": {"trials": 3}, **sections}))
+    data = {} if "trainable" in sections else {"dataset": "digits"}
+    data |= {"name": "x", "budget": {"trials": 3}, **sections}
+    file.write_text(yaml.safe_dump({key: held for key, held in data.items() if held is not None}))
     notes: list[str] = []
     return load_experiment(file, changes, notes.append).plain(), notes
 
@@ -171,3 +173,31 @@ def test_what_follows_from_a_mistake_is_not_told_as_another(
     tmp_path: Path, sections: dict[str, Any]
 ) -> None:
     assert len(mistakes(tmp_path, **sections)) == 1
+
+
+def test_a_file_that_names_no_data_is_told_which_it_has(tmp_path: Path) -> None:
+    _, notes = load(tmp_path, dataset=None)
+    assert notes == ["dataset: left out, so the data is digits, which is built in"]
+    assert load(tmp_path, trainable="own.py:train", metric={"name": "score"})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "is_noted"),
+    [
+        ("rooms", {}, True),
+        ("rooms", {"task": "classification"}, False),
+        ("rooms", {"task": "regression"}, False),
+        ("sold", {}, False),
+        ("street", {}, False),
+        ("price", {}, False),
+    ],
+)
+def test_whole_numbers_that_are_taken_for_classes_are_noted(
+    target: str, more: dict[str, str], is_noted: bool, tmp_path: Path
+) -> None:
+    rows = [f"{n % 6},{n % 2},s{n % 3},{n}.5" for n in range(60)]
+    (tmp_path / "houses.csv").write_text("\n".join(["rooms,sold,street,price", *rows]))
+    table = {"name": "table", "file": "houses.csv", "target": target, **more}
+    _, notes = load(tmp_path, dataset=table)
+    told = "dataset.target: 6 classes of 'rooms', whose values are whole numbers; for a regression "
+    assert notes == ([f"{told}write task: regression"] if is_noted else [])

@@ -141,7 +141,7 @@ def test_a_column_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) 
     file = write_table(tmp_path, ["p", "q"] * 20)
     table = {"name": "table", "file": str(file), "target": "y"}
     assert message({**table, "target": "Y"}).startswith(
-        f"dataset.target: {file}: unknown column 'Y'; valid: a, b, c, y"
+        f"dataset.target: {file}: unknown column 'Y' (did you mean 'y'?); valid: a, b, c, y"
     )
     both = message({**table, "group": "g", "drop": ["a", "d"]})
     assert "dataset.group" in both

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from search.cli.options import print_json
-from search.cli.render import print_description
+from search.cli.prepare import print_description
 from search.control.sampler import Sampler
 from search.tools.describe import describe_experiment
 from spaces.files import load_experiment, read_mapping, save_experiment

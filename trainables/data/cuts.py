@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spaces.problems import InputError
+from spaces.problems import InputError, shortened
 from trainables.data.sources import Array
+
+_LONGEST = 200  # characters of scikit-learn's reason, which may list thousands of classes
 
 
 def cut(
@@ -42,6 +44,6 @@ def cut(
             kept, held = (rows[part] for part in next(split.split(rows, groups=groups[rows])))
     except ValueError as error:
         count = "" if groups is None else f" in {len(np.unique(groups[rows]))} groups"
-        message = f"{len(rows)} samples{count} cannot be cut so: {error}"
+        message = f"{len(rows)} samples{count} cannot be cut so: {shortened(str(error), _LONGEST)}"
         raise InputError(f"{path}: {message}") from None
     return np.sort(kept), np.sort(held)

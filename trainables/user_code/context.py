@@ -14,6 +14,8 @@ from spaces.logged import MOST_PER_EPOCH
 from trainables.checkpoints.saved_state import checked_state
 from trainables.user_code.files import OwnFolder
 from trainables.user_code.logged import checked_name, figure_bytes, image_bytes, text_bytes
+from trainables.user_code.metrics import checked_metrics
+from trainables.user_code.random_state import RandomState, set_random_state
 from trainables.user_code.reporting import Reports
 
 
@@ -41,6 +43,8 @@ class Context:
     _saved: Any = None
     _given: Any = None  # of what was saved: the copy that the code has
     _epoch: int = 0
+    _drawn: RandomState | None = None  # until the first report of a trial that resumes
+    _asked: set[str] = field(default_factory=set)  # for what it was put back already
     _folder: OwnFolder = field(default_factory=lambda: OwnFolder(None))
     _files: dict[str, bytes] = field(default_factory=dict)
     _reports: Reports = field(default_factory=Reports)
@@ -49,6 +53,7 @@ class Context:
     @property
     def epoch(self) -> int:
         """Epochs done; they are counted here, by the reports."""
+        self._put_random_state_back("epoch")
         return self._epoch
 
     @property
@@ -74,10 +79,11 @@ class Context:
             metrics: names and numbers; the metric of the search must be among them.
 
         Raises:
+            TypeError: when they are no such mapping.
             TrialStopped: when the trial ends here. Let it pass; ``finally`` blocks run.
             RuntimeError: when the code yields its metrics, or calls this from another thread.
         """
-        self._reports.hand_in(metrics)
+        self._reports.hand_in(checked_metrics(metrics))
 
     def save(self, state: Any = None, files: Iterable[str | Path] = ()) -> None:
         """Keep a state to resume from; call it before the report of the epoch it belongs to.
@@ -96,11 +102,12 @@ class Context:
         self._files = self._folder.read(files) if self.rank == 0 else {}
         self._saved = copy.deepcopy(plain)  # the code goes on to change its tensors in place
         self._given = None
-        self.state_epoch = self.epoch + 1
+        self.state_epoch = self._epoch + 1
 
     @property
     def state(self) -> Any:
         """What was saved last, as a copy that the code may change; None in a trial that begins."""
+        self._put_random_state_back("state")
         if self._given is None:
             self._given = copy.deepcopy(self._saved)
         return self._given
@@ -108,6 +115,16 @@ class Context:
     def load(self) -> Any:
         """What was saved last, to resume from; None in a trial that begins."""
         return self.state
+
+    def _put_random_state_back(self, asked_for: str) -> None:
+        """Let the global generators go on from the saved epoch, when it is first asked for.
+
+        Code that resumes asks for its state and its epoch, in either order and with a model built
+        before, after or in between; what that draws shall not count. So the last of the two holds.
+        """
+        if self._drawn is not None and asked_for not in self._asked:
+            self._asked.add(asked_for)
+            set_random_state(self._drawn, self.device)
 
     def log_image(self, name: str, image: Any) -> None:
         """Show an image in TensorBoard, at the epoch that is reported next.

@@ -9,7 +9,7 @@ from typing import Any
 
 from spaces.problems import shown, unknown_name
 
-_RULE = "each epoch must report a mapping of metric names to numbers"
+_RULE = 'each epoch must report a mapping of metric names to numbers, such as {"val_loss": loss}'
 
 
 def absent_metric(name: str, epoch: int, metrics: Iterable[str]) -> str:
@@ -22,6 +22,8 @@ def absent_metric(name: str, epoch: int, metrics: Iterable[str]) -> str:
     """
     if epoch == 1:
         rule = "each epoch must report the metric of the search"
+        first = next(iter(metrics), "val_loss")
+        rule += f", which is val_accuracy if none is named; name one, such as metric: {first}"
         return f"metric.name: {unknown_name('metric', name, metrics)}; {rule}"
     return (
         f"{name}, the metric of the search, is absent at epoch {epoch}, but was there before; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -57,13 +57,14 @@ class CodeTraining:
             self._context._folder = folder
         self._generator: Generator[Any, None, Any] | None = None
         self._drawn: RandomState | None = None
+        self._saved_drawn: RandomState | None = None  # at the end of the epoch that was saved last
         self._is_over = False  # the code has returned its only report
         self._kept: dict[str, Any] | None = None  # the best epoch, where metric.scope is best
 
     @property
     def epoch(self) -> int:
         """Epochs done so far."""
-        return self._context.epoch
+        return self._context._epoch
 
     def __iter__(self) -> Iterator[EpochReport]:
         return self
@@ -72,8 +73,11 @@ class CodeTraining:
         if self._is_over or self.epoch >= self.config.epochs:
             raise StopIteration
         with self._global_generators():
-            metrics = checked_metrics(self._next_metrics())
+            metrics = self._checked(self._next_metrics())
         self._context._epoch += 1
+        self._context._drawn = None
+        if self._context.state_epoch == self.epoch:
+            self._saved_drawn = self._drawn
         self._keep_best(metrics)
         logged, self._context._logged = self._context._logged, []
         return EpochReport(self.epoch, metrics, is_last=self._is_over, logged=logged)
@@ -84,14 +88,28 @@ class CodeTraining:
 
         So trainings that take turns in one process draw what each would draw alone.
         """
-        before = random_state()
+        device = self._context.device
+        before = random_state(device)
         if self._drawn is not None:
-            set_random_state(self._drawn)
+            set_random_state(self._drawn, device)
         try:
             yield
         finally:
-            self._drawn = random_state()
-            set_random_state(before)
+            self._drawn = random_state(device)
+            set_random_state(before, device)
+
+    def _checked(self, given: Any) -> dict[str, float]:
+        """The metrics of an epoch; what is wrong with them is raised where the code yields them.
+
+        So the traceback shows the line.
+        """
+        try:
+            return checked_metrics(given)
+        except TypeError as error:
+            if self._generator is not None and not self._is_over:
+                with suppress(StopIteration):  # the code handles it, and ends
+                    self._generator.throw(error)
+            raise
 
     def _next_metrics(self) -> Any:
         """What the code reports next, or the one dict that it returns instead."""
@@ -122,7 +140,7 @@ class CodeTraining:
         if metric.scope != "best" or not math.isfinite(value):
             return
         if self._kept is None or metric.better(value, self._kept["value"]):
-            state = context._saved if context.state_epoch == context.epoch else None
+            state = context._saved if context.state_epoch == self.epoch else None
             self._kept = {"value": value, "epoch": self.epoch, "state": state}
 
     def saved_state(self, epoch: int) -> Any:
@@ -130,10 +148,11 @@ class CodeTraining:
         return state_at(self.state_dict(), epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the code saved last, and after how many epochs it did."""
+        """What the code saved last, after how many epochs it did, and what was drawn until then."""
         context = self._context
+        drawn = None if self._saved_drawn is None else tuple(self._saved_drawn)
         state = {"epoch": context.state_epoch, "state": context._saved, "kept": self._kept}
-        plain = {name: without_arrays(held) for name, held in state.items()}
+        plain = {name: without_arrays(held) for name, held in {**state, "drawn": drawn}.items()}
         return {**plain, "files": context._files}
 
     @staticmethod
@@ -144,11 +163,18 @@ class CodeTraining:
         return epoch
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state; without one, from the start."""
+        """Go on from a saved state; without one, from the start.
+
+        Of several processes, each starts its generators from the seed: only the first one's state
+        is saved, and others may be meant to draw something else.
+        """
         context, self._kept = self._context, with_arrays(state["kept"])
         context._saved, context._given = with_arrays(state["state"]), None
         context._epoch = context.state_epoch = self.epoch_of(state)
-        context._files = state.get("files", {})  # earlier versions have none
+        drawn = with_arrays(state.get("drawn"))  # earlier versions have none, nor files
+        if drawn is not None and context._epoch and context.world_size == 1:
+            self._saved_drawn = context._drawn = RandomState(*drawn)
+        context._files = state.get("files", {})
         if context.rank == 0:
             context._folder.put_back(context._files)
 

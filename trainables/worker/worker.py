@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -28,6 +27,7 @@ from trainables.shoal.pool import Member, Pool, ShoalError
 from trainables.training import Training
 from trainables.trainings import AnyTraining, make_training
 from trainables.user_code.files import OwnFolder
+from trainables.user_code.tracebacks import traceback_of
 from trainables.user_code.training import CodeTraining
 from trainables.worker.messages import Assignment, Outcome
 from trainables.worker.place import Output, Place
@@ -126,7 +126,7 @@ class Worker:
                 raise
             if self._is_interrupted():
                 raise KeyboardInterrupt from None
-            error = traceback.format_exc()
+            error = traceback_of(exception, isinstance(self._training, CodeTraining))
         notes, self._notes = tuple(self._notes), []
         saved = self._saving is not None and self._saving.take_written()
         return Outcome(report, saved, self._output.take(), error, fault, notes)

@@ -49,24 +49,19 @@ def trials_section(material: Material) -> Section:
 def cost_section(material: Material) -> Section:
     """What the search cost, and what stopping early saved."""
     cost, resources = _cost(material), material.experiment.resources
-    spent = duration(cost["trial_seconds"])
-    gpus = _gpus_per_trial(material)
-    if gpus is None:
-        gpu_row = [f"GPU time reserved, where each trial had a GPU (gpus: {resources.gpus})", spent]
-    else:
-        gpu_time = duration(cost["gpu_seconds"]) if gpus else "none"
-        gpu_row = [f"GPU time reserved: time of trials × gpus ({gpus:g})", gpu_time]
     rows = [
         ["epochs that the search trained", f"{cost['epochs']:,}"],
         ["time of searching, pauses between sessions left out", duration(cost["seconds"])],
-        ["time of trials, one after the other", spent],
+        ["time of trials, one after the other", duration(cost["trial_seconds"])],
         [
             f"CPU time reserved: time of trials × cpus ({resources.cpus * resources.world_size:g})",
             duration(cost["cpu_seconds"]),
         ],
-        gpu_row,
-        ["epochs that ASHA saved", _share(cost["epochs_saved"], cost["epochs"])],
     ]
+    if gpus := _gpus_per_trial(material):  # where it was left to the machine, there may be none
+        gpu_time = duration(cost["gpu_seconds"])
+        rows.append([f"GPU time reserved: time of trials × gpus ({gpus:g})", gpu_time])
+    rows.append(["epochs that ASHA saved", _share(cost["epochs_saved"], cost["epochs"])])
     if material.rerun_epochs:
         rows.append(["epochs more, to confirm and audit", f"{material.rerun_epochs:,}"])
     if missing := cost["epochs_not_trained_after_failures"]:

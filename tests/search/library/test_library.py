@@ -143,7 +143,7 @@ def test_another_function_is_told_as_a_change(tmp_path: Path) -> None:
     kept = file.read_text()
     assert "bonus = 9.0" in kept
     assert "bonus = 0.0" in file.with_stem("given_train-earlier").read_text()
-    with pytest.raises(InputError, match="--strict"):
+    with pytest.raises(InputError, match="strict=True"):
         resume(found.path, version(8.0), trials=1, strict=True, show=False)
     assert file.read_text() == kept
 
@@ -163,7 +163,7 @@ def test_a_file_with_what_is_said_beside_it(tmp_path: Path) -> None:
     file.write_text("name: mine\nengine: inline\nmodel: {hidden: [8]}\nbudget: {trials: 9}\n")
     found = run(
         file,
-        space={"lr": Float(low=1e-3, high=1e-1, log=True), "dropout": (0.0, 0.5)},
+        space={"lr": Float(low=1e-3, high=1e-1, log=True), "dropout": [0.0, 0.5]},
         baseline={"lr": np.float64(0.01), "dropout": 0.0},
         trials=2,
         max_epochs=1,
@@ -279,6 +279,9 @@ def lists(config: dict[str, Any], context: Any) -> None:
         (lists, {"space": lambda t: None}, "space: must be a function with a name"),
         (lists, {"space": {"x": object()}}, "space.x: must hold texts, numbers, lists and map"),
         (lists, {"space": {"x": {"low": 2, "high": 1}}}, "space.x"),
+        (lists, {"space": {"x": (1e-3, 1.0)}}, "space.x: a tuple may be meant as a range or as"),
+        (lists, {"set": {"space.x": (1, 2)}}, 'a range is {"low": 1, "high": 2}, a list is cho'),
+        (lists, {"set": {"space": {"x.y": (1, 2)}}}, "space.x.y: a tuple may be meant as a range"),
         (lists, {"metric": "quality"}, "say which values of 'quality' are better: min or max"),
         (lists, {"trials": None}, "budget: needs one of trials"),
         (lists, {"trials": 0}, "budget.trials"),

@@ -390,7 +390,11 @@ def test_a_function_that_is_not_there_is_told_with_those_that_are(code: Path) ->
         next(training(code, "trian"))
 
 
-def test_code_that_cannot_be_imported_is_told(code: Path) -> None:
-    code.write_text("import no_such_module")
-    with pytest.raises(InputError, match="cannot be imported: ModuleNotFoundError"):
+@pytest.mark.parametrize("name", ["no_such_module", "no_such_module.part"])
+def test_code_that_cannot_be_imported_is_told_with_what_it_lacks(code: Path, name: str) -> None:
+    code.write_text(f"import {name}")
+    with pytest.raises(InputError, match="cannot be imported: ModuleNotFoundError") as caught:
         next(training(code))
+    assert str(code) in str(caught.value)
+    lacks = "; it is not installed here (most often: pip install no_such_module), nor is it in "
+    assert str(caught.value).endswith(f"{lacks}{code.parent}")

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from spaces.problems import InputError, printable, shown
 from spaces.sections import Section
+from spaces.settings.decimal_commas import decimal_comma_problem
 from trainables.data.sources import Array
 
 MOST_CATEGORIES = 100
@@ -188,7 +189,10 @@ def fit_column(name: str, column: pa.ChunkedArray, is_category: bool) -> Column:
         raise InputError(f"is all missing in the training split; {_leave_out(name)}")
     marks_missing = column.null_count > 0
     if is_category or _holds_texts(kind):
-        return _fit_category(name, texts_of(column), marks_missing)
+        texts = texts_of(column)
+        if not is_category and (problem := decimal_comma_problem(texts.to_pylist())) is not None:
+            raise InputError(problem)
+        return _fit_category(name, texts, marks_missing)
     if pa.types.is_boolean(kind):
         return BooleanColumn(name=name, marks_missing=marks_missing)
     if _holds_numbers(kind):
@@ -210,8 +214,8 @@ def _fit_category(name: str, texts: pa.ChunkedArray, marks_missing: bool) -> Cat
     values = sorted(text for text in pc.unique(texts).to_pylist() if text is not None)
     if len(values) > MOST_CATEGORIES:
         raise InputError(
-            f"has {len(values):,} different texts, and a category at most {MOST_CATEGORIES}; "
-            f"{_leave_out(name)}"
+            f"has {len(values):,} different texts in the training split, and a category at most "
+            f"{MOST_CATEGORIES}; {_leave_out(name)}"
         )
     if any(len(value) > LONGEST_CATEGORY for value in values):
         raise InputError(

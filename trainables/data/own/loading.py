@@ -22,6 +22,7 @@ from trainables.data.own.preparation import (
 from trainables.data.own.samples import read_samples
 from trainables.data.sources import Array, Split, chosen_classes
 
+_FEW_CLASSES = 20  # may be more than half of the samples
 _TEST_SEED = 0  # the same test split for every search
 
 
@@ -104,9 +105,16 @@ def _cut(
 def _class_names(settings: Table | Arrays, labels: Array) -> tuple[str, ...]:
     """The classes in their order: of numbers by size, else by name, or as ``classes`` says."""
     found = sorted(set(labels), key=_by_size)
+    place = f"dataset.{settings.training_place}"
     if len(found) == 1:
-        place = f"dataset.{settings.training_place}"
         raise InputError(f"{place}: all samples are of one class, {shown(found[0])}")
+    if len(found) > max(_FEW_CLASSES, len(labels) / 2):
+        name = settings.target if isinstance(settings, Table) else "y"
+        raise InputError(
+            f"{place}: {shown(name)} has {len(found):,} different values in {len(labels):,} "
+            "samples, each of which would be a class; name a target with fewer, or one of numbers "
+            "(task: regression)"
+        )
     return chosen_classes(tuple(found), settings)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from spaces.problems import InputError, shown
 from spaces.settings.data_files import problems_at, read_arrays, read_table
+from spaces.settings.decimal_commas import decimal_comma_problem
 from spaces.settings.own_data import Arrays, Table
 from spaces.settings.targets import input_columns
 from trainables.data.own.columns import naming, numbers_of, texts_of
@@ -104,6 +105,8 @@ def _targets(column: pa.ChunkedArray, name: str, is_regression: bool) -> Array:
     if not is_regression:
         return _complete_texts(column, name)
     if pa.types.is_string(column.type) or pa.types.is_boolean(column.type):
+        if (problem := decimal_comma_problem(column.to_pylist())) is not None:
+            raise InputError(f"column {shown(name)} {problem}")
         kind = "texts" if pa.types.is_string(column.type) else "true and false"
         raise InputError(f"a regression needs numbers, and {shown(name)} holds {kind}")
     with naming(name):

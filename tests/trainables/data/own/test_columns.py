@@ -100,7 +100,10 @@ def test_the_preparation_is_the_same_after_json() -> None:
     [
         ([None, None], "is all missing in the training split; leave it out (drop: [a])"),
         ([np.nan, np.nan], "is all missing in the training split; leave it out (drop: [a])"),
-        ([f"id{n}" for n in range(101)], "has 101 different texts, and a category at most 100"),
+        (
+            [f"id{n}" for n in range(101)],
+            "has 101 different texts in the training split, and",
+        ),
         (["x" * 101, "y"], "has a text of more than 100 characters, which is no category"),
         ([datetime.date(2020, 1, 1)], "holds dates or times; make numbers of them"),
         ([[1], [2]], "holds list<item: int64>, neither numbers nor texts nor booleans"),
