@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from joblib import cpu_count
 
 from analysis.display.numbers import number
 from search.control.dispatcher import Dispatcher
@@ -104,6 +104,13 @@ def _speed_or_none(
         if is_short_of_room(error):
             return None
         raise
+
+
+def cpu_count() -> int:
+    """The CPUs that this process may use; a container's share of their time aside."""
+    if hasattr(os, "sched_getaffinity"):  # not on a Mac
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Places(NamedTuple):

@@ -64,7 +64,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "what is written is not synced": (Journal, "_sync_in_groups", lambda _: None),
     "the journal is not locked": (analysis.record.lock, "_take", lambda *_: True),
     "an end is not shown": (OptunaLog, "write", _unfinished),
-    "a group keeps its trials": (Group, "hand_back", lambda _: None),
+    "a group loses its trials": (Group, "hand_back", lambda group: group._running.clear()),
 }
 
 
