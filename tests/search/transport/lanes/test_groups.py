@@ -73,7 +73,7 @@ def test_with_one_lane_the_journal_is_that_of_the_inline_engine(tmp_path: Path) 
     assert told(tmp_path / "groups") == told(tmp_path / "inline")
 
 
-@pytest.mark.parametrize("engine", ["groups", "fused"])
+@pytest.mark.parametrize("engine", ["groups", pytest.param("fused", marks=pytest.mark.slow)])
 def test_a_search_that_is_interrupted_goes_on_in_any_engine(engine: str, tmp_path: Path) -> None:
     experiment, view = small(resources=TWO_GROUPS), StopsAfter(epochs=20)
     transports = {"groups": lambda: Groups(lanes=4), "fused": lambda: Fused(4)}
