@@ -15,6 +15,7 @@ from search.session import Host
 from search.transport.auto import Auto, Places, choose, places_here
 from search.transport.inline import Inline
 from search.transport.lanes.fused import Fused
+from search.transport.lanes.groups import Groups
 from search.transport.lanes.speed import Speed, measured_speed
 from search.transport.on_ray.tune import Tune
 from tests.support import examples
@@ -148,7 +149,7 @@ def test_settings_that_do_not_fit_the_data_are_told_by_their_trials(tmp_path: Pa
     experiment, data = digits(model={"hidden": [16], "family": "mlp"}, train={"batch_size": 1})
     view = Silent()
     chosen = Auto()._choose(experiment, view, data)  # batch norm of single samples, in some
-    assert isinstance(chosen, Tune | Fused)
+    assert isinstance(chosen, Tune | Fused | Groups)
 
 
 def test_the_room_on_this_machine_leaves_a_cpu_to_the_driver(
