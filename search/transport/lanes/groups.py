@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
-from ray.tune.search import Searcher
 
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.inline import refuse_unmet
 from search.transport.lanes.counts import LANES, check_can_swim, lanes_for
 from search.transport.lanes.group import Group
-from search.transport.on_ray.cluster import on_cluster
-from search.transport.on_ray.ray_processes import places_of_ray
 from search.transport.on_ray.slots import Slots
 from search.transport.on_ray.tune_internals import (
     ALWAYS,
@@ -30,14 +27,13 @@ from search.transport.on_ray.tune_internals import (
     limit_restarts,
     why_it_died,
 )
-from search.transport.on_ray.tuner import Link, run_tuner
-from search.transport.processes import ProcessAddress
+from search.transport.on_ray.tuner import Link, RayTransport, Unsaved, run_tuner
 from spaces.experiment import Experiment
 from trainables.data.splits import Data
 from trainables.worker.tune_group import TuneGroup
 
 
-class Groups:
+class Groups(RayTransport):
     """Trains configurations as one model in each place of a Ray cluster that a trial may have.
 
     Args:
@@ -54,11 +50,9 @@ class Groups:
         lanes: int = LANES,
         slower: frozenset[str] = frozenset(),
     ) -> None:
-        self._address = address
-        self._verbose = verbose
+        super().__init__(address, verbose)
         self._lanes = lanes
         self._slower = slower
-        self._slots: Slots | None = None
 
     @contextmanager
     def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
@@ -70,24 +64,16 @@ class Groups:
         """
         refuse_unmet(experiment, "trials that train as one model can't have it; use engine: tune")
         check_can_swim(experiment)
-        with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
+        with self.connected(experiment, view):
             yield
-
-    def interrupt(self) -> None:
-        """Nothing: Tune asks the dispatcher several times a second."""
-
-    def processes(self) -> Sequence[ProcessAddress]:
-        """The head of the cluster, and this machine's own node."""
-        return places_of_ray()
 
     def run(self, dispatcher: Dispatcher, data: Data | None) -> None:
         """Train until nothing is left to train, or the dispatcher is stopping."""
-        assert self._slots is not None, "not opened"
-        link = _Link(dispatcher, self._slots, self._lanes)
+        link = _Link(dispatcher, self.slots, self._lanes)
         lanes = self._lanes if link.lanes() > 1 else 1
         trainable = tune.with_resources(
             tune.with_parameters(TuneGroup, data=data, lanes=lanes, slower=self._slower),
-            self._slots.reserved(),
+            self.slots.reserved(),
         )
         run_tuner(link, trainable, _Searcher(link), _Scheduler(link), max_failures=ALWAYS)
 
@@ -130,7 +116,7 @@ class _Link(Link):
             del self.groups[trial.trial_id]
 
 
-class _Searcher(Searcher):  # type: ignore[misc]
+class _Searcher(Unsaved):
     """Makes lane groups, as many as fit on the cluster, while there is work."""
 
     def __init__(self, link: _Link) -> None:
@@ -154,12 +140,6 @@ class _Searcher(Searcher):  # type: ignore[misc]
     ) -> None:
         if not error:  # else it has trials to hand back yet
             self._link.groups.pop(trial_id, None)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the journal is what a run is brought back from."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Never called."""
 
 
 class _Scheduler(FIFOScheduler):  # type: ignore[misc]

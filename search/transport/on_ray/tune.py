@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
-from ray.tune.search import Searcher
 
 from analysis.record.gpu_load import wants_gpu_memory
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
 from search.transport.functions import packed
-from search.transport.on_ray.cluster import on_cluster
 from search.transport.on_ray.placed import Placed
-from search.transport.on_ray.ray_processes import places_of_ray
 from search.transport.on_ray.slots import Slots
 from search.transport.on_ray.tune_internals import (
     CONTINUE,
@@ -31,16 +28,21 @@ from search.transport.on_ray.tune_internals import (
     reserve,
     why_it_died,
 )
-from search.transport.on_ray.tuner import Link, part_of_an_interruption, run_tuner
+from search.transport.on_ray.tuner import (
+    Link,
+    RayTransport,
+    Unsaved,
+    part_of_an_interruption,
+    run_tuner,
+)
 from search.transport.packing.measurement import measure_shares
-from search.transport.processes import ProcessAddress
 from spaces.experiment import Experiment
 from spaces.given import Packed
 from trainables.data.splits import Data
 from trainables.worker.tune_worker import TuneWorker
 
 
-class Tune:
+class Tune(RayTransport):
     """Trains on a Ray cluster, or on one that is started on this machine.
 
     Args:
@@ -49,29 +51,19 @@ class Tune:
     """
 
     def __init__(self, address: str | None = None, verbose: bool = False) -> None:
-        self._address = address
-        self._verbose = verbose
-        self._slots: Slots | None = None
+        super().__init__(address, verbose)
         self._functions: dict[str, Packed] = {}
 
     @contextmanager
     def opened(self, experiment: Experiment, view: View, data: Data | None) -> Iterator[None]:
         """Ray while the work lasts."""
         self._functions = packed(experiment.trainable)
-        with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
+        with self.connected(experiment, view):
             yield
-
-    def interrupt(self) -> None:
-        """Nothing: Tune asks the dispatcher several times a second."""
-
-    def processes(self) -> Sequence[ProcessAddress]:
-        """The head of the cluster, and this machine's own node."""
-        return places_of_ray()
 
     def run(self, dispatcher: Dispatcher, data: Data | None) -> None:
         """Train until nothing is left to train, or the dispatcher is stopping."""
-        assert self._slots is not None, "not opened"
-        experiment, slots = dispatcher.experiment, self._slots
+        experiment, slots = dispatcher.experiment, self.slots
         link = _Link(dispatcher, slots)
         if experiment.resources.gpus == "pack":
             with part_of_an_interruption(dispatcher.controller):
@@ -122,7 +114,7 @@ class _Link(Link):
             self.dispatcher.given_up(number, why_it_died(error))
 
 
-class _Searcher(Searcher):  # type: ignore[misc]
+class _Searcher(Unsaved):
     """Asks the coordinator for trials, as many as fit on the cluster."""
 
     def __init__(self, link: _Link) -> None:
@@ -150,12 +142,6 @@ class _Searcher(Searcher):  # type: ignore[misc]
         number = self._link.placed.end(trial_id)
         if number is not None:
             self._link.dispatcher.hung_trials.forget(number)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the journal is what a run is brought back from."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Never called."""
 
 
 class _Scheduler(FIFOScheduler):  # type: ignore[misc]

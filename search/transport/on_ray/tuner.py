@@ -15,9 +15,47 @@ from ray.tune.search import Searcher
 
 from search.control.controller import Controller
 from search.control.dispatcher import Dispatcher
+from search.control.view import View
+from search.transport.on_ray.cluster import on_cluster
+from search.transport.on_ray.ray_processes import places_of_ray
 from search.transport.on_ray.scratch import Scratch, scratch
 from search.transport.on_ray.slots import Slots
 from search.transport.on_ray.tune_internals import folder_in_session
+from search.transport.processes import ProcessAddress
+from spaces.experiment import Experiment
+
+
+class RayTransport:
+    """What has Tune train, on a Ray cluster or on one that is started on this machine.
+
+    Args:
+        address: of a Ray cluster; None: this machine.
+        verbose: let Ray's own messages through.
+    """
+
+    def __init__(self, address: str | None, verbose: bool) -> None:
+        self._address = address
+        self._verbose = verbose
+        self._slots: Slots | None = None
+
+    @contextmanager
+    def connected(self, experiment: Experiment, view: View) -> Iterator[None]:
+        """Ray while the work lasts."""
+        with on_cluster(experiment, self._address, self._verbose, view) as self._slots:
+            yield
+
+    @property
+    def slots(self) -> Slots:
+        """How many trials fit on the cluster."""
+        assert self._slots is not None, "not opened"
+        return self._slots
+
+    def interrupt(self) -> None:
+        """Nothing: Tune asks the dispatcher several times a second."""
+
+    def processes(self) -> Sequence[ProcessAddress]:
+        """The head of the cluster, and this machine's own node."""
+        return places_of_ray()
 
 
 class Link(ABC):
@@ -83,6 +121,16 @@ def run_tuner(
                 verbose=0,
             ),
         ).fit()
+
+
+class Unsaved(Searcher):  # type: ignore[misc]
+    """A searcher that Tune can't save: the journal is what a run is brought back from."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called."""
 
 
 class Callback(tune.Callback):  # type: ignore[misc]
