@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,23 +13,50 @@ class Batch:
     """Inputs (samples, …) and their targets: classes (samples,), or values (samples, targets).
 
     ``partners``: the classes (samples,) of the samples that were mixed in, where any were;
-    ``share``: that of ``targets`` in the mixture, the partners have the rest.
+    ``share``: that of ``targets`` in the mixture, (), the partners have the rest.
+
+    Of several trainings at once, each tensor has one more dimension in front: (trainings, …).
     """
 
     inputs: torch.Tensor
     targets: torch.Tensor
     partners: torch.Tensor | None = None
-    share: float = 1.0
+    share: torch.Tensor | None = None
+
+    def stacked(self) -> Batch:
+        """The batch of one training as that of several, of which there is one."""
+        return self._each(lambda held: held[None])
+
+    def of_training(self, number: int) -> Batch:
+        """That of one of several trainings."""
+        return self._each(lambda held: held[number])
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        held = (self.inputs, self.targets, self.partners, self.share)
+        inputs, targets, *mixture = (None if each is None else change(each) for each in held)
+        assert inputs is not None
+        assert targets is not None
+        return Batch(inputs, targets, *mixture)
 
     def take(self, rows: slice) -> Batch:
-        """Some of its samples."""
+        """Some samples of one training's."""
         partners = None if self.partners is None else self.partners[rows]
         return Batch(self.inputs[rows], self.targets[rows], partners, self.share)
 
     def __len__(self) -> int:
+        """The samples of one training's."""
         return len(self.targets)
+
+    def mixed(self, of_classes: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """What is found of the targets, mixed with what is found of the partners."""
+        found = of_classes(self.targets)
+        if self.partners is None or self.share is None:
+            return found
+        return torch.lerp(of_classes(self.partners), found, self.share)
 
     @property
     def dominant(self) -> torch.Tensor:
         """The classes with the larger share."""
-        return self.targets if self.partners is None or self.share >= 0.5 else self.partners
+        if self.partners is None or self.share is None:
+            return self.targets
+        return torch.where(self.share[..., None] >= 0.5, self.targets, self.partners)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from spaces.seeds import derive_seed
-from spaces.settings.train import Train
+from spaces.settings.train import FOR_IMAGES, Train
 from trainables.data.splits import DeviceSplit
-from trainables.fitting.augmentation import augment
+from trainables.fitting.augmentation import Augmentation
 from trainables.fitting.batch import Batch
+from trainables.models.noise import BLOCK, Steps
 
 
 class Batches:
@@ -27,6 +28,9 @@ class Batches:
         self._split = split
         self._settings = settings
         self._seed = seed
+        self._changes_samples = bool(settings.changed & {*FOR_IMAGES, "mixup"})
+        self._augmentation: Augmentation | None = None  # of a block of steps
+        self._block = 0
 
     def of_epoch(self, epoch: int) -> list[torch.Tensor]:
         """The rows of each batch of an epoch; a last batch of one sample is left out.
@@ -45,7 +49,15 @@ class Batches:
             rows: of the training split.
             number: of the batch.
         """
-        return augment(self.plain(rows), self._settings, self._seed, number)
+        batch = self.plain(rows)
+        if not self._changes_samples:
+            return batch
+        block, step = divmod(number, BLOCK)
+        if self._augmentation is None or block != self._block:
+            steps, shape = Steps([self._seed], [block * BLOCK], BLOCK), batch.inputs.shape[1:]
+            self._augmentation = Augmentation([self._settings], steps, shape, batch.inputs)
+            self._block = block
+        return self._augmentation.apply(batch.stacked(), step).of_training(0)
 
     def plain(self, rows: torch.Tensor) -> Batch:
         """A batch as it is in the data."""

@@ -43,28 +43,20 @@ class Loss:
         """
         if not self._is_classification:
             return F.mse_loss(outputs, batch.targets, reduction="sum")
-        total = self._cross_entropy(outputs, batch.targets)
-        if batch.partners is None:
-            return total
-        other = self._cross_entropy(outputs, batch.partners)
-        return batch.share * total + (1.0 - batch.share) * other
-
-    def _cross_entropy(self, outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(
-            outputs, classes, self._weights, label_smoothing=self._smoothing, reduction="sum"
+        return batch.mixed(
+            lambda classes: F.cross_entropy(
+                outputs, classes, self._weights, label_smoothing=self._smoothing, reduction="sum"
+            )
         )
 
     def divisor(self, batch: Batch) -> float | torch.Tensor:
         """What the sum over a batch is divided by to give its loss."""
         if not self._is_classification:
             return batch.targets.numel()
-        if self._weights is None:
-            return len(batch)
-        total = self._weights[batch.targets].sum()
-        if batch.partners is None:
-            return total
-        other = self._weights[batch.partners].sum()
-        return batch.share * total + (1.0 - batch.share) * other
+        weights = self._weights
+        return (
+            len(batch) if weights is None else batch.mixed(lambda classes: weights[classes].sum())
+        )
 
     def mean(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The loss of a batch."""

@@ -1,22 +1,51 @@
-"""The randomness of dropout: a function of (seed, step, layer, place in the mask), on any device.
+"""The randomness of training steps: a function of (seed, stream, step, place), on any device.
 
 ``F.dropout`` takes no generator, and PyTorch's global one depends on what ran before; so a training
 that is interrupted, or that shares its process, would see other masks. Here each value of a mask is
 a hash of where it stands. Nothing is drawn one after the other, so many trainings get theirs at
-once, and a GPU gets the very same as a CPU.
+once, and a GPU gets the very same as a CPU. What changes the samples of a batch is drawn likewise.
+A stream is a layer's number, or a name for what else is drawn.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
 from spaces.seeds import derive_seed
 
 _LOWEST = -(2**31)  # of an int32
-_STEPS = 256  # whose keys a training computes at once
+BLOCK = 256  # steps whose keys a training by itself computes at once
+
+
+class Steps(NamedTuple):
+    """Batches that some trainings are given at once, one in each step.
+
+    ``seeds``: of each training; ``first``: the number of its first batch, counted over the whole
+    training; ``batches``: how many there are.
+    """
+
+    seeds: Sequence[int]
+    first: Sequence[int]
+    batches: int
+
+    def keys(self, streams: Sequence[int | str], device: torch.device) -> torch.Tensor:
+        """What tells their random numbers apart, int32, (steps, trainings).
+
+        Args:
+            streams: of each training.
+            device: where the keys shall be.
+        """
+        begun = [
+            derive_seed(seed, "noise", stream) + _LOWEST
+            for seed, stream in zip(self.seeds, streams, strict=True)
+        ]
+        first = torch.tensor(self.first, device=device)
+        numbers = (torch.arange(self.batches, device=device)[:, None] + first).to(torch.int32)
+        return _mix(_mix(numbers) ^ torch.tensor(begun, dtype=torch.int32, device=device))
 
 
 class Noise:
@@ -69,16 +98,14 @@ def masks(
     """The masks of some trainings, (trainings, *shape): 0 and the training's scale.
 
     Args:
-        keys: (trainings,) int32, those of ``step_keys`` for the step and the layer.
+        keys: (trainings,) int32, those of ``Steps.keys`` for a step.
         thresholds: (trainings,) int32, see ``threshold``.
         scales: (trainings,), 1 / (1 - rate).
         shape: of each mask.
     """
     ones = [1] * len(shape)
-    values = _hashed_places(shape, keys.device) ^ keys.view(-1, *ones)
-    return (
-        (_mix(values) >= thresholds.view(-1, *ones)).to(scales.dtype).mul_(scales.view(-1, *ones))
-    )
+    is_kept = hashes(keys, shape) >= thresholds.view(-1, *ones)
+    return is_kept.to(scales.dtype).mul_(scales.view(-1, *ones))
 
 
 def threshold(rate: float) -> int:
@@ -86,21 +113,26 @@ def threshold(rate: float) -> int:
     return min(round(rate * 2**32), 2**32 - 1) + _LOWEST
 
 
-def layer_key(seed: int, layer: int) -> int:
-    """What a training's masks of one layer begin with, as an int32."""
-    return derive_seed(seed, "noise", layer) + _LOWEST
+def hashes(keys: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Random numbers of some trainings, (trainings, *shape) int32, of which the high bits count.
 
-
-def step_keys(layer_keys: torch.Tensor, first: torch.Tensor, count: int) -> torch.Tensor:
-    """The keys of some steps, int32, (count, trainings).
+    No two numbers of a training are equal.
 
     Args:
-        layer_keys: (trainings,) int32, those of ``layer_key``.
-        first: (trainings,), the step with which each begins.
-        count: of the steps.
+        keys: (trainings,) int32, those of ``Steps.keys`` for a step.
+        shape: of the numbers of each training.
     """
-    steps = torch.arange(count, device=first.device)[:, None] + first
-    return _mix(_mix(steps.to(torch.int32)) ^ layer_keys)
+    return _mix(_hashed_places(shape, keys.device) ^ keys.view(-1, *(1 for _ in shape)))
+
+
+def integers(hashed: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:
+    """Whole numbers from 0, each below its limit, all about equally often.
+
+    Args:
+        hashed: int32, of ``hashes``.
+        limits: int64, from 1 to 2**31, of a shape to go with them.
+    """
+    return ((hashed.to(torch.int64) - _LOWEST) * limits) >> 32
 
 
 def _mix(values: torch.Tensor) -> torch.Tensor:
@@ -130,10 +162,8 @@ def _hashed_integers(count: int, device: torch.device) -> torch.Tensor:
 @functools.lru_cache(maxsize=1024)
 def _keys(seed: int, layer: int, block: int) -> list[int]:
     """The keys of a training's layer, for the steps of a block."""
-    first = torch.tensor([block * _STEPS])
-    keys: list[int] = step_keys(
-        torch.tensor([layer_key(seed, layer)], dtype=torch.int32), first, _STEPS
-    )[:, 0].tolist()
+    steps = Steps([seed], [block * BLOCK], BLOCK)
+    keys: list[int] = steps.keys([layer], torch.device("cpu"))[:, 0].tolist()
     return keys
 
 
@@ -142,7 +172,7 @@ def _mask(
 ) -> torch.Tensor:
     seed, step = place.tolist()
     dropped = rate.item()
-    key = _keys(seed, layer, step // _STEPS)[step % _STEPS]
+    key = _keys(seed, layer, step // BLOCK)[step % BLOCK]
     return masks(
         torch.tensor([key], dtype=torch.int32, device=device),
         torch.tensor([threshold(dropped)], dtype=torch.int32, device=device),

@@ -9,13 +9,14 @@ from functools import partial
 import torch
 
 from trainables.data.splits import DeviceSplit
+from trainables.fitting.augmentation import Augmentation
 from trainables.fitting.batch import Batch
 from trainables.fitting.evaluation import Scores
+from trainables.models.noise import Steps
 from trainables.reports import EpochReport
-from trainables.shoal.feed import Feed, LaneBatch
+from trainables.shoal.feed import Feed
 from trainables.shoal.lane import Lane
 from trainables.shoal.layers.layout import Layout
-from trainables.shoal.layers.masks import Steps
 from trainables.shoal.layers.network import Network
 from trainables.shoal.objective import Objective
 from trainables.shoal.optimizer import Course, make_optimizer
@@ -53,10 +54,11 @@ class Epoch:
         for lane in self._lanes:
             lane.progress.epoch += 1
         batches = self._batches()
-        network = self._network(len(batches))
+        numbers = self._numbers(len(batches))
+        network = self._network(numbers)
         steps = math.ceil(len(batches) / self._lanes[0].config.train.accumulate)
         courses = [lane.course(steps) for lane in self._lanes]
-        losses, norms, hits = self._train(network, batches, courses)
+        losses, norms, hits = self._train(network, self._augmentation(numbers), batches, courses)
         outputs = self._outputs(network, validation)
         seen = sum(batch.shape[1] for batch in batches)
         found = []
@@ -82,15 +84,26 @@ class Epoch:
         orders = [torch.cat(lane.batches.of_epoch(lane.progress.epoch)) for lane in self._lanes]
         return torch.split(torch.stack(orders), self._lanes[0].config.train.batch_size, dim=1)
 
-    def _network(self, batches: int) -> Network:
-        lanes = self._lanes
-        seeds = [lane.config.seed for lane in lanes]
-        steps = Steps(seeds, [lane.first_batch(batches) for lane in lanes], batches)
-        models = [lane.stages for lane in lanes]
-        return Network(self._layout, models, self._rows.parameters, self._rows.statistics, steps)
+    def _numbers(self, batches: int) -> Steps:
+        """Which batches of each training they are: what is random depends on that."""
+        seeds = [lane.config.seed for lane in self._lanes]
+        return Steps(seeds, [lane.first_batch(batches) for lane in self._lanes], batches)
+
+    def _network(self, numbers: Steps) -> Network:
+        models, rows = [lane.stages for lane in self._lanes], self._rows
+        return Network(self._layout, models, rows.parameters, rows.statistics, numbers)
+
+    def _augmentation(self, numbers: Steps) -> Augmentation:
+        settings = [lane.config.train for lane in self._lanes]
+        shape = self._feed.split.inputs.shape[1:]
+        return Augmentation(settings, numbers, shape, self._rows.parameters)
 
     def _train(
-        self, network: Network, batches: Sequence[torch.Tensor], courses: Sequence[Course]
+        self,
+        network: Network,
+        augmentation: Augmentation,
+        batches: Sequence[torch.Tensor],
+        courses: Sequence[Course],
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Take all steps; returns losses and gradient norms, (steps, lanes), and hits, (lanes,).
 
@@ -107,7 +120,7 @@ class Epoch:
         size = lanes[0].config.train.accumulate
         for step, start in enumerate(range(0, len(batches), size)):
             group = range(start, min(start + size, len(batches)))
-            given = [self._batch(batches, number) for number in group]
+            given = [augmentation.apply(self._feed.batch(batches[n]), n) for n in group]
             divisors = sum(objective.divisors(batch) for batch in given)
             for number, batch in zip(group, given, strict=True):
                 outputs = network.forward(batch.inputs, number)
@@ -122,21 +135,6 @@ class Epoch:
                 norms[step] = objective.clip(gradients)
             optimizer.step(step, rows.parameters, gradients)
         return losses.cpu(), norms.cpu(), hits.cpu()
-
-    def _batch(self, batches: Sequence[torch.Tensor], number: int) -> LaneBatch:
-        """What the lanes are trained on at a batch of the epoch.
-
-        Where one of them changes its samples, each prepares its own, as it would alone.
-        """
-        rows = batches[number]
-        if not any(lane.changes_samples for lane in self._lanes):
-            return self._feed.batch(rows)
-        return LaneBatch.of(
-            [
-                lane.batches.prepare(own, lane.first_batch(len(batches)) + number)
-                for lane, own in zip(self._lanes, rows, strict=True)
-            ]
-        )
 
     @torch.no_grad()
     def _outputs(self, network: Network, feed: Feed) -> torch.Tensor:

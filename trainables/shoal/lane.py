@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from spaces.settings.train import FOR_IMAGES
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data, DeviceSplit
 from trainables.fitting.batches import Batches
@@ -40,7 +39,6 @@ class Lane:
         self.config = config
         self.progress = Progress(config, len(data.class_names))
         self.batches = Batches(split, config.train, config.seed)
-        self.changes_samples = bool(config.train.changed & {*FOR_IMAGES, "mixup"})
         self.class_weights = None
         if data.class_names:
             self.class_weights = class_weights(config.train, split.targets, data.outputs)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from spaces.settings.train import Train
-from trainables.shoal.feed import LaneBatch
+from trainables.fitting.batch import Batch
 
 
 class Objective:
@@ -44,7 +44,7 @@ class Objective:
         """Whether any lane's gradients are clipped."""
         return self._limits is not None
 
-    def totals(self, outputs: torch.Tensor, batch: LaneBatch) -> torch.Tensor:
+    def totals(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The sum of each lane's losses over its samples, (lanes,); see ``Loss.total``.
 
         Args:
@@ -61,7 +61,7 @@ class Objective:
             return picked
         return torch.lerp(picked, -logs.mean(2).sum(1), self._smoothing)
 
-    def divisors(self, batch: LaneBatch) -> torch.Tensor | int:
+    def divisors(self, batch: Batch) -> torch.Tensor | int:
         """What the sums of a batch are divided by, see ``Loss.divisor``."""
         targets = batch.targets
         if targets.is_floating_point() or self._weights is None:

@@ -55,13 +55,13 @@ def test_pieces_divided_by_the_divisor_of_all_add_up_to_the_mean(settings: dict[
 
 @pytest.mark.parametrize("settings", SETTINGS[:2])
 def test_the_loss_of_mixed_samples_is_the_mixed_loss(settings: dict[str, Any]) -> None:
-    batch = Batch(OUTPUTS, TARGETS, PARTNERS, share=0.7)
+    batch = Batch(OUTPUTS, TARGETS, PARTNERS, share=torch.tensor(0.7))
     expected = 0.7 * reference(TARGETS, **settings) + 0.3 * reference(PARTNERS, **settings)
     torch.testing.assert_close(made(**settings).mean(OUTPUTS, batch), expected)
 
 
 def test_mixed_samples_weigh_as_much_as_their_classes() -> None:
-    batch = Batch(OUTPUTS, TARGETS, PARTNERS, share=0.7)
+    batch = Batch(OUTPUTS, TARGETS, PARTNERS, share=torch.tensor(0.7))
     found = made(class_weights=WEIGHTS.tolist()).mean(OUTPUTS, batch)
     logs = -OUTPUTS.log_softmax(1)
     total = weight = torch.zeros(())

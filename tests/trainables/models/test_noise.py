@@ -1,4 +1,4 @@
-"""The randomness of dropout: what a mask depends on, and that masks look as if they were drawn."""
+"""What random numbers depend on, and that they look as if they were drawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from trainables.models.noise import Noise, layer_key, masks, step_keys, threshold
+from trainables.models.noise import Noise, Steps, hashes, integers, masks, threshold
 
 CPU, HALF = torch.device("cpu"), torch.tensor(0.5, dtype=torch.float64)
 
@@ -39,8 +39,7 @@ def test_the_samples_of_one_process_have_their_rows_of_the_whole_mask() -> None:
 
 def test_the_masks_of_many_trainings_at_once_are_those_of_each_by_itself() -> None:
     seeds, layers, rates, first = (1, 2, 5), (2, 2, 3), (0.1, 0.5, 0.0), (0, 300, 250)
-    layer_keys = torch.tensor(list(map(layer_key, seeds, layers)), dtype=torch.int32)
-    keys = step_keys(layer_keys, torch.tensor(first), 10)
+    keys = Steps(seeds, first, 10).keys(layers, CPU)
     thresholds = torch.tensor(list(map(threshold, rates)), dtype=torch.int32)
     scales = torch.tensor([1 / (1 - rate) for rate in rates])
     for step in range(10):
@@ -57,9 +56,7 @@ def test_the_masks_of_many_trainings_at_once_are_those_of_each_by_itself() -> No
 def kept() -> torch.Tensor:
     """(masks, places) of 0.0 and 1.0, of several seeds, steps and layers."""
     thresholds = torch.full((40,), threshold(0.5), dtype=torch.int32)
-    layer_keys = [layer_key(seed, layer) for seed in range(20) for layer in (2, 3)]
-    first = torch.zeros(40, dtype=torch.int64)
-    keys = step_keys(torch.tensor(layer_keys, dtype=torch.int32), first, 25)
+    keys = Steps([n // 2 for n in range(40)], [0] * 40, 25).keys([2, 3] * 20, CPU)
     return torch.cat([masks(row, thresholds, torch.ones(40), (32, 64)).flatten(1) for row in keys])
 
 
@@ -76,3 +73,28 @@ def test_neither_two_masks_nor_two_places_have_anything_in_common(kept: torch.Te
         correlations.fill_diagonal_(0.0)
         assert correlations.std().item() == pytest.approx(1.0, abs=0.02)
         assert correlations.abs().max().item() < 6.5
+
+
+def test_integers_are_below_their_limits_each_as_often_as_by_chance() -> None:
+    limits = torch.tensor([1, 2, 5, 28])
+    keys = Steps([0], [0], 5).keys(["move"], CPU)
+    drawn = torch.stack([integers(hashes(key, (10_000, 4)), limits)[0] for key in keys])
+    for number, limit in enumerate(limits.tolist()):
+        counts = torch.bincount(drawn[..., number].flatten(), minlength=limit)
+        off = (counts - 50_000 / limit) / math.sqrt(50_000 / limit)
+        assert len(counts) == limit
+        assert off.abs().max().item() < 4.5
+    both = 5 * drawn[..., 1] + drawn[..., 2]  # of one sample: they have nothing in common
+    assert ((torch.bincount(both.flatten()) - 5000).abs().max().item()) < 4.5 * math.sqrt(5000)
+
+
+def test_the_ends_of_the_hashes_are_the_lowest_and_the_highest_integer() -> None:
+    ends = torch.tensor([-(2**31), 2**31 - 1], dtype=torch.int32)
+    for limit in (1, 2, 3, 20_001):
+        assert integers(ends, torch.tensor(limit)).tolist() == [0, limit - 1]
+
+
+def test_no_two_hashes_of_a_step_are_equal() -> None:
+    keys = Steps([0, 1], [0, 3], 1).keys(["mixup", "mixup"], CPU)
+    for found in hashes(keys[0], (4096,)):
+        assert len(found.unique()) == 4096

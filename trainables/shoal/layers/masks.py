@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
 from trainables.models.layers import DropConnect, Dropout
-from trainables.models.noise import layer_key, masks, step_keys, threshold
-
-
-class Steps(NamedTuple):
-    """The batches of an epoch, which noise depends on.
-
-    ``seeds``: of each training; ``first``: the number of its first batch, counted over the whole
-    training; ``batches``: how many there are.
-    """
-
-    seeds: Sequence[int]
-    first: Sequence[int]
-    batches: int
+from trainables.models.noise import Steps, masks, threshold
 
 
 class Masks:
@@ -37,13 +24,8 @@ class Masks:
     ) -> None:
         rates = [0.0 if layer is None else layer.rate for layer in layers]
         numbers = [0 if layer is None else layer.layer for layer in layers]
-        keys = [layer_key(seed, number) for seed, number in zip(steps.seeds, numbers, strict=True)]
         device = like.device
-        self._keys = step_keys(
-            torch.tensor(keys, dtype=torch.int32, device=device),
-            torch.tensor(steps.first, device=device),
-            steps.batches,
-        )  # (batches, lanes)
+        self._keys = steps.keys(numbers, device)  # (batches, lanes)
         thresholds = [threshold(rate) for rate in rates]
         self._thresholds = torch.tensor(thresholds, dtype=torch.int32, device=device)
         self._scales = like.new_tensor([1.0 / (1.0 - rate) for rate in rates])

@@ -9,8 +9,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from trainables.models.layers import DropConnect
+from trainables.models.noise import Steps
 from trainables.shoal.layers.layout import Layout, Place, Places
-from trainables.shoal.layers.masks import Masks, Steps
+from trainables.shoal.layers.masks import Masks
 from trainables.shoal.layers.norms import Norms
 from trainables.shoal.layers.runs import Runs
 from trainables.shoal.layers.stages import Stage
