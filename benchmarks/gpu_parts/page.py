@@ -192,7 +192,19 @@ def _shoals(figures: Figures) -> list[str]:
         "",
         "The bytes are the least; a small shoal stays in the GPU's cache, and may be above its",
         "roofline. A step has its share of the evaluation.",
+        "",
+        "What it gains that a GPU records a step and repeats it (a CUDA graph):",
+        "",
+        *_table(("model", "lanes", "rate without", "times as fast"), _recorded(figures)),
     ]
+
+
+def _recorded(figures: Figures) -> Iterator[list[object]]:
+    for row in figures.rows("unrecorded"):
+        same = {key: row[key] for key in ("model", "precision", "lanes")}
+        without = figures.rate("unrecorded", **same)
+        gain = ratio(figures.rate("shoals", **same), without)
+        yield [row["model"], row["lanes"], _trouble(row) if without is None else without, gain]
 
 
 def _wishes(figures: Figures) -> list[str]:

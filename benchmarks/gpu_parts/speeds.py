@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -20,6 +22,7 @@ from benchmarks.hardware import summarize
 from benchmarks.rates import Processes, one_after_another, rate
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data
+from trainables.shoal import repeated
 from trainables.shoal.feed import Feeds
 from trainables.shoal.kind import unfit
 from trainables.shoal.shoal import Shoal
@@ -30,6 +33,7 @@ _MOST_ROUNDS = 20
 _ROUNDS = 3  # of processes
 _ALONE, _QUICK_ALONE = 8, 2  # trainings that take turns
 _LANES, _QUICK_LANES = (8, 16, 32, 64, 128), (2,)
+_UNRECORDED = 64  # lanes
 _PROCESSES, _QUICK_PROCESSES = (1, 2, 4, 8), (1, 2)
 _PRECISIONS = ("float32", "bfloat16")
 
@@ -92,6 +96,20 @@ def shoals(setting: Setting) -> Measurements:
         for count in lanes:
             configs = subject.configs(setting, count, precision=precision)
             yield {**what, "lanes": count}, partial(_measure_shoal, setting, subject, configs)
+
+
+def unrecorded(setting: Setting) -> Measurements:
+    """The same where a GPU is handed each operation by itself, see ``trainables.shoal.repeated``."""
+    count = _QUICK_LANES[-1] if setting.is_quick else _UNRECORDED
+    for subject in SUBJECTS:
+        configs = subject.configs(setting, count)
+        what = {"model": subject.name, "precision": "float32", "lanes": count}
+        yield what, partial(_measure_unrecorded, setting, subject, configs)
+
+
+def _measure_unrecorded(setting: Setting, subject: Subject, configs: Sequence[TrainConfig]) -> Row:
+    with patch.object(repeated, "FEWEST", sys.maxsize):
+        return _measure_shoal(setting, subject, configs)
 
 
 def _measure_shoal(setting: Setting, subject: Subject, configs: Sequence[TrainConfig]) -> Row:

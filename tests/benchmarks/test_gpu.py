@@ -96,7 +96,7 @@ def run(folder: Path, *options: str, blocked: tuple[str, ...] = ()) -> dict[str,
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the parts that take no minute on a CPU have found, in their order."""
-    parts = ("machine", "arithmetic", "one by one", "shoals", "processes", "equality")
+    parts = ("machine", "arithmetic", "one by one", "shoals", "unrecorded", "processes", "equality")
     return run(tmp_path_factory.mktemp("gpu"), "--parts", *parts)
 
 
@@ -127,6 +127,8 @@ def test_the_page_says_that_it_was_a_cpu(found: dict[str, Any]) -> None:
     shown = page(found["parts"], found["outcomes"], found["device"])
     assert "nothing here says anything of a GPU" in shown
     assert "| MLP 784-512-10 | float32 | 2 |" in shown
+    for row in found["parts"]["unrecorded"]:
+        assert f"| {row['model']} | 2 | {row['rate']['median']:.3g}"[:-1] in shown
     assert "Run on a CPU" not in page(found["parts"], found["outcomes"], "cuda")
 
 

@@ -10,7 +10,9 @@ import torch
 
 from tests.support.lanes import alone, check_reports, check_states, lane_config, shoal_of
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data
+from tests.trainables.shoal.test_repetition import KINDS, Configs
 from trainables.models.noise import Noise
+from trainables.shoal import repeated
 from trainables.shoal.pool import Member, Pool, ShoalError
 from trainables.training import Training
 
@@ -123,3 +125,28 @@ def test_a_shoal_too_large_for_the_gpu_was_short_of_room_and_others_go_on() -> N
         Member(pool, config, GPU)
     assert pool.takes(config)  # with fewer lanes; after another error it would not
     assert next(Member(pool, tiny_config(), GPU)).epoch == 1
+
+
+@pytest.mark.parametrize("configs", KINDS)
+def test_a_gpu_repeats_a_step_as_it_takes_it_first(
+    configs: Configs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[torch.cuda.CUDAGraph] = []
+    record = repeated.Repeated._record
+
+    def noted(step: repeated.Repeated) -> None:
+        record(step)
+        assert step._graph is not None
+        recorded.append(step._graph)
+
+    monkeypatch.setattr(repeated.Repeated, "_record", noted)
+    monkeypatch.setattr(repeated, "FEWEST", 5)
+    found, expected = (shoal_of(configs, tiny_data(train=96), device=GPU) for _ in range(2))
+    for _ in range(2):
+        found.train_epoch()
+    assert len(recorded) == 2
+    monkeypatch.setattr(repeated, "FEWEST", 10**9)
+    for _ in range(2):
+        expected.train_epoch()
+    for lane, state in expected.state_dict().items():
+        check_states(found.extract(lane), state, 1e-4)

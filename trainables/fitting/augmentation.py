@@ -17,7 +17,7 @@ import torch
 from spaces.seeds import derive_seed
 from spaces.settings.train import Train
 from trainables.fitting.batch import Batch
-from trainables.models.noise import BLOCK, Steps, hashes, integers
+from trainables.models.noise import BLOCK, Step, Steps, at_step, hashes, integers
 
 
 class Augmentation:
@@ -41,7 +41,7 @@ class Augmentation:
         if any(each.mixup for each in settings):
             self._mixtures = _Mixtures(settings, steps, like)
 
-    def apply(self, batch: Batch, step: int) -> Batch:
+    def apply(self, batch: Batch, step: Step) -> Batch:
         """Change a batch of all trainings; without settings it is left as it is.
 
         Args:
@@ -74,10 +74,10 @@ class _Moves:
         self._paddings = torch.tensor([each.crop for each in settings], device=device)[:, None]
         self._rows, self._columns = (torch.arange(side, device=device) for side in shape[1:])
 
-    def apply(self, images: torch.Tensor, step: int) -> torch.Tensor:
+    def apply(self, images: torch.Tensor, step: Step) -> torch.Tensor:
         """Move images (trainings, samples, channels, height, width)."""
         samples, channels, height, width = images.shape[1:]
-        drawn = integers(hashes(self._keys[step], (samples, 3)), self._limits)
+        drawn = integers(hashes(at_step(self._keys, step), (samples, 3)), self._limits)
         top, left, is_turned = drawn.unbind(2)  # (trainings, samples) each
         is_turned = is_turned[..., None].bool()
         columns = torch.where(is_turned, self._columns.flip(0), self._columns)
@@ -106,9 +106,9 @@ class _Cutouts:
         self._sides = torch.tensor(sides, device=device)[:, None, None]  # (trainings, 1, 1)
         self._places = [torch.arange(side, device=device) for side in shape[1:]]
 
-    def apply(self, images: torch.Tensor, step: int) -> torch.Tensor:
+    def apply(self, images: torch.Tensor, step: Step) -> torch.Tensor:
         """Cut a square from each image (trainings, samples, channels, height, width)."""
-        middles = integers(hashes(self._keys[step], (images.shape[1], 2)), self._limits)
+        middles = integers(hashes(at_step(self._keys, step), (images.shape[1], 2)), self._limits)
         first = (middles - self._sides // 2)[..., None]  # (trainings, samples, 2, 1)
         is_row, is_column = (
             _is_below(places - first[:, :, axis], self._sides)
@@ -144,16 +144,16 @@ class _Mixtures:
         does_mix = [each.mixup > 0 for each in settings]
         self._does_mix = torch.tensor(does_mix, device=like.device)[:, None]
 
-    def apply(self, batch: Batch, step: int) -> Batch:
+    def apply(self, batch: Batch, step: Step) -> Batch:
         """Mix a batch without partners."""
         trainings, samples = batch.inputs.shape[:2]
-        order = torch.argsort(hashes(self._keys[step], (samples,)), dim=1)
+        order = torch.argsort(hashes(at_step(self._keys, step), (samples,)), dim=1)
         own = torch.arange(samples, device=order.device)
         order = torch.where(self._does_mix, order, own)
         firsts = samples * torch.arange(trainings, device=order.device)[:, None]
         others = (firsts + order).flatten()  # among the samples of all trainings
         partners = batch.targets.flatten(0, 1)[others].view_as(batch.targets)
-        share = self._shares[step]
+        share = at_step(self._shares, step)
         inputs = batch.inputs.flatten(0, 1)[others].view_as(batch.inputs)
         inputs = _mixed(inputs, batch.inputs, share)
         if batch.targets.is_floating_point():

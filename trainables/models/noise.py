@@ -11,14 +11,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 
 from spaces.seeds import derive_seed
 
+Step: TypeAlias = int | torch.Tensor  # its number; a tensor (1,) where the device counts them
+
 _LOWEST = -(2**31)  # of an int32
 BLOCK = 256  # steps whose keys a training by itself computes at once
+
+
+def at_step(table: torch.Tensor, step: Step) -> torch.Tensor:
+    """What a table, (steps, …), has for a step."""
+    return table[step] if isinstance(step, int) else table.index_select(0, step)[0]
 
 
 class Steps(NamedTuple):

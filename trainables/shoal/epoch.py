@@ -18,9 +18,8 @@ from trainables.shoal.feed import Feed
 from trainables.shoal.lane import Lane
 from trainables.shoal.layers.layout import Layout
 from trainables.shoal.layers.network import Network
-from trainables.shoal.objective import Objective
-from trainables.shoal.optimizer import Course, make_optimizer
 from trainables.shoal.rows import Rows
+from trainables.shoal.training_pass import Pass
 
 _MOST_INPUTS = 2**22  # numbers that an evaluation handles at once, over all lanes
 
@@ -53,14 +52,16 @@ class Epoch:
         """
         for lane in self._lanes:
             lane.progress.epoch += 1
-        batches = self._batches()
-        numbers = self._numbers(len(batches))
-        network = self._network(numbers)
-        steps = math.ceil(len(batches) / self._lanes[0].config.train.accumulate)
+        orders = self._orders()
+        seen, train = orders.shape[1], self._lanes[0].config.train
+        batches = math.ceil(seen / train.batch_size)
+        steps = math.ceil(batches / train.accumulate)
+        numbers = self._numbers(batches)
+        network, augmentation = self._network(numbers), self._augmentation(numbers)
         courses = [lane.course(steps) for lane in self._lanes]
-        losses, norms, hits = self._train(network, self._augmentation(numbers), batches, courses)
+        given = self._lanes, self._rows, network, augmentation, self._feed, orders, courses
+        losses, norms, hits = Pass(*given).run()
         outputs = self._outputs(network, validation)
-        seen = sum(batch.shape[1] for batch in batches)
         found = []
         for number, lane in enumerate(self._lanes):
             known, count = lane.losses(losses[:, number].contiguous())
@@ -79,10 +80,11 @@ class Epoch:
             found.append(report)
         return found
 
-    def _batches(self) -> Sequence[torch.Tensor]:
-        """The rows of the split in each batch, (lanes, samples)."""
-        orders = [torch.cat(lane.batches.of_epoch(lane.progress.epoch)) for lane in self._lanes]
-        return torch.split(torch.stack(orders), self._lanes[0].config.train.batch_size, dim=1)
+    def _orders(self) -> torch.Tensor:
+        """The rows of the split in the order of each lane, (lanes, samples)."""
+        return torch.stack(
+            [torch.cat(lane.batches.of_epoch(lane.progress.epoch)) for lane in self._lanes]
+        )
 
     def _numbers(self, batches: int) -> Steps:
         """Which batches of each training they are: what is random depends on that."""
@@ -97,44 +99,6 @@ class Epoch:
         settings = [lane.config.train for lane in self._lanes]
         shape = self._feed.split.inputs.shape[1:]
         return Augmentation(settings, numbers, shape, self._rows.parameters)
-
-    def _train(
-        self,
-        network: Network,
-        augmentation: Augmentation,
-        batches: Sequence[torch.Tensor],
-        courses: Sequence[Course],
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Take all steps; returns losses and gradient norms, (steps, lanes), and hits, (lanes,).
-
-        The norm is 0 where nobody asks for it. Nothing waits for the device before the end.
-        """
-        rows, lanes = self._rows, self._lanes
-        optimizer = make_optimizer(courses, rows.kept, rows.parameters)
-        weights = [lane.class_weights for lane in lanes]
-        objective = Objective([lane.config.train for lane in lanes], weights, rows.parameters)
-        losses = rows.parameters.new_zeros(courses[0].steps, len(lanes))
-        norms = torch.zeros_like(losses)
-        hits = torch.zeros(len(lanes), dtype=torch.int64, device=losses.device)
-        gradients = torch.zeros_like(rows.parameters)
-        size = lanes[0].config.train.accumulate
-        for step, start in enumerate(range(0, len(batches), size)):
-            group = range(start, min(start + size, len(batches)))
-            given = [augmentation.apply(self._feed.batch(batches[n]), n) for n in group]
-            divisors = sum(objective.divisors(batch) for batch in given)
-            for number, batch in zip(group, given, strict=True):
-                outputs = network.forward(batch.inputs, number)
-                found = objective.totals(outputs, batch) / divisors
-                penalised = network.leaves if number == start else []  # once a step
-                minimised = objective.minimised(found, penalised)
-                network.gradients(minimised, gradients, adds=number > start)
-                losses[step] += found.detach()
-                if self._classes:
-                    hits += (outputs.detach().argmax(2) == batch.dominant).sum(1)
-            if objective.clips or step == courses[0].steps - 1:
-                norms[step] = objective.clip(gradients)
-            optimizer.step(step, rows.parameters, gradients)
-        return losses.cpu(), norms.cpu(), hits.cpu()
 
     @torch.no_grad()
     def _outputs(self, network: Network, feed: Feed) -> torch.Tensor:

@@ -13,6 +13,7 @@ import torch
 
 from spaces.settings.train import Train
 from trainables.fitting.optimizer import schedule_factor
+from trainables.models.noise import Step, at_step
 from trainables.shoal.layers.layout import Place
 
 Kept = dict[str, torch.Tensor]  # what an optimizer keeps, by PyTorch's names: (rows, parameters)
@@ -52,7 +53,7 @@ class Course(NamedTuple):
 class Optimizer(Protocol):
     """Takes the steps of an epoch."""
 
-    def step(self, number: int, weights: torch.Tensor, gradients: torch.Tensor) -> None:
+    def step(self, number: Step, weights: torch.Tensor, gradients: torch.Tensor) -> None:
         """Change the weights in place.
 
         Args:
@@ -114,7 +115,7 @@ class _Sgd(_Rates):
         self._ahead = self.column(ahead) if any(is_nesterov) else None
         self._is_nesterov = self.column(is_nesterov).to(torch.bool)
 
-    def step(self, number: int, weights: torch.Tensor, gradients: torch.Tensor) -> None:
+    def step(self, number: Step, weights: torch.Tensor, gradients: torch.Tensor) -> None:
         self.add_decay(weights, gradients)
         if self._momenta is not None:
             buffer = self.kept["momentum_buffer"].mul_(self._momenta).add_(gradients)
@@ -123,7 +124,7 @@ class _Sgd(_Rates):
             else:
                 gradients.addcmul_(buffer, self._ahead)
                 gradients = torch.where(self._is_nesterov, gradients, buffer)
-        weights.addcmul_(gradients, self._falls[number])
+        weights.addcmul_(gradients, at_step(self._falls, number))
 
 
 class _Adam(_Rates):
@@ -156,15 +157,15 @@ class _Adam(_Rates):
             [[1.0 / math.sqrt(1.0 - second**step) for step in steps] for steps in numbers]
         )
 
-    def step(self, number: int, weights: torch.Tensor, gradients: torch.Tensor) -> None:
+    def step(self, number: Step, weights: torch.Tensor, gradients: torch.Tensor) -> None:
         self.add_decay(weights, gradients)
         if self._kept_shares is not None:
-            weights.mul_(self._kept_shares[number])
+            weights.mul_(at_step(self._kept_shares, number))
         mean = self.kept["exp_avg"].lerp_(gradients, 1.0 - _BETAS[0])
         square = self.kept["exp_avg_sq"].mul_(_BETAS[1])
         square.addcmul_(gradients, gradients, value=1.0 - _BETAS[1])
-        divisor = square.sqrt().mul_(self._roots[number]).add_(_EPS)
-        weights.addcmul_(torch.div(mean, divisor, out=divisor), self._falls[number])
+        divisor = square.sqrt().mul_(at_step(self._roots, number)).add_(_EPS)
+        weights.addcmul_(torch.div(mean, divisor, out=divisor), at_step(self._falls, number))
 
 
 class _RmsProp(_Rates):
@@ -174,14 +175,14 @@ class _RmsProp(_Rates):
         momenta = [course.settings.momentum for course in courses]
         self._momenta = self.column(momenta) if any(momenta) else None
 
-    def step(self, number: int, weights: torch.Tensor, gradients: torch.Tensor) -> None:
+    def step(self, number: Step, weights: torch.Tensor, gradients: torch.Tensor) -> None:
         self.add_decay(weights, gradients)
         square = self.kept["square_avg"].mul_(_ALPHA)
         square.addcmul_(gradients, gradients, value=1.0 - _ALPHA)
         change = gradients.div_(square.sqrt().add_(_EPS))
         if self._momenta is not None:
             change = self.kept["momentum_buffer"].mul_(self._momenta).add_(change)
-        weights.addcmul_(change, self._falls[number])
+        weights.addcmul_(change, at_step(self._falls, number))
 
 
 def state_of(

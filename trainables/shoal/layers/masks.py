@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from trainables.models.layers import DropConnect, Dropout
-from trainables.models.noise import Steps, masks, threshold
+from trainables.models.noise import Step, Steps, at_step, masks, threshold
 
 
 class Masks:
@@ -30,6 +30,6 @@ class Masks:
         self._thresholds = torch.tensor(thresholds, dtype=torch.int32, device=device)
         self._scales = like.new_tensor([1.0 / (1.0 - rate) for rate in rates])
 
-    def at(self, batch: int, shape: Sequence[int]) -> torch.Tensor:
+    def at(self, batch: Step, shape: Sequence[int]) -> torch.Tensor:
         """The masks of a batch of the epoch, from 0: (lanes, *shape)."""
-        return masks(self._keys[batch], self._thresholds, self._scales, shape)
+        return masks(at_step(self._keys, batch), self._thresholds, self._scales, shape)

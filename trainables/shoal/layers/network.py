@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from trainables.models.layers import DropConnect
-from trainables.models.noise import Steps
+from trainables.models.noise import Step, Steps
 from trainables.shoal.layers.layout import Layout, Place, Places
 from trainables.shoal.layers.masks import Masks
 from trainables.shoal.layers.norms import Norms
@@ -69,7 +69,7 @@ class Network:
             else:
                 held.copy_(gradient)
 
-    def forward(self, inputs: torch.Tensor, step: int | None = None) -> torch.Tensor:
+    def forward(self, inputs: torch.Tensor, step: Step | None = None) -> torch.Tensor:
         """The outputs, (lanes, samples, outputs).
 
         Args:
@@ -121,7 +121,7 @@ class _Layers:
         dropouts = [stage.dropout for stage in stages]
         self._dropouts = Masks(dropouts, steps, self._weight) if any(dropouts) else None
 
-    def forward(self, values: torch.Tensor, step: int | None) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, step: Step | None) -> torch.Tensor:
         if isinstance(self._layer, nn.Conv2d):
             values = self._convolved(values, self._layer)
         else:
@@ -149,7 +149,7 @@ class _Layers:
         )
         return stacked.view(len(stacked), lanes, -1, *stacked.shape[2:])
 
-    def _multiplied(self, values: torch.Tensor, step: int | None) -> torch.Tensor:
+    def _multiplied(self, values: torch.Tensor, step: Step | None) -> torch.Tensor:
         if values.ndim == 5:
             values = values.transpose(0, 1).flatten(2)
         weight = self._weight
@@ -160,7 +160,7 @@ class _Layers:
         return torch.baddbmm(self._bias[:, None], values, weight)
 
 
-def _noise(masks: Masks, step: int, values: torch.Tensor) -> torch.Tensor:
+def _noise(masks: Masks, step: Step, values: torch.Tensor) -> torch.Tensor:
     """What the values are multiplied by: single ones, or the channels of images."""
     if values.ndim == 3:
         return masks.at(step, values.shape[1:])
