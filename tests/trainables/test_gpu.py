@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from spaces.settings.train import Train
 from tests.support.lanes import alone, check_reports, check_states, lane_config, shoal_of
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data
+from trainables.data.splits import to_device
+from trainables.fitting.batches import Batches
 from trainables.models.noise import Noise
 from trainables.shoal.pool import Member, Pool, ShoalError
 from trainables.training import Training
@@ -92,6 +95,18 @@ def test_a_gpu_draws_the_dropout_masks_of_a_cpu(step: int) -> None:
     cpu, gpu = (noise.keep_mask(torch.Size((64, 1000)), each, rate, 2) for each in (CPU, GPU))
     assert gpu.device.type == "cuda"
     assert torch.equal(cpu, gpu.cpu())
+
+
+def test_a_gpu_changes_samples_as_a_cpu_does() -> None:
+    settings = Train.model_validate({"batch_size": 8, **SETTINGS["augmentation"]})
+    data, rows = tiny_data(), torch.arange(8)
+    cpu, gpu = (
+        Batches(to_device(data.train, data, each), settings, 7).prepare(rows.to(each), 300)
+        for each in (CPU, GPU)
+    )
+    assert gpu.inputs.device.type == "cuda"
+    torch.testing.assert_close(gpu.inputs.cpu(), cpu.inputs)
+    assert torch.equal(gpu.dominant.cpu(), cpu.dominant)
 
 
 @pytest.mark.usefixtures("float64")
