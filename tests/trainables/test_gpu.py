@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from spaces.settings.train import Train
-from tests.support.lanes import alone, check_reports, check_states, lane_config, shoal_of
+from tests.support.lanes import (
+    alone,
+    check_reports,
+    check_states,
+    in_bfloat16,
+    lane_config,
+    shoal_of,
+)
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data
 from trainables.data.splits import to_device
 from trainables.fitting.batches import Batches
@@ -128,6 +135,16 @@ def test_in_float32_a_lane_on_a_gpu_is_trained_as_it_would_be_by_itself() -> Non
     for lane, config in configs.items():
         expected = alone(config, 1, device=GPU)[1][0].metrics["train_loss"]
         assert epoch[lane].metrics["train_loss"] == pytest.approx(expected, rel=1e-4), lane
+
+
+@pytest.mark.parametrize("family", ["mlp", "convnet"])
+def test_in_bfloat16_a_lane_on_a_gpu_is_trained_as_by_itself_but_for_rounding(family: str) -> None:
+    data = tiny_data(train=24)
+    configs = {lane: in_bfloat16(lane_config(lane, "sgd", family)) for lane in range(24)}
+    epoch = shoal_of(configs, data, device=GPU).train_epoch()
+    for lane, config in configs.items():
+        expected = alone(config, 1, data, GPU)[1][0].metrics["train_loss"]
+        assert epoch[lane].metrics["train_loss"] == pytest.approx(expected, rel=2**-5), lane
 
 
 @pytest.mark.usefixtures("little_memory")

@@ -12,6 +12,7 @@ from trainables.data.splits import DeviceSplit
 from trainables.fitting.augmentation import Augmentation
 from trainables.fitting.batch import Batch
 from trainables.fitting.evaluation import Scores
+from trainables.fitting.precision import in_precision
 from trainables.models.noise import Steps
 from trainables.reports import EpochReport
 from trainables.shoal.feed import Feed
@@ -117,13 +118,16 @@ class Epoch:
         norms = torch.zeros_like(losses)
         hits = torch.zeros(len(lanes), dtype=torch.int64, device=losses.device)
         gradients = torch.zeros_like(rows.parameters)
-        size = lanes[0].config.train.accumulate
+        settings = lanes[0].config.train  # its precision and groups are those of all lanes
+        size = settings.accumulate
         for step, start in enumerate(range(0, len(batches), size)):
             group = range(start, min(start + size, len(batches)))
             given = [augmentation.apply(self._feed.batch(batches[n]), n) for n in group]
             divisors = sum(objective.divisors(batch) for batch in given)
             for number, batch in zip(group, given, strict=True):
-                outputs = network.forward(batch.inputs, number)
+                with in_precision(settings, losses.device):
+                    outputs = network.forward(batch.inputs, number)
+                outputs = outputs.to(losses.dtype)
                 found = objective.totals(outputs, batch) / divisors
                 penalised = network.leaves if number == start else []  # once a step
                 minimised = objective.minimised(found, penalised)
