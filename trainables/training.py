@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from trainables.fitting.evaluation import evaluate
 from trainables.fitting.loss import norm_penalty, training_loss
 from trainables.fitting.optimizer import make_optimizer, schedule_factor
 from trainables.fitting.parallel import Parts
+from trainables.fitting.precision import in_precision
 from trainables.fitting.progress import STEPS_PER_LOSS, Losses, Progress
 from trainables.fitting.requirements import check_requirements
 from trainables.models.families import build_model
@@ -141,7 +141,7 @@ class Training:
         for number, batch in enumerate(batches, start=first):
             part = self._parts.of(batch)
             self._noise.step, self._noise.part = number, self._parts.place(len(batch))
-            with self._precision():
+            with in_precision(self.config.train, self.device):
                 outputs = self._forward(part.inputs)
             outputs = outputs.to(whole.dtype)  # (samples, classes) or (samples, targets)
             loss = self._loss.total(outputs, part) / divisor
@@ -152,11 +152,6 @@ class Training:
             if self._classes:
                 hits += (outputs.detach().argmax(1) == part.dominant).sum()
         return whole
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self.config.train.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _set_learning_rate(self, steps_per_epoch: int) -> None:
         rate = self.config.train.lr * schedule_factor(

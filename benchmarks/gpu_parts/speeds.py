@@ -99,7 +99,7 @@ def shoals(setting: Setting) -> Measurements:
 
 
 def unrecorded(setting: Setting) -> Measurements:
-    """The same where a GPU is handed each operation by itself, see ``trainables.shoal.repeated``."""
+    """The same where a GPU is handed each operation by itself, see ``Repeated``."""
     count = _QUICK_LANES[-1] if setting.is_quick else _UNRECORDED
     for subject in SUBJECTS:
         configs = subject.configs(setting, count)

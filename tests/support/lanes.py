@@ -70,6 +70,12 @@ def lane_config(
     return tiny_config(**{**given, **changes})
 
 
+def in_bfloat16(config: TrainConfig) -> TrainConfig:
+    """The same training with ``precision: bfloat16``."""
+    train = config.train.model_copy(update={"precision": "bfloat16"})
+    return config.model_copy(update={"train": train})
+
+
 def _blocks(lane: int) -> dict[str, Any]:
     """The blocks of a lane's convnet."""
     own = {"norm": NORMS[lane // 5 % 4], "activation": get_args(Activation)[lane // 3 % 8]}

@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.lanes import alone, check_reports, check_states, lane_config, shoal_of
+from spaces.settings.train import Train
+from tests.support.lanes import (
+    alone,
+    check_reports,
+    check_states,
+    in_bfloat16,
+    lane_config,
+    shoal_of,
+)
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data
 from tests.trainables.shoal.test_repetition import KINDS, Configs
+from trainables.data.splits import to_device
+from trainables.fitting.batches import Batches
 from trainables.models.noise import Noise
 from trainables.shoal import repeated
 from trainables.shoal.pool import Member, Pool, ShoalError
@@ -96,6 +106,18 @@ def test_a_gpu_draws_the_dropout_masks_of_a_cpu(step: int) -> None:
     assert torch.equal(cpu, gpu.cpu())
 
 
+def test_a_gpu_changes_samples_as_a_cpu_does() -> None:
+    settings = Train.model_validate({"batch_size": 8, **SETTINGS["augmentation"]})
+    data, rows = tiny_data(), torch.arange(8)
+    cpu, gpu = (
+        Batches(to_device(data.train, data, each), settings, 7).prepare(rows.to(each), 300)
+        for each in (CPU, GPU)
+    )
+    assert gpu.inputs.device.type == "cuda"
+    torch.testing.assert_close(gpu.inputs.cpu(), cpu.inputs)
+    assert torch.equal(gpu.dominant.cpu(), cpu.dominant)
+
+
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
 def test_a_lane_on_a_gpu_is_trained_as_it_would_be_by_itself(optimizer: str) -> None:
@@ -115,6 +137,16 @@ def test_in_float32_a_lane_on_a_gpu_is_trained_as_it_would_be_by_itself() -> Non
     for lane, config in configs.items():
         expected = alone(config, 1, device=GPU)[1][0].metrics["train_loss"]
         assert epoch[lane].metrics["train_loss"] == pytest.approx(expected, rel=1e-4), lane
+
+
+@pytest.mark.parametrize("family", ["mlp", "convnet"])
+def test_in_bfloat16_a_lane_on_a_gpu_is_trained_as_by_itself_but_for_rounding(family: str) -> None:
+    data = tiny_data(train=24)
+    configs = {lane: in_bfloat16(lane_config(lane, "sgd", family)) for lane in range(24)}
+    epoch = shoal_of(configs, data, device=GPU).train_epoch()
+    for lane, config in configs.items():
+        expected = alone(config, 1, data, GPU)[1][0].metrics["train_loss"]
+        assert epoch[lane].metrics["train_loss"] == pytest.approx(expected, rel=2**-5), lane
 
 
 @pytest.mark.usefixtures("little_memory")

@@ -50,12 +50,9 @@ def unfit(config: AnyConfig) -> list[str]:
 
 
 def _unfit(config: TrainConfig) -> Iterator[str]:
-    train = config.train
-    if train.precision != "float32":
-        yield f"train.precision: {train.precision}"
-    if train.compile:
+    if config.train.compile:
         yield "train.compile: true"
     if config.diagnostics:
         yield "diagnostics: true"
-    if config.final:
+    if config.final:  # no search has one: ``shoal train`` does, one at a time
         yield "final: true"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from trainables.fitting.augmentation import Augmentation
+from trainables.fitting.precision import in_precision
 from trainables.models.noise import Step
 from trainables.shoal.feed import Feed
 from trainables.shoal.lane import Lane
@@ -57,10 +58,11 @@ class Pass:
         self._hits = torch.zeros(len(lanes), dtype=torch.int64, device=parameters.device)
         self._gradients = torch.zeros_like(parameters)
         self._step = torch.zeros(1, dtype=torch.int64, device=parameters.device)
-        self._group = settings[0].accumulate  # the batches of a step
-        size, self._alike = settings[0].batch_size, (courses[0].steps - 1) * self._group
-        alike, others = orders.tensor_split([self._alike * size], dim=1)
-        by_batch = alike.view(len(lanes), self._alike, size).transpose(0, 1)
+        self._settings = settings[0]  # whose precision, groups and batch size are those of all
+        self._group, size = self._settings.accumulate, self._settings.batch_size
+        count = (courses[0].steps - 1) * self._group  # batches of all steps but the last
+        alike, others = orders.tensor_split([count * size], dim=1)
+        by_batch = alike.view(len(lanes), count, size).transpose(0, 1)
         self._batches = by_batch.contiguous()  # (batches, lanes, samples)
         self._last = torch.split(others, size, dim=1)
 
@@ -88,7 +90,9 @@ class Pass:
         given = [(n, self._augmentation.apply(self._feed.batch(rows), n)) for n, rows in group]
         divisors = sum(objective.divisors(batch) for _, batch in given)
         for place, (number, batch) in enumerate(given):
-            outputs = network.forward(batch.inputs, number)
+            with in_precision(self._settings, self._step.device):
+                outputs = network.forward(batch.inputs, number)
+            outputs = outputs.to(self._losses.dtype)
             found = objective.totals(outputs, batch) / divisors
             penalised = [] if place else network.leaves  # once a step
             network.gradients(

@@ -30,6 +30,7 @@ def test_all_that_may_be_data_is_of_one_kind() -> None:
         {"model": MODELS["convnet"]},
         {"model": {"hidden": [6], "dropconnect": 0.3}},
         {"train": {"batch_size": 8, "lr": 0.05, "accumulate": 2}},
+        {"train": {"batch_size": 8, "lr": 0.05, "precision": "bfloat16"}},
         {"split_seed": 1},
     ],
 )
@@ -76,7 +77,6 @@ def test_batch_norm_of_single_images_swims() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"train": {"precision": "bfloat16"}}, ["train.precision: bfloat16"]),
         ({"train": {"compile": True}}, ["train.compile: true"]),
         ({"diagnostics": True}, ["diagnostics: true"]),
         ({"final": True}, ["final: true"]),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from spaces.training_config import TrainConfig
-from tests.support.lanes import check_states, lane_config, shoal_of
+from tests.support.lanes import check_states, in_bfloat16, lane_config, shoal_of
 from tests.support.recording import Recorded
 from tests.support.tiny_training import tiny_config, tiny_data
 from tests.trainables.shoal.test_equality import more_settings
@@ -29,7 +29,9 @@ KINDS = [
     for optimizer in ("adam", "sgd", "rmsprop")
     for family in ("mlp", "convnet")
     for name in [f"{family} {optimizer}"]
-] + [pytest.param(with_all_settings(family), id=f"{family} all") for family in ("mlp", "convnet")]
+]
+KINDS += [pytest.param(with_all_settings(kind), id=f"{kind} all") for kind in ("mlp", "convnet")]
+KINDS += [pytest.param({n: in_bfloat16(lane_config(n)) for n in range(4)}, id="bfloat16")]
 
 
 def trained(configs: Configs) -> dict[int, dict[str, object]]:

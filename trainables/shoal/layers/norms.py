@@ -46,15 +46,21 @@ class Norms:
             mean, variance = (tensor[lanes] for tensor in self._kept)
             if isinstance(layer, nn.BatchNorm2d):
                 return _batch_norm_2d(part, scale, shift, mean, variance, is_training)
+            wide = part.to(scale.dtype)  # under autocast too, as in PyTorch's own layers
             if isinstance(layer, nn.BatchNorm1d):
-                normed = _batch_norm(part, mean, variance, is_training)
+                normed = _batch_norm(wide, mean, variance, is_training)
             else:
-                normed = _group_norm(
-                    part, layer.num_groups if isinstance(layer, nn.GroupNorm) else 1
-                )
-            return torch.addcmul(_beside(shift, part), normed, _beside(scale, part))
+                groups = layer.num_groups if isinstance(layer, nn.GroupNorm) else 1
+                normed = _group_norm(wide, groups)
+            found = torch.addcmul(_beside(shift, part), normed, _beside(scale, part))
+            return found if _stays_wide(layer, part.device) else found.to(part.dtype)
 
         return self._runs.map(values, norm)
+
+
+def _stays_wide(layer: nn.Module, device: torch.device) -> bool:
+    """Whether a layer gives float32 under autocast: layer and group norm do so on a GPU."""
+    return device.type != "cpu" and not isinstance(layer, nn.BatchNorm1d)
 
 
 def _beside(tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
