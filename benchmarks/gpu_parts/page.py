@@ -165,9 +165,7 @@ def _shoals(figures: Figures) -> list[str]:
     for row in figures.rows("shoals"):
         of_same = [row["model"], row["precision"]]
         if "rate" not in row:
-            why = ", ".join(row.get("cannot_swim_yet", ()))
-            said = f"can't swim yet: {why}" if why else _trouble(row)
-            rows.append([*of_same, row.get("lanes"), said, *[None] * 6])
+            rows.append([*of_same, row.get("lanes"), _trouble(row), *[None] * 6])
             continue
         least = figures.roofline_seconds(row["model"], row["precision"], row["lanes"])
         rows.append(

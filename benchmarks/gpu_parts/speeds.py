@@ -24,7 +24,6 @@ from spaces.training_config import TrainConfig
 from trainables.data.splits import Data
 from trainables.shoal import repeated
 from trainables.shoal.feed import Feeds
-from trainables.shoal.kind import unfit
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
 
@@ -90,9 +89,6 @@ def shoals(setting: Setting) -> Measurements:
     lanes = _QUICK_LANES if setting.is_quick else _LANES
     for precision, subject in itertools.product(_PRECISIONS, SUBJECTS):
         what = {"model": subject.name, "precision": precision}
-        if reasons := unfit(subject.configs(setting, 1, precision=precision)[0]):
-            yield what, partial(dict, cannot_swim_yet=reasons)
-            continue
         for count in lanes:
             configs = subject.configs(setting, count, precision=precision)
             yield {**what, "lanes": count}, partial(_measure_shoal, setting, subject, configs)

@@ -32,11 +32,9 @@ class Batch:
         return self._each(lambda held: held[number])
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
-        held = (self.inputs, self.targets, self.partners, self.share)
-        inputs, targets, *mixture = (None if each is None else change(each) for each in held)
-        assert inputs is not None
-        assert targets is not None
-        return Batch(inputs, targets, *mixture)
+        partners = None if self.partners is None else change(self.partners)
+        share = None if self.share is None else change(self.share)
+        return Batch(change(self.inputs), change(self.targets), partners, share)
 
     def take(self, rows: slice) -> Batch:
         """Some samples of one training's."""

@@ -53,10 +53,10 @@ class Loss:
         """What the sum over a batch is divided by to give its loss."""
         if not self._is_classification:
             return batch.targets.numel()
+        if self._weights is None:
+            return len(batch)
         weights = self._weights
-        return (
-            len(batch) if weights is None else batch.mixed(lambda classes: weights[classes].sum())
-        )
+        return batch.mixed(lambda classes: weights[classes].sum())
 
     def mean(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The loss of a batch."""

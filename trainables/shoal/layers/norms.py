@@ -59,7 +59,10 @@ class Norms:
 
 
 def _stays_wide(layer: nn.Module, device: torch.device) -> bool:
-    """Whether a layer gives float32 under autocast: layer and group norm do so on a GPU."""
+    """Whether a layer gives float32 under autocast: layer and group norm do so on a GPU.
+
+    (Lanes without a norm that stand beside such ones go on in float32, too, until the next layer.)
+    """
     return device.type != "cpu" and not isinstance(layer, nn.BatchNorm1d)
 
 
