@@ -190,13 +190,8 @@ def train(config, context):
 """
 
 
-@pytest.mark.parametrize(
-    ("gpus", "used"),
-    [
-        pytest.param(1, {0, 1, 2, 3}, marks=pytest.mark.slow),
-        (0.5, {0, 1}),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("gpus", "used"), [(1, {0, 1, 2, 3}), (0.5, {0, 1})])
 def test_four_trials_at_a_time_get_the_gpus_that_they_ask_for(
     gpus: float, used: set[int], tmp_path: Path
 ) -> None:

@@ -18,8 +18,8 @@ from tests.simulator.histories import Place, lived, place
 
 _EACH = 100
 _HISTORIES = [
-    *range(0, 800, _EACH),
-    *(pytest.param(first, marks=pytest.mark.slow) for first in range(800, 2000, _EACH)),
+    *range(0, 400, _EACH),
+    *(pytest.param(first, marks=pytest.mark.slow) for first in range(400, 2000, _EACH)),
 ]
 
 
