@@ -1,4 +1,4 @@
-"""Histories of a failing world: 800 for every change, 2,000 in all; planted faults are found."""
+"""Histories of a failing world: 400 for every change, 2,000 in all; planted faults are found."""
 
 from __future__ import annotations
 
