@@ -88,6 +88,29 @@ class Points:
             squares[place] = (a != b) if is_choice else (a - b) ** 2
         return squares
 
+    def weighted_distances(self, rows: Array, others: Array, weights: Array) -> Array:
+        """(rows, others): the squared differences, each parameter's times its weight, added up."""
+        own, theirs = self._scaled(rows, weights), self._scaled(others, weights)
+        squares: Array = own @ (-2.0 * theirs.T)
+        squares += (own**2).sum(axis=1)[:, None]
+        squares += (theirs**2).sum(axis=1)
+        return np.maximum(squares, 0.0, out=squares)
+
+    def _scaled(self, rows: Array, weights: Array) -> Array:
+        """Points (rows, coordinates) whose squared distance is the weighted one.
+
+        A choice has a coordinate for each of its values, so that two that differ are equally far.
+        """
+        columns = []
+        for place, (axis, weight) in enumerate(zip(self._axes, weights.tolist(), strict=True)):
+            values = rows[:, place, None]
+            if axis.count:
+                is_chosen = values == [OFF_CHOICE, *range(axis.count)]
+                columns.append(math.sqrt(weight / 2) * is_chosen)
+            else:
+                columns.append(math.sqrt(weight) * values)
+        return np.hstack(columns) if columns else np.zeros((len(rows), 0))
+
     def _tidy(self, rows: Array) -> Array:
         """Put ranges with steps on their steps, and what does not apply to where it is off."""
         for place, axis in enumerate(self._axes):

@@ -137,6 +137,25 @@ class Objective:
         return float(cost), gradient + away / self._widths
 
 
+class View(NamedTuple):
+    """Some points as a posterior sees them: what it expects of each at the last stage.
+
+    ``alike``: (seen, points), what was seen and they have in common; ``solved``: (seen, points),
+    their covariances with it, by its factor; ``means``: (points,).
+    """
+
+    points: Array
+    alike: Array
+    solved: Array
+    means: Array
+
+    def of(self, chosen: Places) -> View:
+        """Some of them."""
+        return View(
+            self.points[chosen], self.alike[:, chosen], self.solved[:, chosen], self.means[chosen]
+        )
+
+
 class Posterior:
     """The process, given what was seen, and given that some more will be seen.
 
@@ -158,16 +177,27 @@ class Posterior:
         known = self._factor[: self._count, : self._count]
         self._explained = cho_solve((known, True), seen.values)
 
-    def final(self, points: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation of what configurations are worth at the last stage."""
-        mean, solved = self._final(points)
-        return mean, self._spread(solved)
+    def means(self, points: Array) -> Array:
+        """What configurations are worth at the last stage, as far as is known."""
+        return self._means(self._final_covariance(self._alike(self._at.points, points)))
 
-    def moves(self, points: Array, trials: Places, others: Array) -> tuple[Array, Array]:
+    def view(self, points: Array) -> View:
+        """Some points, with all that is asked of them more than once."""
+        alike = self._alike(self._at.points, points)
+        covariance = self._final_covariance(alike)
+        return View(points, alike, self._solve(covariance), self._means(covariance))
+
+    def spreads(self, view: View) -> Array:
+        """The standard deviations of what some points are worth at the last stage."""
+        prior = self._shape[-1, -1] + self._level[-1, -1]
+        spread: Array = np.sqrt(np.maximum(prior - (view.solved**2).sum(axis=0), _NOISE))
+        return spread
+
+    def moves(self, view: View, trials: Places, others: View) -> tuple[Array, Array]:
         """By how much what is seen at one of some points would move means at the last stage.
 
         Args:
-            points: where something may be seen, at any stage.
+            view: of the points where something may be seen, at any stage.
             trials: of each of them; -1 where it would be a new one.
             others: points whose means are looked at, too.
 
@@ -175,16 +205,13 @@ class Posterior:
             For a value that is one standard deviation above what is expected: of the point's own
             mean (stages, points), and of the others' (stages, others, points).
         """
-        to_seen = self._alike(self._at.points, points)
         of_one_trial = self._at.trials[:, None] == trials[None]
-        solved = self._solve(self._final_covariance(to_seen))
-        _, solved_others = self._final(others)
-        alike = self._alike(others, points)
-        own = np.empty((self._kernel.stages, len(points)))
-        of_others = np.empty((self._kernel.stages, len(others), len(points)))
+        alike = self._alike(others.points, view.points)
+        own = np.empty((self._kernel.stages, len(trials)))
+        of_others = np.empty((self._kernel.stages, *alike.shape))
         for stage in range(self._kernel.stages):
             at_stage = self._solve(
-                self._shape[self._at.stages, stage, None] * to_seen
+                self._shape[self._at.stages, stage, None] * view.alike
                 + self._luck[self._at.stages, stage, None] * of_one_trial
                 + self._level[self._at.stages, stage, None]
             )
@@ -192,15 +219,13 @@ class Posterior:
             variance = self._shape[stage, stage] + self._luck[stage, stage]
             variance += self._level[stage, stage]
             spread = np.sqrt(np.maximum(variance - (at_stage**2).sum(axis=0), _NOISE))
-            own[stage] = (shape + level - (solved * at_stage).sum(axis=0)) / spread
-            of_others[stage] = (shape * alike + level - solved_others.T @ at_stage) / spread
+            own[stage] = (shape + level - (view.solved * at_stage).sum(axis=0)) / spread
+            of_others[stage] = (shape * alike + level - others.solved.T @ at_stage) / spread
         return own, of_others
 
-    def _final(self, points: Array) -> tuple[Array, Array]:
-        """The mean at the last stage, and the solved covariances with all that was seen."""
-        covariance = self._final_covariance(self._alike(self._at.points, points))
-        mean: Array = covariance[: self._count].T @ self._explained
-        return mean, self._solve(covariance)
+    def _means(self, covariance: Array) -> Array:
+        means: Array = covariance[: self._count].T @ self._explained
+        return means
 
     def _final_covariance(self, alike: Array) -> Array:
         """(seen, points): of what was seen with the last stage of points."""
@@ -208,18 +233,12 @@ class Posterior:
         covariance: Array = self._shape[stages, -1, None] * alike + self._level[stages, -1, None]
         return covariance
 
-    def _spread(self, solved: Array) -> Array:
-        prior = self._shape[-1, -1] + self._level[-1, -1]
-        spread: Array = np.sqrt(np.maximum(prior - (solved**2).sum(axis=0), _NOISE))
-        return spread
-
     def _solve(self, covariance: Array) -> Array:
         solved: Array = solve_triangular(self._factor, covariance, lower=True, check_finite=False)
         return solved
 
     def _alike(self, points: Array, others: Array) -> Array:
-        squares = self._points.distances(points, others)
-        return _matern(np.tensordot(self._kernel.weights, squares, 1))
+        return _matern(self._points.weighted_distances(points, others, self._kernel.weights))
 
     def covariance(self, some: Seen, others: Seen) -> Array:
         """What the process says of values before any is seen, noise left out."""
@@ -254,7 +273,9 @@ def _through_covariance(numbers: Array, by_entry: Array) -> Array:
 
 def _matern(squares: Array) -> Array:
     scaled = np.sqrt(5 * squares)
-    alike: Array = (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+    alike = np.exp(-scaled)
+    scaled += scaled**2 / 3 + 1
+    alike *= scaled
     return alike
 
 

@@ -14,7 +14,7 @@ from analysis.record.events import Created, Event, Finished, Report
 from analysis.record.trials import Trial, Trials
 from search.surrogate.observations import Observations, stages_of
 from search.surrogate.points import Array, points_of, unlike
-from search.surrogate.process import Kernel, Places, Posterior, Seen, fit, usual_kernel
+from search.surrogate.process import Kernel, Places, Posterior, Seen, View, fit, usual_kernel
 from spaces.experiment import Experiment
 from spaces.parameters import Params
 from spaces.seeds import derive_seed
@@ -27,12 +27,12 @@ _DRAWN, _NEAR, _PARENTS, _RIVALS, _LOOKED_AT = 200, 100, 10, 20, 48
 
 
 class Belief(NamedTuple):
-    """What is known now: a process, the trials it has seen, and what they are worth, best first."""
+    """What is known now: a process, the trials it has seen, best first, and the best of them."""
 
     posterior: Posterior
     trials: Places
     points: Array
-    means: Array
+    rivals: View
 
 
 class Surrogate:
@@ -96,23 +96,25 @@ class Surrogate:
     def _most_worth(self, belief: Belief, rows: Array) -> tuple[Array, Array]:
         """Those of some points that are worth most, the best first, and what each is worth."""
         rows = unlike(rows, list(self._rows.values()))
-        means, spreads = belief.posterior.final(rows)
-        looked_at = rows[np.argsort(-(means + spreads), kind="stable")[:_LOOKED_AT]]
+        view = belief.posterior.view(rows)
+        best = np.argsort(-(view.means + belief.posterior.spreads(view)), kind="stable")
+        looked_at = view.of(best[:_LOOKED_AT])
         worths = self._worth_of_new(belief, looked_at)
         order = np.argsort(-worths, kind="stable")
-        return looked_at[order], worths[order]
+        return looked_at.points[order], worths[order]
 
-    def _worth_of_new(self, belief: Belief, rows: Array) -> Array:
-        return self._worth(belief, rows, np.full(len(rows), -1), np.zeros(len(rows)))
+    def _worth_of_new(self, belief: Belief, view: View) -> Array:
+        count = len(view.points)
+        return self._worth(belief, view, np.full(count, -1), np.zeros(count))
 
-    def _worth(self, belief: Belief, rows: Array, trials: Places, reached: Array) -> Array:
+    def _worth(self, belief: Belief, view: View, trials: Places, reached: Array) -> Array:
         """What it is worth to train each of some trials further than it has reached."""
-        rivals = belief.points[:_RIVALS]
-        own, of_rivals = belief.posterior.moves(rows, trials, rivals)
-        means, _ = belief.posterior.final(rows)
+        rivals = belief.rivals
+        own, of_rivals = belief.posterior.moves(view, trials, rivals)
         moves = np.concatenate([of_rivals, own[:, None]], axis=1) - of_rivals[:, :1]
-        behind = np.vstack([np.repeat(belief.means[:_RIVALS, None], len(rows), axis=1), means])
-        gains = _gain(behind - belief.means[0], moves).max(axis=1)
+        means = np.repeat(rivals.means[:, None], len(trials), axis=1)
+        behind = np.vstack([means, view.means])
+        gains = _gain(behind - rivals.means[0], moves).max(axis=1)
         epochs = np.array(self._stages, dtype=float)[:, None] - reached
         per_epoch = np.where(epochs > 0, gains / np.maximum(epochs, 1.0), 0.0)
         best: Array = per_epoch.max(axis=0)
@@ -135,14 +137,15 @@ class Surrogate:
             worths = self._worth_of_waiting(belief, at)
             best = int(np.argmax(worths))
             if params is not None:
-                row = self._points.row(params)[None]
-                if self._worth_of_new(belief, row)[0] >= worths[best]:
+                new = belief.posterior.view(self._points.row(params)[None])
+                if self._worth_of_new(belief, new)[0] >= worths[best]:
                     return None
         return waiting[int(belief.trials[at[best]])]
 
     def _worth_of_waiting(self, belief: Belief, at: Places) -> Array:
         reached = [self._trials.by_number[number].epoch for number in belief.trials[at].tolist()]
-        return self._worth(belief, belief.points[at], belief.trials[at], np.array(reached, float))
+        view = belief.posterior.view(belief.points[at])
+        return self._worth(belief, view, belief.trials[at], np.array(reached, float))
 
     def _best_of(self, trials: Iterable[Trial]) -> Trial:
         """By the values that they have reported."""
@@ -161,9 +164,10 @@ class Surrogate:
             seen = self._seen(len(self._observations), _MOST_SEEN)
             posterior = Posterior(self._points, self._kernel_now(), seen, self._pending())
             trials, first = np.unique(seen.trials, return_index=True)
-            means, _ = posterior.final(seen.points[first])
-            order = np.argsort(-means, kind="stable")
-            self._belief = Belief(posterior, trials[order], seen.points[first][order], means[order])
+            order = np.argsort(-posterior.means(seen.points[first]), kind="stable")
+            points = seen.points[first][order]
+            rivals = posterior.view(points[:_RIVALS])
+            self._belief = Belief(posterior, trials[order], points, rivals)
         return self._belief
 
     def _kernel_now(self) -> Kernel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from trainables.data.splits import Data
 from trainables.room import is_short_of_room
 from trainables.worker.threads import threads_restored
 
-_WORTH_RAY = 1.5  # times as fast groups of several processes must be, for Ray takes time to start
+_RAY_SECONDS = 8.0  # that Ray and its first processes take to start, see benchmarks/start.py
 
 
 class Auto:
@@ -61,7 +62,7 @@ class Auto:
                 torch.cuda.empty_cache()  # for the processes that train there
         if speed is None:
             return self._on_ray(None)
-        choice = choose(speed, places)
+        choice = choose(speed, places, _expected_epochs(experiment))
         view.note(f"engine: {choice.sentence}")
         if choice.engine == "here":
             return Fused(speed.lanes, speed.slower)
@@ -145,19 +146,37 @@ class Choice(NamedTuple):
     sentence: str
 
 
-def choose(speed: Speed, places: Places) -> Choice:
-    """The fastest way, with what was measured.
+def choose(speed: Speed, places: Places, epochs: float) -> Choice:
+    """The way that ends soonest, with what was measured.
 
-    Processes side by side are taken to hinder each other in no way, which favours ``tune``.
+    Processes side by side are taken to hinder each other in no way, which favours Ray.
+
+    Args:
+        speed: what was measured.
+        places: on this machine.
+        epochs: that all trials take together, about.
     """
-    tune, here = places.trials / speed.alone, 1 / speed.together
-    groups = places.groups * here
+    rates = {
+        "here": 1 / speed.together,
+        "groups": places.groups / speed.together,
+        "tune": places.trials / speed.alone,
+    }
+    starts = {"here": 0.0, "groups": _RAY_SECONDS, "tune": _RAY_SECONDS}
+    engine = min(rates, key=lambda engine: starts[engine] / epochs + 1 / rates[engine])
     others = f"{places.trials} at a time one by one" if places.trials > 1 else "one by one"
-    fastest = groups if groups > _WORTH_RAY * here else here
-    if fastest < tune:
-        gain = f"{number(here / tune, 2)} times as fast as {others}"
-        return Choice("tune", f"tune; as one model they would train {gain} (measured)")
-    gain = f"{number(fastest / tune, 2)} times as fast as {others} (measured)"
-    if fastest == groups and groups > here:
-        return Choice("groups", f"fused, in {places.groups} processes: {gain}")
-    return Choice("here", f"fused, trials train as one model: {gain}")
+    together = rates["here" if engine == "tune" else engine] / rates["tune"]
+    gain = f"{number(together, 2)} times as fast as {others} (measured)"
+    if engine == "tune":
+        return Choice(engine, f"tune; as one model they would train {gain}")
+    if engine == "groups":
+        return Choice(engine, f"fused, in {places.groups} processes: {gain}")
+    why = ", and need not wait for Ray" if together < 1 else ""
+    return Choice(engine, f"fused, trials train as one model: {gain}{why}")
+
+
+def _expected_epochs(experiment: Experiment) -> float:
+    """About how many epochs a search takes; infinite where nothing is known of it."""
+    scheduler, budget = experiment.scheduler, experiment.budget
+    each = scheduler.max_epochs if scheduler.name == "none" else scheduler.average_epochs
+    bounds = [budget.epochs, None if budget.trials is None else budget.trials * each]
+    return min((bound for bound in bounds if bound is not None), default=math.inf)

@@ -64,6 +64,7 @@ def keys(client: boto3.client, prefix: str) -> list[str]:
     return [item["Key"] for item in found if item["Key"].endswith(".pt")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint_in_an_object_store(
     tmp_path: Path, bucket: tuple[str, boto3.client]

@@ -84,7 +84,8 @@ def test_a_search_on_the_digits_beats_its_baseline(tmp_path: Path) -> None:
     assert main([*arguments, "--set", "budget.trials=30", "--set", "resources.gpus=0"]) == 0
     _, experiment, trials = open_run(run)
     best = trials.best(experiment.metric)
-    assert best is not None and best.number != 0
+    assert best is not None
+    assert best.number != 0
     assert best.value(experiment.metric) > (trials.by_number[0].value(experiment.metric) or 1.0)
 
 
@@ -189,13 +190,8 @@ def train(config, context):
 """
 
 
-@pytest.mark.parametrize(
-    ("gpus", "used"),
-    [
-        pytest.param(1, {0, 1, 2, 3}, marks=pytest.mark.slow),
-        (0.5, {0, 1}),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("gpus", "used"), [(1, {0, 1, 2, 3}), (0.5, {0, 1})])
 def test_four_trials_at_a_time_get_the_gpus_that_they_ask_for(
     gpus: float, used: set[int], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Histories of a failing world: 800 for every change, 2,000 in all; planted faults are found."""
+"""Histories of a failing world: 400 for every change, 2,000 in all; planted faults are found."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.simulator.histories import Place, lived, place
 
 _EACH = 100
 _HISTORIES = [
-    *range(0, 800, _EACH),
-    *(pytest.param(first, marks=pytest.mark.slow) for first in range(800, 2000, _EACH)),
+    *range(0, 400, _EACH),
+    *(pytest.param(first, marks=pytest.mark.slow) for first in range(400, 2000, _EACH)),
 ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -10,12 +12,28 @@ from torch import nn
 from spaces.settings.train import Schedule, Train
 
 
+def _light(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """The same optimizer without PyTorch's compiler, whose import takes 2 s of each process.
+
+    Its methods import it to say that they must not be compiled; here, no optimizer is.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
+    methods = {name: torch.no_grad()(inspect.unwrap(getattr(kind, name))) for name in names}
+    return type(kind.__name__, (kind,), methods)
+
+
+_SGD = _light(torch.optim.SGD)
+_ADAM = _light(torch.optim.Adam)
+_ADAMW = _light(torch.optim.AdamW)
+_RMSPROP = _light(torch.optim.RMSprop)
+
+
 def make_optimizer(settings: Train, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer asked for, fused where PyTorch has that (faster on a CPU, too)."""
     parameters, decay = model.parameters(), settings.weight_decay
     match settings.optimizer:
         case "sgd":
-            return torch.optim.SGD(
+            return _SGD(
                 parameters,
                 lr=settings.lr,
                 momentum=settings.momentum,
@@ -24,11 +42,11 @@ def make_optimizer(settings: Train, model: nn.Module) -> torch.optim.Optimizer:
                 fused=True,
             )
         case "adam":
-            return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=decay, fused=True)
+            return _ADAM(parameters, lr=settings.lr, weight_decay=decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=decay, fused=True)
+            return _ADAMW(parameters, lr=settings.lr, weight_decay=decay, fused=True)
         case "rmsprop":
-            return torch.optim.RMSprop(
+            return _RMSPROP(
                 parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=decay
             )
 

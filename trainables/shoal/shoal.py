@@ -14,7 +14,7 @@ import torch
 
 from spaces.training_config import TrainConfig
 from trainables.data.splits import Data
-from trainables.models.families import empty_model
+from trainables.models.families import build_model
 from trainables.reports import EpochReport
 from trainables.shoal.epoch import Epoch
 from trainables.shoal.feed import Feeds
@@ -48,7 +48,7 @@ class Shoal:
         self.capacity = lanes
         self._data = data
         self._feeds = feeds or Feeds.of(data, device)
-        model = empty_model(config.model, data.input_shape, data.outputs, config.seed)
+        model, _ = build_model(config.model, data.input_shape, data.outputs, config.seed)
         self._layout = Layout(model, data.input_shape)
         self._lanes: dict[int, Lane] = {}
         self._order: list[int] = []  # the lane in each row

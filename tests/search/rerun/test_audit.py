@@ -173,6 +173,7 @@ def test_stopped_trials_go_on_from_where_they_were_as_if_never_stopped(
     assert "epochs saved" in capsys.readouterr().out or told["epochs"] < told["epochs_to_the_end"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_audit_trains_no_epoch_twice(tmp_path: Path) -> None:
     run = tmp_path / "run"
     file = slow_file(tmp_path, engine="inline")

@@ -185,6 +185,7 @@ def test_a_retraining_elsewhere_is_judged_by_the_interval_of_single_trainings() 
     assert "verdict" not in Record(0.97, None, None).judge("val_accuracy", 0.93)
 
 
+@pytest.mark.slow
 def test_an_extended_run_with_a_new_winner_adds_a_second_reading(
     digits: Path, tmp_path: Path
 ) -> None:

@@ -71,6 +71,15 @@ def test_the_distance_of_choices_is_one_and_of_ranges_as_far_as_they_are() -> No
     assert np.array_equal(kind, [[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]])
 
 
+def test_weighted_distances_are_the_distances_times_their_weights(space: SearchSpace) -> None:
+    points, random = points_of(space), np.random.default_rng(0)
+    rows, others = points.random(50, random), points.random(40, random)
+    weights = random.exponential(5.0, len(points.names))
+    expected = np.tensordot(weights, points.distances(rows, others), 1)
+    assert np.allclose(points.weighted_distances(rows, others, weights), expected, atol=1e-12)
+    assert np.diag(points.weighted_distances(rows, rows, weights)).max() < 1e-12
+
+
 def define(trial: optuna.Trial) -> None:
     lr = trial.suggest_float("lr", 1e-4, 1.0, log=True)
     if trial.suggest_categorical("kind", ["sgd", "adam"]) == "sgd" and lr > 1e-3:

@@ -25,6 +25,14 @@ def seen(count: int, seed: int = 0, stages: int = 3, noise: float = 0.05) -> See
     return Seen(rows, at, np.arange(count), values - values.mean())
 
 
+def final(posterior: Posterior, points: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of what points are worth at the last stage."""
+    view = posterior.view(points)
+    assert np.allclose(view.means, posterior.means(points))
+    return view.means, posterior.spreads(view)
+
+
+
 def test_the_gradient_is_that_of_the_objective() -> None:
     usual = usual_kernel(3, 3)
     objective = Objective(seen(12), POINTS, usual, np.ones(len(usual.numbers)))
@@ -40,11 +48,11 @@ def test_a_fit_finds_the_parameter_that_matters_and_foretells_what_was_not_seen(
     kernel = fit(known, POINTS, 3)
     lengths = np.exp(kernel.numbers[:3])
     assert lengths[0] < 0.5 * min(lengths[1:])
-    mean, spread = Posterior(POINTS, kernel, known, NONE).final(unknown.points)
+    mean, spread = final(Posterior(POINTS, kernel, known, NONE), unknown.points)
     truth = -8 * (unknown.points[:, 0] - 0.6) ** 2
     assert np.corrcoef(mean, truth)[0, 1] > 0.95
     assert 0.0 < spread.mean() < 0.5
-    usual = Posterior(POINTS, usual_kernel(3, 3), known, NONE).final(unknown.points)[0]
+    usual = Posterior(POINTS, usual_kernel(3, 3), known, NONE).means(unknown.points)
     assert np.corrcoef(usual, truth)[0, 1] > 0.8
 
 
@@ -65,7 +73,7 @@ def by_hand(known: Seen, at: Seen) -> tuple[Array, Array]:
 def test_means_and_spreads_are_those_of_the_normal_distribution() -> None:
     known, new = seen(15), seen(5, seed=1)
     at = Seen(new.points, np.full(5, 2), np.arange(100, 105), np.zeros(5))
-    mean, spread = Posterior(POINTS, usual_kernel(3, 3), known, NONE).final(new.points)
+    mean, spread = final(Posterior(POINTS, usual_kernel(3, 3), known, NONE), new.points)
     assert np.allclose(mean, by_hand(known, at)[0])
     assert np.allclose(spread, by_hand(known, at)[1], atol=1e-3)
 
@@ -75,7 +83,7 @@ def test_the_move_foretold_is_the_one_that_comes() -> None:
     known, other = seen(15), seen(3, seed=2).points
     point = seen(1, seed=1).points
     posterior = Posterior(POINTS, usual_kernel(3, 3), known, NONE)
-    own, others = posterior.moves(point, np.array([-1]), other)
+    own, others = posterior.moves(posterior.view(point), np.array([-1]), posterior.view(other))
     for stage in range(3):
         asked = Seen(point, np.array([stage]), np.array([99]), np.zeros(1))
         grown = Seen(*(np.concatenate(pair) for pair in zip(known, asked, strict=True)))
@@ -86,7 +94,7 @@ def test_the_move_foretold_is_the_one_that_comes() -> None:
         grown.values[15] = expected + spread
         moved = Posterior(POINTS, usual_kernel(3, 3), grown, NONE)
         for rows, foretold in ((point, own[stage]), (other, others[stage, :, 0])):
-            change = moved.final(rows)[0] - posterior.final(rows)[0]
+            change = moved.means(rows) - posterior.means(rows)
             assert np.allclose(change, foretold, atol=2e-3)
 
 
@@ -95,10 +103,10 @@ def test_what_is_pending_narrows_the_spread_and_moves_no_mean() -> None:
     pending = Seen(new, np.array([0]), np.array([50]), np.zeros(1))
     before = Posterior(POINTS, usual_kernel(3, 3), known, NONE)
     after = Posterior(POINTS, usual_kernel(3, 3), known, pending)
-    assert np.allclose(before.final(new)[0], after.final(new)[0])
+    assert np.allclose(final(before, new)[0], final(after, new)[0])
     far = np.array([[0.0, 0.0, 0.0]])
-    assert after.final(new)[1][0] < 0.98 * before.final(new)[1][0]
-    assert after.final(far)[1][0] > 0.99 * before.final(far)[1][0]
+    assert final(after, new)[1][0] < 0.98 * final(before, new)[1][0]
+    assert final(after, far)[1][0] > 0.99 * final(before, far)[1][0]
 
 
 def test_stages_that_foretell_nothing_are_seen_to() -> None:
@@ -124,5 +132,5 @@ def test_a_space_of_one_parameter_and_one_stage_has_a_process() -> None:
     kernel = fit(known, points, 1)
     assert isinstance(kernel, Kernel)
     nothing = Seen(np.zeros((0, 1)), *NONE[1:])
-    mean, _ = Posterior(points, kernel, known, nothing).final(rows)
+    mean = Posterior(points, kernel, known, nothing).means(rows)
     assert np.corrcoef(mean, known.values)[0, 1] > 0.99

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from analysis.record.folder import RunFolder
 from search.control.view import Silent
 from search.lifecycle import start_search
 from search.session import Host
-from search.transport.auto import Auto, Places, choose, places_here
+from search.transport.auto import Auto, Places, _expected_epochs, choose, places_here
 from search.transport.inline import Inline
 from search.transport.lanes.fused import Fused
 from search.transport.lanes.groups import Groups
@@ -31,32 +32,52 @@ def speed(alone: float, together: float) -> Speed:
     return Speed(alone, together, frozenset(), lanes=16)
 
 
+LONG = 1e6  # epochs beside which the start of Ray does not count
+
+
 @pytest.mark.parametrize(
-    ("measured", "places", "engine"),
+    ("measured", "places", "epochs", "engine"),
     [
-        (speed(1.0, 0.1), Places(trials=2, groups=1), "here"),
-        (speed(1.0, 0.5), Places(trials=2, groups=1), "here"),
-        (speed(1.0, 0.51), Places(trials=2, groups=1), "tune"),
-        (speed(1.0, 1.0), Places(trials=1, groups=1), "here"),
-        (speed(1.0, 0.1), Places(trials=16, groups=15), "groups"),
-        (speed(1.0, 0.9), Places(trials=16, groups=15), "groups"),
-        (speed(1.0, 1.0), Places(trials=16, groups=15), "tune"),
-        (speed(1.0, 0.1), Places(trials=4, groups=4), "groups"),
+        (speed(1.0, 0.1), Places(trials=2, groups=1), LONG, "here"),
+        (speed(1.0, 0.5), Places(trials=2, groups=1), LONG, "here"),
+        (speed(1.0, 0.51), Places(trials=2, groups=1), LONG, "tune"),
+        (speed(1.0, 0.51), Places(trials=2, groups=1), 790, "here"),
+        (speed(1.0, 0.51), Places(trials=2, groups=1), 810, "tune"),
+        (speed(1.0, 0.51), Places(trials=2, groups=1), math.inf, "tune"),
+        (speed(1.0, 1.0), Places(trials=1, groups=1), LONG, "here"),
+        (speed(1.0, 0.1), Places(trials=16, groups=15), LONG, "groups"),
+        (speed(1.0, 0.1), Places(trials=16, groups=15), 10, "here"),
+        (speed(1.0, 0.9), Places(trials=16, groups=15), LONG, "groups"),
+        (speed(1.0, 1.0), Places(trials=16, groups=15), LONG, "tune"),
+        (speed(1.0, 0.1), Places(trials=4, groups=4), LONG, "groups"),
     ],
 )
-def test_what_is_fastest_by_the_measurement_is_chosen(
-    measured: Speed, places: Places, engine: str
+def test_what_ends_soonest_by_the_measurement_is_chosen(
+    measured: Speed, places: Places, epochs: float, engine: str
 ) -> None:
-    assert choose(measured, places).engine == engine
+    assert choose(measured, places, epochs).engine == engine
 
 
 def test_what_was_measured_is_told() -> None:
-    here = choose(speed(1.0, 0.1), Places(trials=2, groups=1)).sentence
+    two = Places(trials=2, groups=1)
     expected = "fused, trials train as one model: 5 times as fast as 2 at a time one by one"
-    assert here == f"{expected} (measured)"
-    tune = choose(speed(1.0, 1.0), Places(trials=2, groups=1)).sentence
+    assert choose(speed(1.0, 0.1), two, LONG).sentence == f"{expected} (measured)"
     expected = "tune; as one model they would train 0.5 times as fast as 2 at a time one by one"
-    assert tune == f"{expected} (measured)"
+    assert choose(speed(1.0, 1.0), two, LONG).sentence == f"{expected} (measured)"
+    short = choose(speed(0.1, 0.1), two, 100).sentence
+    expected = "fused, trials train as one model: 0.5 times as fast as 2 at a time one by one"
+    assert short == f"{expected} (measured), and need not wait for Ray"
+
+
+def test_the_epochs_of_a_search_are_those_that_its_trials_take_on_the_average() -> None:
+    asha = {"name": "asha", "min_epochs": 1, "max_epochs": 9, "reduction_factor": 3}
+    assert _expected_epochs(small(scheduler=asha, budget={"trials": 12})) == 12 * (
+        1 + 2 / 3 + 6 / 9
+    )
+    none = {"name": "none", "max_epochs": 9}
+    assert _expected_epochs(small(scheduler=none, budget={"trials": 12})) == 12 * 9
+    assert _expected_epochs(small(scheduler=asha, budget={"trials": 12, "epochs": 5})) == 5
+    assert _expected_epochs(small(scheduler=asha, budget={"hours": 1})) == math.inf
 
 
 def digits(**changes: Any) -> tuple[Any, Data]:

@@ -88,7 +88,7 @@ def test_with_one_worker_both_give_the_same_journal_but_for_times(
     ("experiment_in", "first", "second"),
     [
         (built_in, "tune", "inline"),
-        (frozen_and_thawed, "tune", "inline"),
+        pytest.param(frozen_and_thawed, "tune", "inline", marks=pytest.mark.slow),
         pytest.param(built_in, "inline", "tune", marks=pytest.mark.slow),
         pytest.param(own_code, "tune", "inline", marks=pytest.mark.slow),
         pytest.param(own_code, "inline", "tune", marks=pytest.mark.slow),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from threadpoolctl import threadpool_info
 
 from analysis.record.events import Attempt
@@ -46,12 +47,13 @@ def train(config, context):
         yield {"score": total}
 """
 
-WITHOUT_RAY = """
+WITHOUT = """
 import sys
 from search.cli.main import main
 
-code = main(["search", sys.argv[1], "--run", sys.argv[2]])
-found = sorted(name for name in sys.modules if name.partition(".")[0] == "ray")
+refused, *arguments = sys.argv[1:]
+code = main(["search", *arguments])
+found = sorted(name for name in sys.modules if f"{name}.".startswith(f"{refused}."))
 assert not found, found[:5]
 sys.exit(code)
 """
@@ -80,7 +82,31 @@ def test_an_inline_search_with_a_confirmation_never_imports_ray(tmp_path: Path) 
     given = {"engine": "inline", "baseline": {"step": 0.5}, "confirm": {"top": 2, "seeds": 2}}
     code = "def train(config, context):\n    yield {'score': config['step']}\n"
     file = code_file(tmp_path, code, budget={"trials": 3}, **given)
-    command = [sys.executable, "-c", WITHOUT_RAY, file, str(tmp_path / "run")]
+    search_without("ray", file, "--run", str(tmp_path / "run"))
+
+
+OPTIMIZERS = {
+    "name": "optimizers",
+    "dataset": "digits",
+    "space": {"optimizer": {"choices": ["sgd", "adam", "adamw", "rmsprop"]}},
+    "sampler": "grid",
+    "scheduler": {"name": "none", "max_epochs": 1},
+}
+
+
+@pytest.mark.parametrize("engine", ["inline", "fused"])
+def test_no_training_waits_for_the_import_of_a_compiler_that_it_does_not_use(
+    tmp_path: Path, engine: str
+) -> None:
+    file = tmp_path / "optimizers.yaml"
+    file.write_text(yaml.safe_dump({**OPTIMIZERS, "engine": engine}))
+    search_without("torch._dynamo", str(file), "--run", str(tmp_path / "run"))
+    assert len(trials_in(tmp_path / "run").by_number) == 4
+
+
+def search_without(module: str, *arguments: str) -> None:
+    """A search in a process of its own, which must not import a module."""
+    command = [sys.executable, "-c", WITHOUT, module, *arguments]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
 

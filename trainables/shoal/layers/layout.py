@@ -73,16 +73,17 @@ class Layout:
     """The rows of all models that differ in norms, activations and dropout only.
 
     Args:
-        model: any of them, on the meta device.
+        model: any of them, on the CPU: on the meta device, PyTorch would import its compiler.
         input_shape: of one sample.
     """
 
+    @torch.no_grad()
     def __init__(self, model: nn.Sequential, input_shape: tuple[int, ...]) -> None:
         self.parameters = 0  # in a row
         self.statistics = 0
         self.widest = math.prod(input_shape)  # numbers of a sample that a layer takes or gives
         self.stages: list[Places] = []
-        values = torch.empty(1, *input_shape, device="meta")
+        values = torch.zeros(1, *input_shape)
         for layer in model.eval():
             values = layer(values)
             self.widest = max(self.widest, values.numel())

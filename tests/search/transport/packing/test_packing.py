@@ -86,6 +86,7 @@ def shared_in(run: RunFolder) -> list[Shared]:
     return [event for event in read_journal(run.journal_file) if isinstance(event, Shared)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_built_in_model_is_measured_and_as_many_share_a_gpu_as_was_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
