@@ -32,7 +32,6 @@ def final(posterior: Posterior, points: Array) -> tuple[Array, Array]:
     return view.means, posterior.spreads(view)
 
 
-
 def test_the_gradient_is_that_of_the_objective() -> None:
     usual = usual_kernel(3, 3)
     objective = Objective(seen(12), POINTS, usual, np.ones(len(usual.numbers)))
