@@ -145,3 +145,44 @@ def check_states(ours: Any, theirs: Any, tolerance: float, path: str = "state") 
         assert ours == pytest.approx(theirs, rel=tolerance, abs=tolerance, nan_ok=True), path
     else:
         assert ours == theirs, path
+
+
+def more_settings(lane: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of ``model`` and ``train`` that other tests leave out."""
+    train = {
+        "batch_size": 5,
+        "lr": (0.003, 0.01)[lane % 2],
+        "accumulate": 2,
+        "class_weights": ("none", "balanced", [1.0, 2.0, 0.5])[lane % 3],
+        "label_smoothing": (0.0, 0.1)[lane // 2 % 2],
+        "norm_penalty": (0.001, 0.0)[lane // 3 % 2],
+        "clip_norm": (None, 0.5)[lane // 2 % 2],
+        "crop": lane // 2 % 2,
+        "flip": lane % 3 == 1,
+        "cutout": lane % 4 // 3 * 2,
+        "mixup": (0.0, 0.4)[lane // 3 % 2],
+    }
+    model = {"hidden": [6], "activation": "tanh", "dropconnect": 0.2 + 0.1 * (lane % 3)}
+    return model, train
+
+
+Configs = Mapping[int, TrainConfig]
+
+
+def with_all_settings(family: str) -> Configs:
+    """Lanes with accumulation, augmentation, class weights, penalties and clipping."""
+    configs = {}
+    for lane in range(4):
+        model, train = more_settings(lane)
+        configs[lane] = tiny_config(model={**model, "family": family}, train=train, seed=lane)
+    return configs
+
+
+KINDS = [
+    pytest.param({lane: lane_config(lane, optimizer, family) for lane in range(8)}, id=name)
+    for optimizer in ("adam", "sgd", "rmsprop")
+    for family in ("mlp", "convnet")
+    for name in [f"{family} {optimizer}"]
+]
+KINDS += [pytest.param(with_all_settings(kind), id=f"{kind} all") for kind in ("mlp", "convnet")]
+KINDS += [pytest.param({n: in_bfloat16(lane_config(n)) for n in range(4)}, id="bfloat16")]

@@ -10,6 +10,8 @@ import torch
 
 from spaces.settings.train import Train
 from tests.support.lanes import (
+    KINDS,
+    Configs,
     alone,
     check_reports,
     check_states,
@@ -18,7 +20,6 @@ from tests.support.lanes import (
     shoal_of,
 )
 from tests.support.tiny_training import CPU, MODELS, tiny_config, tiny_data
-from tests.trainables.shoal.test_repetition import KINDS, Configs
 from trainables.data.splits import to_device
 from trainables.fitting.batches import Batches
 from trainables.models.noise import Noise

@@ -17,6 +17,7 @@ from tests.support.lanes import (
     check_states,
     in_bfloat16,
     lane_config,
+    more_settings,
     shoal_of,
 )
 from tests.support.tiny_training import CPU, tiny_config, tiny_data
@@ -78,25 +79,6 @@ def test_in_bfloat16_a_lane_computes_what_it_would_by_itself(optimizer: str, fam
         assert epoch[lane].metrics["train_loss"] == expected, lane
         if not has_norm:
             check_states(shoal.extract(lane), training.state_dict(), 1e-5)
-
-
-def more_settings(lane: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of ``model`` and ``train`` that other tests leave out."""
-    train = {
-        "batch_size": 5,
-        "lr": (0.003, 0.01)[lane % 2],
-        "accumulate": 2,
-        "class_weights": ("none", "balanced", [1.0, 2.0, 0.5])[lane % 3],
-        "label_smoothing": (0.0, 0.1)[lane // 2 % 2],
-        "norm_penalty": (0.001, 0.0)[lane // 3 % 2],
-        "clip_norm": (None, 0.5)[lane // 2 % 2],
-        "crop": lane // 2 % 2,
-        "flip": lane % 3 == 1,
-        "cutout": lane % 4 // 3 * 2,
-        "mixup": (0.0, 0.4)[lane // 3 % 2],
-    }
-    model = {"hidden": [6], "activation": "tanh", "dropconnect": 0.2 + 0.1 * (lane % 3)}
-    return model, train
 
 
 @pytest.mark.usefixtures("float64")

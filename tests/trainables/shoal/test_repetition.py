@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
-from spaces.training_config import TrainConfig
-from tests.support.lanes import check_states, in_bfloat16, lane_config, shoal_of
+from tests.support.lanes import KINDS, Configs, check_states, shoal_of
 from tests.support.recording import Recorded
-from tests.support.tiny_training import tiny_config, tiny_data
-from tests.trainables.shoal.test_equality import more_settings
-
-Configs = Mapping[int, TrainConfig]
-
-
-def with_all_settings(family: str) -> Configs:
-    """Lanes with accumulation, augmentation, class weights, penalties and clipping."""
-    configs = {}
-    for lane in range(4):
-        model, train = more_settings(lane)
-        configs[lane] = tiny_config(model={**model, "family": family}, train=train, seed=lane)
-    return configs
-
-
-KINDS = [
-    pytest.param({lane: lane_config(lane, optimizer, family) for lane in range(8)}, id=name)
-    for optimizer in ("adam", "sgd", "rmsprop")
-    for family in ("mlp", "convnet")
-    for name in [f"{family} {optimizer}"]
-]
-KINDS += [pytest.param(with_all_settings(kind), id=f"{kind} all") for kind in ("mlp", "convnet")]
-KINDS += [pytest.param({n: in_bfloat16(lane_config(n)) for n in range(4)}, id="bfloat16")]
+from tests.support.tiny_training import tiny_data
 
 
 def trained(configs: Configs) -> dict[int, dict[str, object]]:
