@@ -16,7 +16,7 @@ from benchmarks.hardware import ROOT
 
 _SECONDS_BETWEEN = 0.2  # two looks at the processes
 _LOOKS_AT_MEMORY = 5  # at every so manieth look: the kernel walks through a process's pages for it
-_SECONDS_TO_END = 10.0  # for processes that are left when the command has ended
+_SECONDS_TO_END = 3.0  # for processes that are left when the command has ended
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Tree:
         for process in left:
             with suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(left, timeout=seconds)
+        psutil.wait_procs(left, timeout=_SECONDS_TO_END)
 
 
 def run(command: Sequence[str], most_seconds: float, output: Path) -> Measured:

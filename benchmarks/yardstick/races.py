@@ -14,7 +14,7 @@ from benchmarks.hardware import ROOT
 from benchmarks.yardstick.clock import Standing, next_contender, turns
 from benchmarks.yardstick.contenders.each import CONTENDERS, contenders_here
 from benchmarks.yardstick.measured import run
-from benchmarks.yardstick.record import Record, Row, matching
+from benchmarks.yardstick.record import Record, Row, done_of, matching
 
 _LAST_CHARACTERS = 600  # of what a contender printed that failed
 
@@ -24,8 +24,9 @@ def race(
 ) -> None:
     """Let the contenders take turns at a job, each in a fresh process.
 
-    Repetitions that today's code has made on this machine before count. One that fails is left out
-    from then on; so is one that is not done when the time is over.
+    Repetitions that today's code has made on this machine before count. A contender that failed is
+    left out from then on. One that was not done when the time was over is tried again where more
+    time is left.
 
     Args:
         job: its name.
@@ -39,13 +40,13 @@ def race(
     what = {"part": "race", "job": job, "trials_asked": trials}
     while True:
         rows = record.here(**what)
-        failed = {row["contender"] for row in rows if "error" in row}
+        failed = {row["contender"] for row in rows if "error" in row and not row["is_late"]}
         taking_part = [name for name in names if name not in failed]
         if not taking_part:
             return
         standings = {
             name: Standing(
-                len(matching(rows, contender=name)),
+                len(done_of(matching(rows, contender=name))),
                 _seconds_of_one(record.anywhen(**what, contender=name)),
             )
             for name in taking_part
@@ -58,12 +59,14 @@ def race(
         seed = standings[name].done
         row = repetition(name, job, trials, seed, left)
         record.add({**what, "contender": name, "seed": seed, **row})
-        note(f"{job}, {name}, seed {seed}: {row.get('error') or '%.1f s' % row['seconds']}")
+        note(f"{job}, {name}, seed {seed}: {row.get('error', 'done')}, {row['seconds']} s")
 
 
 def _seconds_of_one(rows: list[Row]) -> float | None:
-    seconds = [row["seconds"] for row in rows if "error" not in row]
-    return statistics.median(seconds) if seconds else None
+    """The median; of one that was never done in time, what was not enough, and None where none."""
+    if seconds := [row["seconds"] for row in done_of(rows)]:
+        return statistics.median(seconds)
+    return max((row["seconds"] for row in rows if row["is_late"]), default=None)
 
 
 def repetition(name: str, job: str, trials: int, seed: int, most_seconds: float) -> Row:
@@ -83,9 +86,14 @@ def repetition(name: str, job: str, trials: int, seed: int, most_seconds: float)
             )
         seconds = {"seconds": round(found.seconds, 2)}
         if found.code is None:
-            return {"error": f"not done after {found.seconds:.0f} s", **seconds}
+            return {
+                "error": f"not done after {seconds['seconds']:.0f} s",
+                "is_late": True,
+                **seconds,
+            }
         if found.code != 0:
-            return {"error": f"ended with {found.code}: {_end(found.output)}", **seconds}
+            message = f"ended with {found.code}: {found.output.strip()[-_LAST_CHARACTERS:]}"
+            return {"error": message, "is_late": False, **seconds}
         outcome = contender.outcome(folder)
     first = outcome.pop("first_result") - found.began
     return {
@@ -95,7 +103,3 @@ def repetition(name: str, job: str, trials: int, seed: int, most_seconds: float)
         "memory_mib": round(found.memory_mib),
         **outcome,
     }
-
-
-def _end(output: str) -> str:
-    return output.strip()[-_LAST_CHARACTERS:]

@@ -17,7 +17,11 @@ import psutil
 from benchmarks.hardware import ROOT, describe_machine
 
 Row = dict[str, Any]
-MEASURED = ("spaces", "trainables", "analysis", "search", "benchmarks/yardstick/**/*.py")
+MEASURED = (
+    *("spaces", "trainables", "analysis", "search"),
+    *("benchmarks/yardstick/*.py", "benchmarks/yardstick/jobs"),
+    *(f":!benchmarks/yardstick/{name}.py" for name in ("page", "tables", "pictures", "goals")),
+)
 PACKAGES = ("torch", "ray", "optuna", "syne-tune")
 
 
@@ -54,6 +58,11 @@ class Record:
 def matching(rows: Sequence[Row], **what: Any) -> list[Row]:
     """The rows that have these values."""
     return [row for row in rows if all(row.get(key) == value for key, value in what.items())]
+
+
+def done_of(rows: Sequence[Row]) -> list[Row]:
+    """Those that have figures, and not an error."""
+    return [row for row in rows if "error" not in row]
 
 
 @cache
@@ -94,5 +103,3 @@ def _read(file: Path) -> list[Row]:
             with suppress(json.JSONDecodeError):
                 rows.append(json.loads(line))
     return rows
-
-

@@ -30,9 +30,7 @@ class Training:
         params: lr, dropout and activation.
     """
 
-    def __init__(
-        self, job: Job, train: Arrays, validation: Arrays, params: dict[str, Any]
-    ) -> None:
+    def __init__(self, job: Job, train: Arrays, validation: Arrays, params: dict[str, Any]) -> None:
         self._inputs, self._classes = map(torch.from_numpy, train)
         self._held_inputs, self._held_classes = map(torch.from_numpy, validation)
         self._network = make_network(job, params)

@@ -12,13 +12,13 @@ from typing import Any
 
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 
-from ray import tune  # noqa: E402
-from ray.tune.schedulers import ASHAScheduler  # noqa: E402
-from ray.tune.search.optuna import OptunaSearch  # noqa: E402
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
 
-from benchmarks.yardstick.contenders.stock_tune import NoteResults  # noqa: E402
-from benchmarks.yardstick.contenders.training import Training  # noqa: E402
-from benchmarks.yardstick.jobs import (  # noqa: E402
+from benchmarks.yardstick.contenders.stock_tune import NoteResults
+from benchmarks.yardstick.contenders.training import Training
+from benchmarks.yardstick.jobs import (
     ACTIVATIONS,
     DROPOUT,
     LR,
