@@ -19,8 +19,7 @@ from benchmarks.hardware import ROOT, describe_machine
 Row = dict[str, Any]
 MEASURED = (
     *("spaces", "trainables", "analysis", "search"),
-    *("benchmarks/yardstick/*.py", "benchmarks/yardstick/jobs"),
-    *(f":!benchmarks/yardstick/{name}.py" for name in ("page", "tables", "pictures", "goals")),
+    *("benchmarks/yardstick", ":!benchmarks/yardstick/shown", ":!benchmarks/yardstick/results"),
 )
 PACKAGES = ("torch", "ray", "optuna", "syne-tune")
 

@@ -24,11 +24,11 @@ import optuna
 
 from benchmarks.hardware import ROOT
 from benchmarks.yardstick.jobs import JOBS
-from benchmarks.yardstick.page import page
-from benchmarks.yardstick.pictures import draw_pictures
 from benchmarks.yardstick.races import race
 from benchmarks.yardstick.record import Record
 from benchmarks.yardstick.scale import measure_scale
+from benchmarks.yardstick.shown.page import page
+from benchmarks.yardstick.shown.pictures import draw_pictures
 from benchmarks.yardstick.startup import measure_starts
 
 HERE = Path(__file__).parent

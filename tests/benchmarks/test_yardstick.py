@@ -18,12 +18,12 @@ from benchmarks.yardstick.contenders.training import Training, make_network
 from benchmarks.yardstick.farm import Farm, searching
 from benchmarks.yardstick.jobs import JOBS, load_arrays
 from benchmarks.yardstick.measured import run
-from benchmarks.yardstick.page import page
-from benchmarks.yardstick.pictures import draw_pictures
 from benchmarks.yardstick.races import repetition
 from benchmarks.yardstick.record import Record, Row, surroundings
 from benchmarks.yardstick.run import deadlines
 from benchmarks.yardstick.scale import experiment_of, suggestion
+from benchmarks.yardstick.shown.page import page
+from benchmarks.yardstick.shown.pictures import draw_pictures
 from spaces.files import load_experiment
 from spaces.training_config import TrainConfig, resolve
 from trainables.data.splits import load_data
@@ -278,3 +278,7 @@ def test_a_phase_within_another_stops_it_meanwhile(monkeypatch: pytest.MonkeyPat
     now[0] = 8.5
     spent = {name: seconds for name, seconds in watch.read().items() if seconds}
     assert spent == {"rest": 1.5, "ray": 3.0, "imports": 4.0}
+
+
+def test_a_page_without_any_row_says_so(tmp_path: Path) -> None:
+    assert "Nothing has been measured yet." in page([], tmp_path, tmp_path)

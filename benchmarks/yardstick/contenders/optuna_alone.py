@@ -1,13 +1,12 @@
 """Optuna alone: TPE and successive halving, one trial after the other in this process.
 
-The data are in memory. PyTorch has one thread, which is the faster for networks this small; the
-second core is left idle, for Optuna has no workers, and its threads share Python's lock.
+The data are in memory. Optuna has no workers of its own, and its threads would share Python's lock;
+PyTorch has as many threads as it takes by default.
 """
 
 from __future__ import annotations
 
 import optuna
-import torch
 
 from benchmarks.yardstick.contenders.training import Training
 from benchmarks.yardstick.jobs import (
@@ -22,7 +21,6 @@ from benchmarks.yardstick.jobs import (
 
 def main() -> None:
     task = Task.of_command_line()
-    torch.set_num_threads(1)
     train, held = load_arrays(task.job, task.seed)
 
     def objective(trial: optuna.Trial) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.yardstick.contenders.each import CONTENDERS
-from benchmarks.yardstick.goals import fastest_engine, goals, median
 from benchmarks.yardstick.record import Row, done_of, matching
+from benchmarks.yardstick.shown.goals import fastest_engine, goals, median
 from benchmarks.yardstick.startup import ENGINES, PHASES
 
 FIGURES: dict[str, Callable[[float], str]] = {  # of a race: how each is written

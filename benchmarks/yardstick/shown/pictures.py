@@ -12,7 +12,7 @@ from benchmarks.yardstick.contenders.each import CONTENDERS
 from benchmarks.yardstick.jobs import JOBS
 from benchmarks.yardstick.record import Row, done_of
 from benchmarks.yardstick.scale import SAMPLERS
-from benchmarks.yardstick.tables import figures_of, latest
+from benchmarks.yardstick.shown.tables import figures_of, latest
 
 
 def draw_pictures(rows: Sequence[Row], folder: Path) -> None:

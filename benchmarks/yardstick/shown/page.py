@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.yardstick.contenders.each import CONTENDERS
 from benchmarks.yardstick.jobs import JOBS
 from benchmarks.yardstick.record import Row, matching
-from benchmarks.yardstick.tables import (
+from benchmarks.yardstick.shown.tables import (
     farm_table,
     goal_table,
     latest,
@@ -36,8 +36,9 @@ split for every contender. `best` is the highest last validation accuracy of any
 - All train the same network (one hidden layer, PyTorch's init, no norm) with Adam and batches of 64
   over the same space, and stop early by successive halving from epoch 1 with factor 3.
 - Shoal, Ray Tune and Optuna propose by TPE; Syne Tune's ASHA proposes at random.
-- Ray Tune and Syne Tune train 2 trials at a time on 2 cores, with one thread each. Optuna alone
-  trains one trial at a time with one thread, and so do `inline` and `fused`, which is one process.
+- Ray Tune, Syne Tune and Shoal's `tune` train 2 trials at a time on 2 cores, one thread each.
+  Optuna alone, `inline` and `fused` are one process: Optuna trains one trial at a time with
+  PyTorch's default threads, `inline` with one thread, `fused` many trials as one model.
 - Stock Ray Tune is written as its documentation teaches: DataLoaders with a transform per image.
   The expert's keeps processes and data in memory. Both write no checkpoints; Shoal does, and a
   journal, TensorBoard files and a report.
@@ -68,6 +69,8 @@ def page(rows: Sequence[Row], folder: Path, pictures: Path) -> str:
         folder: where the page will be.
         pictures: where its pictures will be.
     """
+    if not rows:
+        return _INTRODUCTION + "\nNothing has been measured yet.\n"
     races = [row for job in JOBS for row in latest(rows, part="race", job=job)]
     starts, scale = latest(rows, part="startup"), latest(rows, part="scale")
     shown = os.path.relpath(pictures, folder)
