@@ -89,8 +89,9 @@ def main() -> None:
     parser.add_argument("--only", help="parts, with commas between: " + ", ".join(SHARES))
     options = parser.parse_args()
     shares = QUICK_SHARES if options.quick else SHARES
-    minutes = options.minutes or (9.0 if options.quick else 58.0)
-    if minutes < 0:
+    usual = 9.0 if options.quick else 58.0
+    minutes = usual if options.minutes is None else options.minutes
+    if not minutes > 0:
         parser.error(f"--minutes must be above 0, got {minutes:g}")
     asked = options.only.split(",") if options.only else [*shares]
     if unknown := [name for name in asked if name not in shares]:
@@ -98,10 +99,12 @@ def main() -> None:
     names = [name for name in shares if name in asked]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     places = QUICK if options.quick else FULL
+    places.pictures.mkdir(parents=True, exist_ok=True)
     record = Record(places.rows)
     begun = time.monotonic()
+    measurements = parts(record, options.quick)
     for name, seconds in deadlines(names, shares, 60 * minutes).items():
-        parts(record, options.quick)[name](begun + seconds)
+        measurements[name](begun + seconds)
         places.page.write_text(page(record.rows, places.page.parent, places.pictures))
         draw_pictures(record.rows, places.pictures)
     print(f"written: {places.page}")

@@ -17,7 +17,6 @@ from benchmarks.yardstick.shown.tables import figures_of, latest
 
 def draw_pictures(rows: Sequence[Row], folder: Path) -> None:
     """Draw what there are rows for: ``races.png`` and ``scale.png``."""
-    folder.mkdir(parents=True, exist_ok=True)
     jobs = {job: found for job in JOBS if (found := latest(rows, part="race", job=job))}
     if jobs:
         figure = Figure(figsize=(5 * len(jobs), 4), layout="constrained")
