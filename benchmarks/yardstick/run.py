@@ -35,8 +35,8 @@ HERE = Path(__file__).parent
 REPETITIONS = 5
 QUICK_REPETITIONS = 2
 QUICK_TRIALS = 10
-SHARES = {"startup": 0.06, "scale": 0.2, "digits": 0.38, "mnist": 0.36}  # of the time
-QUICK_SHARES = {"startup": 0.15, "scale": 0.15, "digits": 0.7}
+SHARES = {"startup": 0.06, "scale": 0.24, "digits": 0.36, "mnist": 0.34}  # of the time
+QUICK_SHARES = {"startup": 0.15, "scale": 0.2, "digits": 0.65}
 
 
 class Places(NamedTuple):

@@ -241,6 +241,22 @@ def test_the_growth_of_a_long_search_is_told_against_its_first_tenth(tmp_path: P
     assert "| curves | 1000 | not done after 900 s |" in shown
 
 
+def test_a_start_is_shown_by_phase_and_one_that_failed_says_why(tmp_path: Path) -> None:
+    phases = dict.fromkeys(startup.PHASES, 0.5)
+    given: dict[str, Any] = {"part": "startup", "date": "2026-11-28 12:00", **surroundings()}
+    rows = [
+        {"what": "inline", "seconds": 4.5, "phases": phases, **given},
+        {"what": "import search", "seconds": 0.1, **given},
+        {"what": "tune", "error": "ended with 1: no Ray", **given},
+    ]
+    shown = page(rows, tmp_path, tmp_path)
+    goal = table_row(shown, "first report, engine inline")
+    assert goal.endswith("| at most 4 s | 4.50 s | 1 | **missed** |")
+    assert "| first report, inline | 1 | 4.50 | 0.50 |" in shown
+    assert "| import search | 1 | 0.10 | – |" in shown
+    assert "| first report, tune | 0 | ended with 1: no Ray | – |" in shown
+
+
 def test_pictures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
     draw_pictures(race_rows(shoal_fused=[10.0], stock_tune=[99.0]), tmp_path)
     assert not (tmp_path / "scale.png").exists()

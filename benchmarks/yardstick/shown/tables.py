@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,11 +56,8 @@ def race_table(rows: Sequence[Row]) -> str:
         cells = [with_spread(figures_of(mine, name, key), write) for key, write in FIGURES.items()]
         if seconds:
             lines.append((statistics.median(seconds), [contender.title, str(len(seconds)), *cells]))
-        for row in mine:
-            if "error" in row and not (row["is_late"] and seconds):
-                reason = " ".join(row["error"].split())[-120:].replace("|", "/")
-                blank = ["–"] * (len(FIGURES) - 1)
-                lines.append((float("inf"), [contender.title, "0", reason, *blank]))
+        failed = [row for row in mine if "error" in row and not (row["is_late"] and seconds)]
+        lines += [(math.inf, [contender.title, "0", *_cells(row, [*FIGURES])]) for row in failed]
     lines.sort(key=lambda line: line[0])
     named = ("seconds", "to the first result", "CPU seconds", "MiB", "trials", "epochs", "best")
     return table(["contender", "n", *named], [cells for _, cells in lines])
@@ -75,18 +73,21 @@ def start_table(starts: Sequence[Row]) -> str:
     """Seconds of each wait, and of the first reports by phase."""
     rows = []
     for name in ("import search", "shoal status", *ENGINES):
-        mine = done_of(matching(starts, what=name))
-        if mine:
-            total = with_spread([row["seconds"] for row in mine], "{:.2f}".format)
-            cells = ["–"] * len(PHASES)
-            if name in ENGINES:
-                cells = [
-                    f"{statistics.median(row['phases'][phase] for row in mine):.2f}"
-                    for phase in PHASES
-                ]
-            shown = f"first report, {name}" if name in ENGINES else name
-            rows.append([shown, str(len(mine)), total, *cells])
+        mine = matching(starts, what=name)
+        done, shown = done_of(mine), f"first report, {name}" if name in ENGINES else name
+        if done:
+            total = with_spread([row["seconds"] for row in done], "{:.2f}".format)
+            rows.append([shown, str(len(done)), total, *_phases(done)])
+        elif mine:
+            rows.append([shown, "0", *_cells(mine[-1], ("seconds", *PHASES))])
     return table(["what", "n", "seconds", *PHASES], rows)
+
+
+def _phases(rows: Sequence[Row]) -> list[str]:
+    """The median seconds of each phase, where there are phases."""
+    if "phases" not in rows[0]:
+        return ["–"] * len(PHASES)
+    return [f"{statistics.median(row['phases'][name] for row in rows):.2f}" for name in PHASES]
 
 
 def farm_table(scale: Sequence[Row]) -> str:
@@ -155,6 +156,8 @@ def _headline(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row, keys: Sequence[str]) -> list[str]:
+    """The figures of a row; of one that failed, the end of why."""
     if "error" in row:
-        return [" ".join(row["error"].split())[-120:], *["–"] * (len(keys) - 1)]
+        reason = " ".join(row["error"].split())[-120:].replace("|", "/")
+        return [reason, *["–"] * (len(keys) - 1)]
     return [f"{row[key]:g}" for key in keys]
