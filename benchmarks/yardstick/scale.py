@@ -37,7 +37,7 @@ SAMPLERS = ("curves", "tpe", "random")
 LONG = 100_000
 QUICK_LONG = 2000
 _SUGGESTIONS = 10  # timed at each size
-_MOST_SECONDS = 900.0  # of one measurement
+_LEAST_SECONDS, _MOST_SECONDS = 10.0, 900.0  # of one measurement
 _PARTS = 10  # of a long search
 _TRIALS_PER_WORKER = 3
 _FEWEST_TRIALS = 60
@@ -133,7 +133,7 @@ def measure_scale(
     One that was not done when the time was over is made again where more is left.
     """
     for what in _measurements(is_quick):
-        if time.monotonic() > until:
+        if until - time.monotonic() < _LEAST_SECONDS:
             return
         if any(not row["is_late"] for row in record.here(part="scale", what=what)):
             continue

@@ -50,7 +50,11 @@ def test_shoal_and_its_rivals_are_given_the_same_job(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["digits", pytest.param("mnist", marks=pytest.mark.slow)])
-def test_all_train_and_validate_on_the_same_images(name: str) -> None:
+def test_all_train_and_validate_on_the_same_images(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    if name == "mnist":
+        request.getfixturevalue("real_data")
     experiment = load_experiment(JOB_FILES / f"{name}.yaml")
     for seed in (0, 3):
         data = load_data(experiment.dataset, seed)
