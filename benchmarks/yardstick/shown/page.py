@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.yardstick.contenders.each import CONTENDERS
 from benchmarks.yardstick.jobs import JOBS
-from benchmarks.yardstick.record import Row, matching
+from benchmarks.yardstick.record import Row, done_of, matching
 from benchmarks.yardstick.shown.tables import (
     farm_table,
     goal_table,
@@ -72,7 +72,7 @@ def page(rows: Sequence[Row], folder: Path, pictures: Path) -> str:
     if not rows:
         return _INTRODUCTION + "\nNothing has been measured yet.\n"
     races = [row for job in JOBS for row in latest(rows, part="race", job=job)]
-    starts, scale = latest(rows, part="startup"), latest(rows, part="scale")
+    starts, scale = latest(rows, part="startup"), _settled(latest(rows, part="scale"))
     shown = os.path.relpath(pictures, folder)
     sections = [_INTRODUCTION, "## Goals\n", goal_table(races, starts, scale) + "\n"]
     if races:
@@ -88,6 +88,12 @@ def page(rows: Sequence[Row], folder: Path, pictures: Path) -> str:
         sections += [_LONG + "\n", long_table(scale) + "\n", _measured_on(scale)]
     sections += ["## Leaderboard\n", leaderboard(rows)]
     return "\n".join(sections) + "\n"
+
+
+def _settled(scale: Sequence[Row]) -> list[Row]:
+    """Without what failed, or was not done in time, and was measured later on."""
+    done = {row["what"] for row in done_of(scale)}
+    return [row for row in scale if "error" not in row or row["what"] not in done]
 
 
 def _job_heading(rows: Sequence[Row]) -> str:
