@@ -9,6 +9,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def describe_machine(packages: Sequence[str]) -> dict[str, object]:
     """CPU model, cores, load (processes that wanted a core over the last minute), versions.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from bisect import insort
+from collections import ChainMap
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -39,15 +40,18 @@ class History(InMemoryStorage):
         """A copy that a sampler can begin a trial in, without a change of this one.
 
         Optuna replaces trials and attributes, and never changes one in place; the lists and
-        mappings that hold them it does change.
+        mappings that hold them it does change. No trial here is waiting, so Optuna need not look
+        for one among them.
         """
         other = copy.copy(self)
-        other._trial_id_to_study_id_and_number = dict(self._trial_id_to_study_id_and_number)
+        places = self._trial_id_to_study_id_and_number
+        other._trial_id_to_study_id_and_number = ChainMap({}, places)  # type: ignore[assignment]
         other._studies = {number: copy.copy(study) for number, study in self._studies.items()}
-        other._prev_waiting_trial_number = dict(self._prev_waiting_trial_number)
         for study in other._studies.values():
             study.trials = list(study.trials)
             study.param_distribution = dict(study.param_distribution)
+        ends = {number: len(study.trials) for number, study in other._studies.items()}
+        other._prev_waiting_trial_number = ends
         return other
 
     def set_trial_state_values(

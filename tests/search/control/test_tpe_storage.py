@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import optuna
 import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
@@ -30,6 +31,14 @@ def history(ends: list[int], most: int | None = MOST, total: int = 1000) -> Hist
 
 def numbers(shown: History, *states: TrialState) -> list[int]:
     return [trial.number for trial in shown.get_all_trials(0, False, states or None)]
+
+
+def test_a_draft_begins_what_was_queued_in_it() -> None:
+    study = optuna.load_study(study_name="made", storage=history([0, 1]).draft())
+    study.enqueue_trial({"x": 0.25})
+    trial = study.ask()
+    assert (trial.number, trial.suggest_float("x", 0.0, 1.0)) == (1000, 0.25)
+    assert study.ask().number == 1001
 
 
 def test_all_trials_are_shown_as_long_as_they_are_few() -> None:

@@ -1,0 +1,74 @@
+"""The pictures beside the page: the races, and where scale bends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.yardstick.contenders.each import CONTENDERS
+from benchmarks.yardstick.jobs import JOBS
+from benchmarks.yardstick.record import Row, done_of
+from benchmarks.yardstick.scale import SAMPLERS
+from benchmarks.yardstick.shown.tables import figures_of, latest
+
+
+def draw_pictures(rows: Sequence[Row], folder: Path) -> None:
+    """Draw what there are rows for: ``races.png`` and ``scale.png``."""
+    jobs = {job: found for job in JOBS if (found := latest(rows, part="race", job=job))}
+    if jobs:
+        figure = Figure(figsize=(5 * len(jobs), 4), layout="constrained")
+        axes = figure.subplots(1, len(jobs), squeeze=False)[0]
+        for axis, (job, found) in zip(axes, jobs.items(), strict=True):
+            _draw_race(axis, job, found)
+        figure.savefig(folder / "races.png", dpi=100)
+    if scale := latest(rows, part="scale"):
+        figure = Figure(figsize=(15, 4), layout="constrained")
+        workers, suggestions, long = figure.subplots(1, 3)
+        _draw_by_sampler(workers, scale, "efficiency", "efficiency", "simulated workers")
+        _draw_by_sampler(suggestions, scale, "suggestion", "suggestion_ms", "trials that ended")
+        suggestions.set(yscale="log", ylabel="a suggestion, ms")
+        workers.set(ylabel="efficiency", ylim=(0, 1.05))
+        _draw_long(long, scale)
+        figure.savefig(folder / "scale.png", dpi=100)
+
+
+def _draw_race(axis: Axes, job: str, rows: Sequence[Row]) -> None:
+    """The median wall time of each, with each repetition as a point."""
+    names = [name for name in CONTENDERS if figures_of(rows, name, "seconds")]
+    for place, name in enumerate(reversed(names)):
+        seconds = figures_of(rows, name, "seconds")
+        color = "C0" if name.startswith("shoal") else "C7"
+        axis.barh(place, sorted(seconds)[len(seconds) // 2], color=color, alpha=0.6)
+        axis.plot(seconds, [place] * len(seconds), "k.", markersize=4)
+    axis.set_yticks(range(len(names)), [CONTENDERS[name].title for name in reversed(names)])
+    axis.set(title=job, xlabel="seconds, from the command to its end", xscale="log")
+
+
+def _draw_by_sampler(axis: Axes, scale: Sequence[Row], kind: str, key: str, label: str) -> None:
+    for sampler in SAMPLERS:
+        points = []
+        for row in done_of(scale):
+            name, of, size, *_ = row["what"].split()
+            if (name, of) == (kind, sampler):
+                points.append((int(size), row[key]))
+        if points:
+            axis.plot(*zip(*sorted(points), strict=True), marker="o", label=sampler)
+    axis.set(xlabel=label, xscale="log")
+    if axis.get_lines():
+        axis.legend()
+
+
+def _draw_long(axis: Axes, scale: Sequence[Row]) -> None:
+    """Cost and memory of the long search, against its first tenth."""
+    for row in done_of(scale):
+        if row["what"].startswith("long"):
+            tenths = row["tenths"]
+            for key, label in (("event_ms", "CPU time of an event"), ("memory_mib", "memory")):
+                ratios = [tenth[key] / tenths[0][key] for tenth in tenths]
+                axis.plot([tenth["trials"] for tenth in tenths], ratios, marker="o", label=label)
+            axis.legend()
+    axis.axhline(1.5, color="C7", linestyle=":")
+    axis.set(xlabel="trials", ylabel="times the first tenth", ylim=(0, None))
