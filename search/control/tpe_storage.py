@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from bisect import insort
 from collections import ChainMap
-from collections.abc import Container, Sequence
+from collections.abc import Container, MutableSequence, Sequence
 from typing import Any
 
 from optuna.storages import InMemoryStorage
@@ -35,6 +35,7 @@ class History(InMemoryStorage):
         self._most = most
         self._ranked: list[tuple[tuple[int, int, float], int]] = []  # (rank, number), best first
         self._ended: list[int] = []  # their numbers, ascending
+        self._running: set[int] = set()  # the numbers of those that have not ended
 
     def draft(self) -> History:
         """A copy that a sampler can begin a trial in, without a change of this one.
@@ -48,17 +49,28 @@ class History(InMemoryStorage):
         other._trial_id_to_study_id_and_number = ChainMap({}, places)  # type: ignore[assignment]
         other._studies = {number: copy.copy(study) for number, study in self._studies.items()}
         for study in other._studies.values():
-            study.trials = list(study.trials)
+            study.trials = _Drafted(study.trials)  # type: ignore[assignment]
             study.param_distribution = dict(study.param_distribution)
         ends = {number: len(study.trials) for number, study in other._studies.items()}
         other._prev_waiting_trial_number = ends
+        other._running = set(self._running)
         return other
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Take a trial in."""
+        trial_id = super().create_new_trial(study_id, template_trial)
+        trial = self.get_trial(trial_id)
+        if trial.state == TrialState.RUNNING:
+            self._running.add(trial.number)
+        return trial_id
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Take the end of a trial in."""
+        """Take the end of a trial in, or that one which was queued begins."""
         is_set = super().set_trial_state_values(trial_id, state, values)
+        number = self.get_trial_number_from_id(trial_id)
+        (self._running.add if state == TrialState.RUNNING else self._running.discard)(number)
         if self._most is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
             trial = self.get_trial(trial_id)
             insort(self._ranked, (self._rank(trial), trial.number))
@@ -92,10 +104,8 @@ class History(InMemoryStorage):
         is_part = self._most is not None and len(self._ended) > self._most
         if not is_part or states == (TrialState.WAITING,):
             return super().get_all_trials(study_id, deepcopy, states)
-        trials = super().get_all_trials(study_id, deepcopy=False)
-        running = (trial.number for trial in trials if trial.state == TrialState.RUNNING)
-        numbers = sorted({*running, *self._ended_shown()})
-        shown = [trials[number] for number in numbers]
+        trials = self._studies[study_id].trials
+        shown = [trials[number] for number in sorted({*self._running, *self._ended_shown()})]
         if states is not None:
             shown = [trial for trial in shown if trial.state in states]
         return copy.deepcopy(shown) if deepcopy else shown
@@ -105,3 +115,36 @@ class History(InMemoryStorage):
         good = {number for _, number in self._ranked[:_GOOD]}
         count, places = len(self._ended), self._most - _GOOD
         return good.union(self._ended[count * place // places] for place in range(places))
+
+
+class _Drafted(MutableSequence[FrozenTrial]):
+    """A list of trials that is changed, and the list that it was made of is not."""
+
+    def __init__(self, held: Sequence[FrozenTrial]) -> None:
+        self._held = held
+        self._own: dict[int, FrozenTrial] = {}
+        self._count = len(held)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        places = range(self._count)[place]
+        if isinstance(places, range):
+            return [self[each] for each in places]
+        return self._own[places] if places in self._own else self._held[places]
+
+    def __setitem__(self, place: Any, trial: Any) -> None:
+        self._own[range(self._count)[place]] = trial
+
+    def insert(self, place: int, trial: FrozenTrial) -> None:
+        if place != self._count:
+            raise NotImplementedError("trials are added at the end")
+        self._own[place] = trial
+        self._count += 1
+
+    def __delitem__(self, place: Any) -> None:
+        raise NotImplementedError("trials are not removed")
+
+    def __copy__(self) -> list[FrozenTrial]:
+        return list(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -238,8 +238,7 @@ def points_of(space: SearchSpace) -> Points:
     return Points(space) if space.parameters else DrawnPoints(space)
 
 
-def unlike(rows: Array, others: Sequence[Array]) -> Array:
-    """Those rows that are none of some others; all where each is."""
-    seen = {other.tobytes() for other in others}
+def unlike(rows: Array, seen: Container[bytes]) -> Array:
+    """Those rows that are none of some others, of which the bytes are known; all where each is."""
     is_new = np.array([row.tobytes() not in seen for row in rows], dtype=bool)
     return rows[is_new] if is_new.any() else rows

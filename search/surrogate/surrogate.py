@@ -58,6 +58,7 @@ class Surrogate:
         self._points = points_of(experiment.search_space)
         self._observations = Observations(self._metric, self._stages)
         self._rows: dict[int, Array] = {}
+        self._tried: set[bytes] = set()  # the same
         self._kernel: tuple[int, Kernel] | None = None  # fitted to so many observations
         self._belief: Belief | None = None
         self._threads = ThreadpoolController()
@@ -66,7 +67,8 @@ class Surrogate:
         """Take in an event that was applied to the trials."""
         self._belief = None
         if isinstance(event, Created):
-            self._rows[event.trial] = self._points.row(event.params)
+            row = self._rows[event.trial] = self._points.row(event.params)
+            self._tried.add(row.tobytes())
         elif isinstance(event, Report):
             self._observations.report(self._trials.by_number[event.trial])
         elif isinstance(event, Finished):
@@ -95,7 +97,7 @@ class Surrogate:
 
     def _most_worth(self, belief: Belief, rows: Array) -> tuple[Array, Array]:
         """Those of some points that are worth most, the best first, and what each is worth."""
-        rows = unlike(rows, list(self._rows.values()))
+        rows = unlike(rows, self._tried)
         view = belief.posterior.view(rows)
         best = np.argsort(-(view.means + belief.posterior.spreads(view)), kind="stable")
         looked_at = view.of(best[:_LOOKED_AT])
