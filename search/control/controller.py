@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from analysis.record.events import (
     Attempt,
@@ -16,7 +17,7 @@ from analysis.record.events import (
     State,
     Training,
 )
-from analysis.record.journal import Journal, replay
+from analysis.record.journal import EventType, replay
 from analysis.record.trials import Trial, Trials
 from analysis.views.projection import Projection
 from search.control.first_failures import FirstFailures, end_of_session
@@ -48,6 +49,19 @@ def _recorded(trial: Trial, epoch: int) -> Decision:
     return decision
 
 
+class EventLog(Protocol):
+    """What events are written to: a journal, or what stands in for one in a plan."""
+
+    path: Path
+    check: Callable[[Event], None] | None
+
+    def now(self) -> float:
+        """Seconds since 1970, as events are stamped."""
+
+    def append(self, event: EventType) -> EventType:
+        """Write an event, stamped with the time; returns it as a reader gets it."""
+
+
 class Controller(ABC):
     """Decides, then writes the event to the journal, then applies it: always in this order.
 
@@ -59,7 +73,7 @@ class Controller(ABC):
 
     noun = "trial"  # what one of them is called in messages
 
-    def __init__(self, experiment: Experiment, policy: Policy, journal: Journal) -> None:
+    def __init__(self, experiment: Experiment, policy: Policy, journal: EventLog) -> None:
         self.experiment = experiment
         self.policy = policy
         self.is_interrupted = False
