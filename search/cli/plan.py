@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,7 +88,7 @@ def print_plan(found: Plan, price: float | None, out: Console) -> None:
     out.print(f"{found.experiment.name}: {_measured(found)}", soft_wrap=True)
     out.print(_table(found, price))
     out.print(_trained(found), soft_wrap=True)
-    if found.useful is not None and len(found.rows) > 1:
+    if found.useful_workers is not None and len(found.rows) > 1:
         out.print(_useful(found), soft_wrap=True)
     row, costs = found.row, found.measured.costs
     out.print(
@@ -96,19 +97,19 @@ def print_plan(found: Plan, price: float | None, out: Console) -> None:
         soft_wrap=True,
     )
     if found.confirming is not None:
-        epochs, seconds = found.confirming
-        more = f"at most {epochs} more epochs, {duration(seconds)}"
+        at_most = duration(found.confirming.seconds)
+        more = f"at most {found.confirming.most_epochs} more epochs, {at_most}"
         out.print(f"confirming the best: {more}", soft_wrap=True)
-    if found.budgets is not None:
-        _print_budgets(found, out)
+    if found.asked.hours is not None:
+        _print_budgets(found, found.asked.hours, out)
     out.print(" ".join(found.assumptions), soft_wrap=True, style="dim")
 
 
 def _measured(found: Plan) -> str:
     """What was measured, in words."""
-    low, mean, high = map(_seconds, found.measured.epoch)
+    epoch, together = found.measured.epoch, found.measured.together
+    low, mean, high = map(_seconds, (epoch.low, epoch.typical, epoch.high))
     epochs = f"an epoch takes {low} to {high}, on the average {mean}"
-    together = found.measured.together
     if together is not None:
         epochs += f"; of {together.lanes} as one model {_seconds(together.seconds)} for all"
     return f"{epochs} ({found.measured.trained} configurations timed here)"
@@ -120,17 +121,16 @@ def _table(found: Plan, price: float | None) -> Table:
     columns += [] if price is None else ["cost"]
     rows = []
     for row in found.rows:
-        is_here = row.workers == found.measured.engine.workers and found.useful is not None
-        low, typical, high = map(duration, row.seconds)
-        cost = [] if price is None else [f"{price * row.device_hours:.2f}"]
+        is_here = row.workers == found.workers and found.useful_workers is not None
+        seconds, cost = row.seconds, row.cost(price)
         rows.append(
             [
                 f"{row.workers} (here)" if is_here else str(row.workers),
                 f"{row.engine}, {row.lanes} each" if row.lanes > 1 else row.engine,
-                f"{typical} ({low} to {high})",
+                f"{duration(seconds.typical)} ({_between(seconds, duration)})",
                 percent(row.busy),
                 number(row.device_hours, _HOUR_DIGITS),
-                *cost,
+                *([] if cost is None else [f"{cost:.2f}"]),
             ]
         )
     return rows_table(columns, rows)
@@ -147,40 +147,41 @@ def _trained(found: Plan) -> str:
 
 def _useful(found: Plan) -> str:
     """How many workers help."""
-    assert found.useful is not None
-    scheduler = found.experiment.scheduler
-    alone = duration(scheduler.max_epochs * found.measured.epoch.typical)
-    why = f"a trial that goes to epoch {scheduler.max_epochs} takes {alone} by itself"
-    workers = found.useful.workers
+    last, workers = found.experiment.scheduler.max_epochs, found.useful_workers
+    alone = duration(last * found.measured.epoch.typical)
     count = "more workers" if workers == 1 else f"more than {workers} workers"
-    return f"{count} do not help: {why}"
+    return f"{count} do not help: a trial that goes to epoch {last} takes {alone} by itself"
 
 
-def _print_budgets(found: Plan, out: Console) -> None:
-    """The budgets that fit, those that take most trials to the top first."""
+def _print_budgets(found: Plan, hours: float, out: Console) -> None:
+    """The budgets that fit."""
     assert found.budgets is not None
     workers = f"{found.workers} worker{'s' if found.workers > 1 else ''}"
     if not found.budgets:
-        out.print(f"no search near this one ends in that time with {workers}", soft_wrap=True)
+        out.print(f"no search near this one ends in {hours:g} h with {workers}", soft_wrap=True)
         return
-    out.print(f"with {workers} there is time for one of these:", soft_wrap=True)
+    out.print(f"in {hours:g} h, {workers} can train one of these:", soft_wrap=True)
     rows = [
         [
             str(fitting.trials),
             str(fitting.scheduler.max_epochs),
-            "" if fitting.scheduler.name == "none" else str(fitting.scheduler.reduction_factor),
+            str(fitting.scheduler.reduction_factor) if fitting.scheduler.rung_epochs else "",
             f"{fitting.epochs:.0f}",
             f"{fitting.completed:.0f}",
             duration(fitting.seconds),
         ]
         for fitting in found.budgets
     ]
-    names = ("trials", "max_epochs", "reduction_factor", "epochs", "reach the end", "wall time")
+    names = ("trials", "max_epochs", "reduction_factor", "epochs", "reach max_epochs", "wall time")
     out.print(rows_table(names, rows))
 
 
 def _counts(held: Range) -> str:
-    low, _, high = (f"{value:.0f}" for value in held)
+    return _between(held, lambda value: f"{value:.0f}")
+
+
+def _between(held: Range, show: Callable[[float], str]) -> str:
+    low, high = show(held.low), show(held.high)
     return low if low == high else f"{low} to {high}"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from analysis.record.events import (
     Attempt,
@@ -17,9 +16,10 @@ from analysis.record.events import (
     State,
     Training,
 )
-from analysis.record.journal import EventType, replay
+from analysis.record.journal import replay
 from analysis.record.trials import Trial, Trials
 from analysis.views.projection import Projection
+from search.control.event_log import EventLog
 from search.control.first_failures import FirstFailures, end_of_session
 from search.control.policy import Policy
 from spaces.experiment import Experiment
@@ -47,19 +47,6 @@ def _recorded(trial: Trial, epoch: int) -> Decision:
     if decision == "pause":
         return "stop" if trial.is_waiting and epoch == trial.epoch else "continue"
     return decision
-
-
-class EventLog(Protocol):
-    """What events are written to: a journal, or what stands in for one in a plan."""
-
-    path: Path
-    check: Callable[[Event], None] | None
-
-    def now(self) -> float:
-        """Seconds since 1970, as events are stamped."""
-
-    def append(self, event: EventType) -> EventType:
-        """Write an event, stamped with the time; returns it as a reader gets it."""
 
 
 class Controller(ABC):

@@ -16,7 +16,8 @@ from analysis.record.events import (
 from analysis.record.trials import Trial
 from search.control.budget import SOFT, extended, most_trials
 from search.control.choices import Choice, Choices, Chooser
-from search.control.controller import Controller, EventLog, Leader
+from search.control.controller import Controller, Leader
+from search.control.event_log import EventLog
 from search.control.policy import Policy
 from spaces.experiment import Budget, Experiment
 from spaces.problems import InputError

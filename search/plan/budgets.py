@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from search.control.budget import grid_size
 from search.plan.measure import Measured
@@ -32,6 +33,18 @@ class Fitting:
     epochs: float
     completed: float
 
+    def plain(self) -> dict[str, Any]:
+        """The same as plain data."""
+        scheduler = self.scheduler
+        return {
+            "trials": self.trials,
+            "max_epochs": scheduler.max_epochs,
+            "reduction_factor": scheduler.reduction_factor if scheduler.rung_epochs else None,
+            "seconds": self.seconds,
+            "epochs": self.epochs,
+            "completed": self.completed,
+        }
+
 
 def fitting_budgets(
     experiment: Experiment, measured: Measured, workers: int, hours: float
@@ -45,14 +58,11 @@ def fitting_budgets(
         hours: in which every simulated search must end.
 
     Returns:
-        Those that take most trials to the top first; none where not even one trial fits.
+        Those of few epochs first; none where not even one trial fits.
     """
-    found = []
-    for scheduler in _near(experiment.scheduler):
-        tries = _Tries(experiment, measured, scheduler, workers)
-        if (fitting := tries.most(hours * 3600)) is not None:
-            found.append(fitting)
-    return sorted(found, key=lambda fitting: (-fitting.completed, -fitting.trials))
+    schedulers = _near(experiment.scheduler)
+    tries = (_Tries(experiment, measured, scheduler, workers) for scheduler in schedulers)
+    return [fitting for held in tries if (fitting := held.most(hours * 3600)) is not None]
 
 
 def _near(scheduler: Scheduler) -> Iterator[Scheduler]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,8 @@ _RAY_BEGINNING = 0.1  # seconds by which a trial begins later in one of its proc
 _RAY_REPORT = 0.005  # seconds that the driver takes for a report through Tune
 
 
-class Range(NamedTuple):
+@dataclass(frozen=True)
+class Range:
     """Between what something lies, and what is typical."""
 
     low: float

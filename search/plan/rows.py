@@ -44,6 +44,10 @@ class Row:
     device_hours: float
     disk_bytes: float
 
+    def cost(self, price: float | None) -> float | None:
+        """What it costs, given the price of a device-hour; None where there is none."""
+        return None if price is None else price * self.device_hours
+
 
 def check_bounded(experiment: Experiment) -> None:
     """See that the budget ends the search.

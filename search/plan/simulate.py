@@ -25,12 +25,14 @@ from search.control.budget import most_trials
 from search.control.choices import Choice
 from search.control.coordinator import Coordinator
 from search.control.sampler import Proposal
-from search.plan.costs import Costs, Crew
+from search.plan.costs import Costs, Crew, Range, range_of
 from spaces.experiment import Experiment
 
 _NOISE = 1.0  # of a value after the first epoch, likewise
 _MOST_LEARNED = 2.0  # the most by which heights rise over a search, in their standard deviation
 _HALF_LEARNED = 3  # trials, in which they rise by half of that
+_ENOUGH = 500  # trials, of which the epochs of more can be told
+_SEARCHES = 9
 _ZERO = 100.0  # so far are values from 0, near which a loss could seem to explode
 
 
@@ -59,6 +61,17 @@ def simulate(experiment: Experiment, costs: Costs, crew: Crew, seed: int = 0) ->
         seed: of the values, and of what each trial costs.
     """
     return _Search(experiment, costs, crew, np.random.default_rng(seed)).run()
+
+
+def simulated_epochs(experiment: Experiment) -> Range:
+    """Between how many epochs a search trains, one trial after the other."""
+    costs, trials = Costs(1.0, [1.0]), experiment.budget.trials or _ENOUGH
+    if trials > _ENOUGH:
+        budget = experiment.budget.model_copy(update={"trials": _ENOUGH})
+        experiment = experiment.model_copy(update={"budget": budget})
+    share = max(1.0, trials / _ENOUGH)
+    searches = (simulate(experiment, costs, Crew(1), seed) for seed in range(_SEARCHES))
+    return range_of(share * search.epochs for search in searches)
 
 
 @dataclass
