@@ -10,20 +10,21 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.record.events import Created, Event, Report, Started
+from analysis.record.events import Created, Event, Finished, Report, Started
 from analysis.record.folder import RunFolder
 from analysis.record.journal import each_event
+from analysis.record.trials import Trials
 from analysis.report.build import write_report
 from search.control.choices import Choice
 from search.control.controller import Controller
 from search.control.coordinator import Coordinator
-from search.control.first_failures import FirstFailures
 from search.control.sampler import Proposal
 from search.control.view import Note
 from search.export.report import report_of
 from search.session import Host, opened
 from search.transport.inline import Inline, Trainer
 from spaces.experiment import Budget, Experiment
+from spaces.problems import RunError
 from spaces.resources import Resources
 from spaces.scheduler import Scheduler
 from spaces.space import Drawn
@@ -36,12 +37,14 @@ class Brief:
     """What was seen.
 
     ``times``: for each configuration that reported, by its place among those given, when its trial
-    was created and when it ended each epoch, in seconds; ``checkpoint_bytes``: of a trial's newest
+    was created and when it ended each epoch, in seconds; ``last_epoch``: after which trainings end
+    of their own accord, None where one of them would have gone on; ``checkpoint_bytes``: of a trial's newest
     checkpoint; ``run_bytes``: of journal and TensorBoard files, for each report; ``closing``:
     seconds for the report.
     """
 
     times: dict[int, list[float]]
+    last_epoch: int | None
     checkpoint_bytes: float
     run_bytes: float
     closing: float
@@ -93,9 +96,9 @@ def search_briefly(
         with opened(folder, experiment, host, again, is_new=True) as session:
             choices = _Given(experiment, given, extent.all_seconds)
             coordinator = Coordinator(experiment, session.journal, choices)
-            coordinator.first_failures = FirstFailures(keep_going=False)
             began = Started(spec=experiment.plain(), versions={}, host=platform.node())
             session.train(coordinator, data, lambda: coordinator.start(began))
+        _check_trained(coordinator.trials, experiment.baseline is not None, again)
         return _seen(folder)
 
 
@@ -121,11 +124,32 @@ def _shortened(experiment: Experiment) -> Experiment:
     )
 
 
+def _check_trained(trials: Trials, has_baseline: bool, again: str) -> None:
+    """See that there is something to plan with.
+
+    Raises:
+        RunError: when the baseline failed before its first report, or all did.
+    """
+    failed = [trial for trial in trials if not trial.reports]
+    if len(failed) < len(trials) and not (has_baseline and failed and failed[0].number == 0):
+        return
+    what = "the baseline" if has_baseline else "each configuration that was tried"
+    reason = (failed[0].reason or "").rstrip()
+    raise RunError(
+        f"{what} failed before its first report:\n{reason}\nonce that is mended: {again}"
+    )
+
+
 def _seen(folder: RunFolder) -> Brief:
     times: dict[int, list[float]] = {}
+    ends: dict[int, int | None] = {}  # of own accord, by trial
     for event in each_event(folder.journal_file):
         if isinstance(event, Created | Report):
             times.setdefault(event.trial, []).append(event.time)
+        if isinstance(event, Report):
+            ends[event.trial] = event.epoch if event.last else None
+    epochs = [epoch for epoch in ends.values() if epoch is not None]
+    last_epoch = max(epochs) if epochs and len(epochs) == len(ends) else None
     times = {trial: held for trial, held in times.items() if len(held) > 1}
     reports = sum(len(held) - 1 for held in times.values())
     newest = [max(place.iterdir(), default=None) for place in folder.own_checkpoints.iterdir()]
@@ -135,7 +159,9 @@ def _seen(folder: RunFolder) -> Brief:
     began = time.perf_counter()
     write_report(report_of(folder.path), folder.report_file())
     closing = time.perf_counter() - began
-    return Brief(times, sum(sizes) / max(1, len(sizes)), written / max(1, reports), closing)
+    return Brief(
+        times, last_epoch, sum(sizes) / max(1, len(sizes)), written / max(1, reports), closing
+    )
 
 
 class _Briefly:
@@ -195,8 +221,10 @@ class _Given:
         return Choice(Proposal(params, drawn_from, settings), None)
 
     def take(self, event: Event) -> None:
-        """Note that one has begun."""
+        """Note that one has begun; where the baseline fails, no other does."""
         self._begun += isinstance(event, Created)
+        if isinstance(event, Finished) and event.trial == 0 and event.state == "failed":
+            self._begun = len(self._given)
 
 
 class _Notes:

@@ -21,7 +21,7 @@ from search.transport.auto import places_here
 from search.transport.inline import Trainer
 from search.transport.lanes.speed import Probe, part_of
 from spaces.experiment import Experiment
-from spaces.problems import InputError, RunError
+from spaces.problems import InputError
 from spaces.training_config import TrainConfig, resolve
 from trainables.data.splits import Data
 from trainables.shoal.pool import Pool
@@ -41,13 +41,15 @@ _MANY = 1000  # trials, beyond which the time for a proposal hardly changes
 class Measured:
     """``costs`` of training one by one; ``as_one``: what differs where many train as one model.
 
-    ``engine``: which of these the search takes; ``trained``: how many configurations were timed.
+    ``engine``: which of these the search takes; ``trained``: how many configurations were timed;
+    ``last_epoch``: after which trainings end of their own accord, None where they go on.
     """
 
     costs: Costs
     as_one: Costs | None
     engine: Engine
     trained: int
+    last_epoch: int | None = None
 
     @property
     def epoch(self) -> Range:
@@ -98,7 +100,7 @@ def measure(experiment: Experiment, view: View, again: str, process: float = 0.0
         together, beginning = as_one
         both = replace(costs, together=together, beginning=beginning)
         return Measured(costs, both, engine, bench.trained)
-    return Measured(costs, None, engine, bench.trained)
+    return Measured(costs, None, engine, bench.trained, bench.last_epoch)
 
 
 class _Bench:
@@ -127,6 +129,7 @@ class _Bench:
         self._share = 1.0 if data is None else self._share_of(data)
         self._data = data if data is None or self._share == 1.0 else part_of(data, self._share)
         self.trained = 0
+        self.last_epoch: int | None = None
 
     def _share_of(self, data: Data) -> float:
         """The part of the data of which the dearest configuration trains an epoch in time."""
@@ -144,7 +147,7 @@ class _Bench:
         places = self._configurations.measured()
         brief = self._search(places, extent)
         timed = {places[n]: self._timed(times) for n, times in brief.times.items()}
-        self.trained = len(timed)
+        self.trained, self.last_epoch = len(timed), brief.last_epoch
         seconds = self._configurations.seconds({place: held[1] for place, held in timed.items()})
         return Costs(
             baseline=seconds[0],
@@ -191,9 +194,7 @@ class _Bench:
             return Worker(data, Here(), Echo(), pool=pool)
 
         given = [self._configurations.drawn[place] for place in places]
-        brief = search_briefly(
-            self._experiment, given, self._data, extent, worker, self._view.note, self._again, slots
+        note, again = self._view.note, self._again
+        return search_briefly(
+            self._experiment, given, self._data, extent, worker, note, again, slots
         )
-        if not brief.times:
-            raise RunError("no configuration could be trained")
-        return brief

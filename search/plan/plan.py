@@ -114,6 +114,7 @@ def plan_of(
 
 def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
     """The plan, as it follows from what was measured."""
+    experiment = _ending_itself(experiment, measured.last_epoch)
     wanted = asked.workers_of(experiment)
     workers = wanted or measured.engine.workers
     if wanted is None:
@@ -134,6 +135,16 @@ def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
         confirming=_confirming(experiment, measured, workers),
         assumptions=[*assumptions(experiment, measured, asked.gpus is not None)],
     )
+
+
+def _ending_itself(experiment: Experiment, last_epoch: int | None) -> Experiment:
+    """The experiment of code whose trainings end before ``max_epochs``, of their own accord."""
+    scheduler = experiment.scheduler
+    if last_epoch is None or last_epoch >= scheduler.max_epochs:
+        return experiment
+    lowest = min(scheduler.min_epochs, last_epoch)
+    changes = {"max_epochs": last_epoch, "min_epochs": lowest}
+    return experiment.model_copy(update={"scheduler": scheduler.model_copy(update=changes)})
 
 
 def _confirming(experiment: Experiment, measured: Measured, workers: int) -> Confirming | None:
