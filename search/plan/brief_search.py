@@ -38,9 +38,9 @@ class Brief:
 
     ``times``: for each configuration that reported, by its place among those given, when its trial
     was created and when it ended each epoch, in seconds; ``last_epoch``: after which trainings end
-    of their own accord, None where one of them would have gone on; ``checkpoint_bytes``: of a trial's newest
-    checkpoint; ``run_bytes``: of journal and TensorBoard files, for each report; ``closing``:
-    seconds for the report.
+    of their own accord, None where one of them would have gone on; ``checkpoint_bytes``: of a
+    trial's newest checkpoint; ``run_bytes``: of journal and TensorBoard files, for each report;
+    ``closing``: seconds for the report.
     """
 
     times: dict[int, list[float]]

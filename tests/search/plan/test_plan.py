@@ -68,9 +68,8 @@ def test_auto_trains_as_one_model_here_and_one_by_one_in_several_processes() -> 
     assert [(row.engine, row.lanes) for row in rows[:2]] == [("fused", 4), ("tune", 1)]
     assert rows[0].seconds.typical == 3 * 3 * 900
     fused = plan(Asked(), Engine("fused", lanes=4)).rows
-    assert [(row.engine, row.lanes) for row in fused[:3]] == [("fused", 4), ("fused", 2)] + [
-        ("fused", 1)
-    ]
+    assert [row.engine for row in fused[:3]] == ["fused"] * 3
+    assert [row.lanes for row in fused[:3]] == [4, 2, 1]  # a third of the trials at once, at most
 
 
 @pytest.mark.parametrize(
