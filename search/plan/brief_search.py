@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import tempfile
 import time
@@ -14,13 +15,11 @@ from analysis.record.events import Created, Event, Finished, Report, Started
 from analysis.record.folder import RunFolder
 from analysis.record.journal import each_event
 from analysis.record.trials import Trials
-from analysis.report.build import write_report
 from search.control.choices import Choice
 from search.control.controller import Controller
 from search.control.coordinator import Coordinator
 from search.control.sampler import Proposal
 from search.control.view import Note
-from search.export.report import report_of
 from search.session import Host, opened
 from search.transport.inline import Inline, Trainer
 from spaces.experiment import Budget, Experiment
@@ -39,15 +38,13 @@ class Brief:
     ``times``: for each configuration that reported, by its place among those given, when its trial
     was created and when it ended each epoch, in seconds; ``last_epoch``: after which trainings end
     of their own accord, None where one of them would have gone on; ``checkpoint_bytes``: of a
-    trial's newest checkpoint; ``run_bytes``: of journal and TensorBoard files, for each report;
-    ``closing``: seconds for the report.
+    trial's newest checkpoint; ``run_bytes``: of journal and TensorBoard files, for each report.
     """
 
     times: dict[int, list[float]]
     last_epoch: int | None
     checkpoint_bytes: float
     run_bytes: float
-    closing: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Extent:
 
     epochs: int
     seconds: float = 0.0
-    all_seconds: float = float("inf")
+    all_seconds: float = math.inf
 
 
 def search_briefly(
@@ -72,7 +69,7 @@ def search_briefly(
     again: str,
     slots: int = 1,
 ) -> Brief:
-    """Train configurations as a search does, with journal, checkpoints and report.
+    """Train configurations as a search does, with journal and checkpoints.
 
     Args:
         experiment: what is planned.
@@ -94,7 +91,7 @@ def search_briefly(
         transport = Inline(slots, trainer=lambda data: _Briefly(make_trainer(data), extent))
         host = Host(view=_Notes(note), transport=transport)
         with opened(folder, experiment, host, again, is_new=True) as session:
-            choices = _Given(experiment, given, extent.all_seconds)
+            choices = Given(experiment, given, extent.all_seconds)
             coordinator = Coordinator(experiment, session.journal, choices)
             began = Started(spec=experiment.plain(), versions={}, host=platform.node())
             session.train(coordinator, data, lambda: coordinator.start(began))
@@ -156,12 +153,8 @@ def _seen(folder: RunFolder) -> Brief:
     sizes = [file.stat().st_size for file in newest if file is not None]
     views = [folder.journal_file, folder.optuna_log, *folder.tensorboard.rglob("*")]
     written = sum(file.stat().st_size for file in views if file.is_file())
-    began = time.perf_counter()
-    write_report(report_of(folder.path), folder.report_file())
-    closing = time.perf_counter() - began
-    return Brief(
-        times, last_epoch, sum(sizes) / max(1, len(sizes)), written / max(1, reports), closing
-    )
+    checkpoint_bytes = sum(sizes) / max(1, len(sizes))
+    return Brief(times, last_epoch, checkpoint_bytes, written / max(1, reports))
 
 
 class _Briefly:
@@ -194,7 +187,7 @@ class _Briefly:
         self._trainer.close()
 
 
-class _Given:
+class Given:
     """Hands out given configurations, the first ones first.
 
     Args:
@@ -203,7 +196,9 @@ class _Given:
         seconds: after which it hands out no more.
     """
 
-    def __init__(self, experiment: Experiment, given: Sequence[Drawn], seconds: float) -> None:
+    def __init__(
+        self, experiment: Experiment, given: Sequence[Drawn], seconds: float = float("inf")
+    ) -> None:
         self._space = experiment.search_space
         self._given = given
         self._ends = time.perf_counter() + seconds

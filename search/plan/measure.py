@@ -12,6 +12,7 @@ import torch
 from search.control.budget import most_trials
 from search.control.view import View
 from search.plan.brief_search import Brief, Extent, search_briefly
+from search.plan.closing import report_seconds
 from search.plan.configurations import Configurations, configurations_of
 from search.plan.costs import Costs, Range, Together
 from search.plan.crews import Engine, engine_of
@@ -92,10 +93,11 @@ def measure(experiment: Experiment, view: View, again: str, process: float = 0.0
         bench = _Bench(experiment, configurations, data, view, again)
         alone = bench.one_by_one()
         as_one = bench.as_one(engine.lanes, engine.slower) if engine.lanes > 1 else None
-    with view.doing("timing the sampler"):
-        trials = most_trials(experiment, experiment.budget) or _MANY
+    trials = most_trials(experiment, experiment.budget) or _MANY
+    with view.doing("timing the sampler and the report"):
         proposals = proposal_seconds(experiment, min(trials, _MANY))
-    costs = replace(alone, proposals=proposals, opening=opening, process=process)
+        closing = report_seconds(experiment, trials)
+    costs = replace(alone, proposals=proposals, process=process, opening=opening, closing=closing)
     if as_one is not None:
         together, beginning = as_one
         both = replace(costs, together=together, beginning=beginning)
@@ -153,7 +155,6 @@ class _Bench:
             baseline=seconds[0],
             epochs=seconds[self._configurations.has_baseline and len(seconds) > 1 :],
             beginning=statistics.median(held[0] for held in timed.values()),
-            closing=brief.closing,
             checkpoint_bytes=brief.checkpoint_bytes,
             run_bytes=brief.run_bytes,
         )

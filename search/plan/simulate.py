@@ -89,13 +89,13 @@ class _Search:
     ) -> None:
         self._costs, self._crew, self._spec = costs, crew, experiment.plain()
         self._now = costs.process + costs.opening  # the driver's time, in seconds
-        self._curves = _Curves(experiment, random)
+        self._curves = Curves(experiment, random)
         self._epochs = _lengths(costs, random)
         self._seconds: dict[int, float] = {}  # of an epoch, by trial
         self._trained = 0.0
         self._pauses = _pausing_epochs(experiment)
         log = _Log(lambda: self._now)
-        self._coordinator = Coordinator(_simplified(experiment), log, _NoParameters())
+        self._coordinator = Coordinator(bounded(experiment), log, _NoParameters())
 
     def run(self) -> Simulated:
         """Search until nothing is left to train."""
@@ -155,7 +155,7 @@ def _lengths(costs: Costs, random: np.random.Generator) -> Iterator[float]:
         yield costs.epochs[int(random.integers(len(costs.epochs)))]
 
 
-class _Curves:
+class Curves:
     """Made-up values of trials, of which only the order counts.
 
     Args:
@@ -211,8 +211,8 @@ class _NoParameters:
         """Learn nothing."""
 
 
-def _simplified(experiment: Experiment) -> Experiment:
-    """What decides in a simulated search.
+def bounded(experiment: Experiment) -> Experiment:
+    """What decides in a simulated search: the experiment, ended by what is counted only.
 
     A limit that depends on values is left out: they are made up. Trials that would wait at their
     rungs are stopped there: about as many epochs are trained.
