@@ -20,6 +20,11 @@ class Sampler(Section):
     name: Literal["curves", "tpe", "gp", "cmaes", "random", "grid", "qmc"] = "curves"
 
     @property
+    def learns(self) -> bool:
+        """Whether what it proposes depends on what was reported before."""
+        return self.name in ("curves", "tpe", "gp", "cmaes")
+
+    @property
     def learns_from_ends(self) -> bool:
         """Whether it looks at trials that have ended, and at no others."""
         return self.name in ("tpe", "gp", "cmaes")

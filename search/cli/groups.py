@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 GROUPS = {
     "Search": ("search", "resume"),
-    "Prepare": ("studies", "show", "probe", "doctor"),
+    "Prepare": ("studies", "show", "plan", "probe", "doctor"),
     "Results": ("status", "best", "report", "tensorboard", "compare", "table"),
     "Confirm": ("confirm", "audit"),
     "Export": ("export", "train", "predict"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import optuna
 import typer
 
-from search.cli import confirm, inspect, maintenance, predict, prepare, report
+from search.cli import confirm, inspect, maintenance, plan, predict, prepare, report
 from search.cli.console import ERR, Screen, outlive_readers, prints_aside
 from search.cli.encoding import accept_every_sign
 from search.cli.groups import Grouped
@@ -52,6 +52,7 @@ app = typer.Typer(
 )
 app.add_typer(confirm.app)
 app.add_typer(prepare.app)
+app.add_typer(plan.app)
 app.add_typer(inspect.app)
 app.add_typer(predict.app)
 app.add_typer(report.app)

@@ -50,6 +50,7 @@ def print_plan(experiment: Experiment, out: Console) -> None:
         has_baseline = experiment.baseline is not None
         more = experiment.confirm.most_epochs(experiment.scheduler.max_epochs, has_baseline)
         out.print(f"confirming the best: at most {more} more epochs", soft_wrap=True)
+    out.print("how long it takes, with how many workers: shoal plan")
 
 
 def print_outcome(path: Path, coordinator: Any, out: Console) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from analysis.record.events import Created, Event, Finished
 from analysis.record.trials import Trial
@@ -18,6 +18,18 @@ class Choice(NamedTuple):
 
     proposal: Proposal | None
     waiting: Trial | None
+
+
+class Chooser(Protocol):
+    """What says what a free worker does: the choices of a search, or those of a plan of one."""
+
+    is_exhausted: bool
+
+    def next(self, may_begin: bool) -> Choice:
+        """What a free worker shall do; the same until the next event."""
+
+    def take(self, event: Event) -> None:
+        """Take in an event that was applied to the policy."""
 
 
 class Choices:

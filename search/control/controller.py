@@ -16,9 +16,10 @@ from analysis.record.events import (
     State,
     Training,
 )
-from analysis.record.journal import Journal, replay
+from analysis.record.journal import replay
 from analysis.record.trials import Trial, Trials
 from analysis.views.projection import Projection
+from search.control.event_log import EventLog
 from search.control.first_failures import FirstFailures, end_of_session
 from search.control.policy import Policy
 from spaces.experiment import Experiment
@@ -59,7 +60,7 @@ class Controller(ABC):
 
     noun = "trial"  # what one of them is called in messages
 
-    def __init__(self, experiment: Experiment, policy: Policy, journal: Journal) -> None:
+    def __init__(self, experiment: Experiment, policy: Policy, journal: EventLog) -> None:
         self.experiment = experiment
         self.policy = policy
         self.is_interrupted = False

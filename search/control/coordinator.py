@@ -13,11 +13,11 @@ from analysis.record.events import (
     Started,
     Training,
 )
-from analysis.record.journal import Journal
 from analysis.record.trials import Trial
 from search.control.budget import SOFT, extended, most_trials
-from search.control.choices import Choice, Choices
+from search.control.choices import Choice, Choices, Chooser
 from search.control.controller import Controller, Leader
+from search.control.event_log import EventLog
 from search.control.policy import Policy
 from spaces.experiment import Budget, Experiment
 from spaces.problems import InputError
@@ -31,11 +31,14 @@ class Coordinator(Controller):
     Args:
         experiment: the search.
         journal: where events are written.
+        choices: what comes next; left out: what the experiment's sampler and scheduler say.
     """
 
-    def __init__(self, experiment: Experiment, journal: Journal) -> None:
+    def __init__(
+        self, experiment: Experiment, journal: EventLog, choices: Chooser | None = None
+    ) -> None:
         super().__init__(experiment, Policy(experiment), journal)
-        self._choices = Choices(experiment, self.policy)
+        self._choices = choices or Choices(experiment, self.policy)
         self._end_reason: str | None = None
 
     @property

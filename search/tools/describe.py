@@ -10,8 +10,8 @@ import numpy as np
 
 from analysis.display.numbers import number
 from analysis.display.plots import draw_images
-from search.control.asha import Rungs
 from search.control.budget import grid_size, most_trials
+from search.plan.simulate import simulated_epochs
 from spaces.experiment import Experiment
 from spaces.parameters import Choice, Params, describe
 from spaces.problems import InputError
@@ -20,9 +20,6 @@ from trainables.data.splits import load_data, shape_of
 from trainables.models.families import count_parameters, empty_model
 
 IMAGES = 25
-_GAMES = 20
-_MOST_PLAYED = 500  # trials
-_LEARNING = 3  # searches whose sampler learns took up to so many times as many epochs
 
 
 def describe_experiment(experiment: Experiment) -> dict[str, Any]:
@@ -93,36 +90,12 @@ def cost_in_words(experiment: Experiment) -> str:
         return cost
     if scheduler.name == "freeze_thaw":
         return f"{cost} (about {min(most, round(trials * scheduler.average_epochs))})"
-    low = round(_epochs_by_chance(experiment, trials))
-    high = min(most, _LEARNING * low)
+    epochs = simulated_epochs(experiment)
+    low, high = round(epochs.low), min(most, round(epochs.high))
     if low >= high:
         return cost
     why = "the more, the more later trials are better than earlier ones"
     return f"{cost} (about {low} to {high}: {why})"
-
-
-def _epochs_by_chance(experiment: Experiment, trials: int) -> float:
-    """What ASHA's trials cost where no trial is better than another: the real rungs, chance values.
-
-    The first at each rung pass, and the baseline is trained to the end.
-    """
-    scheduler, metric, rng = experiment.scheduler, experiment.metric, np.random.default_rng(0)
-    played = min(trials, _MOST_PLAYED)
-    total = 0
-    for _ in range(_GAMES):
-        rungs = Rungs(scheduler, metric)
-        for trial in range(played):
-            is_baseline = trial == 0 and experiment.baseline is not None
-            epoch = scheduler.max_epochs
-            for rung in scheduler.rung_epochs:
-                value = float(rng.random())
-                is_out = rungs.decide(trial, rung, value) == "stop"
-                rungs.arrive(trial, rung, value)
-                if is_out and not is_baseline:
-                    epoch = rung
-                    break
-            total += epoch
-    return total / _GAMES * trials / played
 
 
 def _network(experiment: Experiment, params: Params) -> dict[str, Any]:

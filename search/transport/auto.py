@@ -51,18 +51,9 @@ class Auto:
             yield
 
     def _choose(self, experiment: Experiment, view: View, data: Data | None) -> Transport:
-        places, device = places_here(experiment)
-        lanes = tried_lanes(experiment, device.type)
-        if data is None or places is None or unmet(experiment) or lanes == [1]:
+        if (found := measured_choice(experiment, view, data)) is None:
             return self._on_ray(None)
-        with view.doing("measuring which engine is fastest"), threads_restored():
-            torch.set_num_threads(max(1, int(experiment.resources.cpus)))
-            speed = _speed_or_none(experiment, data, device, lanes)
-            if device.type == "cuda":
-                torch.cuda.empty_cache()  # for the processes that train there
-        if speed is None:
-            return self._on_ray(None)
-        choice = choose(speed, places, _expected_epochs(experiment))
+        choice, speed = found
         view.note(f"engine: {choice.sentence}")
         if choice.engine == "here":
             return Fused(speed.lanes, speed.slower)
@@ -91,6 +82,24 @@ class Auto:
     def processes(self) -> Sequence[ProcessAddress]:
         """Those of the one that was chosen."""
         return () if self._chosen is None else self._chosen.processes()
+
+
+def measured_choice(
+    experiment: Experiment, view: View, data: Data | None
+) -> tuple[Choice, Speed] | None:
+    """The fastest way to train on this machine; None: one by one, and nothing was measured."""
+    places, device = places_here(experiment)
+    lanes = tried_lanes(experiment, device.type)
+    if data is None or places is None or unmet(experiment) or lanes == [1]:
+        return None
+    with view.doing("measuring which engine is fastest"), threads_restored():
+        torch.set_num_threads(max(1, int(experiment.resources.cpus)))
+        speed = _speed_or_none(experiment, data, device, lanes)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # for the processes that train there
+    if speed is None:
+        return None
+    return choose(speed, places, _expected_epochs(experiment)), speed
 
 
 def _speed_or_none(

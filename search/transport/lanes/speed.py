@@ -69,7 +69,7 @@ def measured_speed(
             kinds.setdefault(kind_of(config), []).append(config)
     alone, saved, swimming, slower = 0.0, 0.0, 0, set[str]()
     for kind, members in sorted(kinds.items(), key=lambda item: -len(item[1]))[:_MOST_KINDS]:
-        found = _measured(_Probe(members, data, device), len(members) / len(configs), lanes)
+        found = _measured(Probe(members, data, device), len(members) / len(configs), lanes)
         lanes = [found.lanes]  # the others have as many as the first
         alone += found.alone * len(members)
         saved += max(0.0, found.alone - found.together) * len(members)
@@ -90,7 +90,7 @@ class _Measured(NamedTuple):
     lanes: int
 
 
-def _measured(probe: _Probe, share: float, lanes: Sequence[int]) -> _Measured:
+def _measured(probe: Probe, share: float, lanes: Sequence[int]) -> _Measured:
     """Measure a kind whose trials have a share of the lanes."""
     alone = probe.alone(_FEWEST)
     best, chosen = math.inf, lanes[0]
@@ -106,7 +106,7 @@ def _measured(probe: _Probe, share: float, lanes: Sequence[int]) -> _Measured:
     return _Measured(alone * probe.steps, best * probe.steps, chosen)
 
 
-class _Probe:
+class Probe:
     """Trains configurations of a kind for a few steps, with as much of an evaluation.
 
     Args:
@@ -148,15 +148,16 @@ class _Probe:
             raise
 
     def _part(self, steps: int) -> Data:
-        """The first samples of both splits, in proportion."""
-        share = min(1.0, steps / self.steps)
+        return part_of(self._data, steps / self.steps)
 
-        def first(split: Split) -> Split:
-            return split.take(np.arange(max(1, round(share * len(split.targets)))))
 
-        return replace(
-            self._data, train=first(self._data.train), validation=first(self._data.validation)
-        )
+def part_of(data: Data, share: float) -> Data:
+    """The first samples of the training and the validation split, in proportion."""
+
+    def first(split: Split) -> Split:
+        return split.take(np.arange(max(1, round(min(1.0, share) * len(split.targets)))))
+
+    return replace(data, train=first(data.train), validation=first(data.validation))
 
 
 def _fastest(epoch: Callable[[], object]) -> float:

@@ -108,7 +108,7 @@ def test_a_dry_run_says_between_what_the_cost_may_lie() -> None:
     assert told.startswith("at most 540 epochs (about ")
     low, high = told.partition("(about ")[2].partition(":")[0].split(" to ")
     assert 60 * 7 / 3 < int(low) < 60 * 4  # more than a third pass: the first ones always do
-    assert int(high) == 3 * int(low)
+    assert int(low) < int(high) < 540
     assert cost_in_words(examples.experiment(budget={"epochs": 100})) == "at most 100 epochs"
     every = examples.experiment(scheduler={"name": "none", "max_epochs": 9})
     assert cost_in_words(every) == "at most 108 epochs"

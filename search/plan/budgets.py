@@ -1,0 +1,148 @@
+"""Which budgets near the file's end within so many hours, and what each of them gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from search.control.budget import grid_size
+from search.plan.measure import Measured
+from search.plan.rows import row_of
+from spaces.experiment import Budget, Experiment
+from spaces.scheduler import Scheduler, scheduler_problems
+
+_FACTORS = (2, 3, 4)  # reduction factors, beside the file's
+_LONGER = 3  # times as many epochs, or as few
+_SEARCHES = 2  # simulated for each number of trials
+_FEW, _MANY = 30, 150  # trials, by which it is known what each further one takes
+_MOST_SIMULATED = 300  # trials; of more, what they take and give is taken to grow in proportion
+_TRIES = 4  # to find a number that fits
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A budget that fits: a scheduler, and so many trials.
+
+    ``seconds``, ``epochs`` and ``completed`` are those of the typical simulated search.
+    """
+
+    scheduler: Scheduler
+    trials: int
+    seconds: float
+    epochs: float
+    completed: float
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain data."""
+        scheduler = self.scheduler
+        return {
+            "trials": self.trials,
+            "max_epochs": scheduler.max_epochs,
+            "reduction_factor": scheduler.reduction_factor if scheduler.rung_epochs else None,
+            "seconds": self.seconds,
+            "epochs": self.epochs,
+            "completed": self.completed,
+        }
+
+
+def fitting_budgets(
+    experiment: Experiment, measured: Measured, workers: int, hours: float
+) -> list[Fitting]:
+    """For each scheduler near the file's, the most trials that end within so many hours.
+
+    Args:
+        experiment: what is planned.
+        measured: what things take.
+        workers: how many train.
+        hours: in which every simulated search must end.
+
+    Returns:
+        Those of few epochs first; none where not even one trial fits.
+    """
+    schedulers = _near(experiment.scheduler)
+    tries = (_Tries(experiment, measured, scheduler, workers) for scheduler in schedulers)
+    return [fitting for held in tries if (fitting := held.most(hours * 3600)) is not None]
+
+
+def _near(scheduler: Scheduler) -> Iterator[Scheduler]:
+    """The file's, and those with other epochs and factors; each is one that a file may have."""
+    most = scheduler.max_epochs
+    epochs = sorted({max(1, most // _LONGER), most, most * _LONGER})
+    is_stopping = scheduler.name != "none"
+    own = scheduler.reduction_factor
+    factors = sorted({own, *_FACTORS}) if is_stopping else [own]
+    for max_epochs in epochs:
+        for factor in factors:
+            changes = {"max_epochs": max_epochs, "reduction_factor": factor}
+            changed = scheduler.model_copy(update=changes)
+            if not list(scheduler_problems(changed)):
+                yield changed
+
+
+class _Tries:
+    """Searches with one scheduler and different numbers of trials.
+
+    Args:
+        experiment: what is planned.
+        measured: what things take.
+        scheduler: instead of the experiment's.
+        workers: how many train.
+    """
+
+    def __init__(
+        self, experiment: Experiment, measured: Measured, scheduler: Scheduler, workers: int
+    ) -> None:
+        self._experiment = experiment
+        self._measured = measured
+        self._scheduler = scheduler
+        self._workers = workers
+
+    def most(self, seconds: float) -> Fitting | None:
+        """The most trials, to two digits, that end within so many seconds."""
+        few, many = self._at(_FEW), self._at(_MANY)
+        each = (many[1] - few[1]) / (_MANY - _FEW)
+        size = grid_size(self._experiment)
+        trials = int(_FEW + (seconds - few[1]) / each) if each > 0 else _MANY
+        trials = trials if size is None else min(trials, size * self._experiment.repeats)
+        for _ in range(_TRIES):
+            trials = _to_two_digits(trials)
+            if trials < 1:
+                return None
+            found, longest = self._at(min(trials, _MOST_SIMULATED))
+            if trials > _MOST_SIMULATED:
+                return _in_proportion(many[0], found, trials)
+            if longest <= seconds:
+                return found
+            trials = min(trials - 1, int(trials * max(0.5, seconds / longest)))
+        return None
+
+    def _at(self, trials: int) -> tuple[Fitting, float]:
+        """The search with so many trials, and what the longest takes, in seconds."""
+        budget = {"budget": Budget(trials=trials), "scheduler": self._scheduler}
+        experiment = self._experiment.model_copy(update=budget)
+        row = row_of(experiment, self._measured, self._workers, _SEARCHES)
+        typical = (row.seconds.typical, row.epochs.typical, row.completed.typical)
+        return Fitting(self._scheduler, trials, *typical), row.seconds.high
+
+
+def _in_proportion(less: Fitting, more: Fitting, trials: int) -> Fitting:
+    """A search with more trials than both of these."""
+    share = (trials - less.trials) / (more.trials - less.trials)
+
+    def further(before: float, after: float) -> float:
+        return before + share * (after - before)
+
+    return Fitting(
+        more.scheduler,
+        trials,
+        further(less.seconds, more.seconds),
+        further(less.epochs, more.epochs),
+        further(less.completed, more.completed),
+    )
+
+
+def _to_two_digits(trials: int) -> int:
+    """A number that is no larger and has two significant digits."""
+    unit: int = 10 ** max(0, len(str(trials)) - 2)
+    return trials // unit * unit

@@ -1,0 +1,158 @@
+"""The plan of a search: what it takes, who should train it, and which budgets fit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from search.control.view import View
+from search.plan.assumptions import assumptions
+from search.plan.budgets import Fitting, fitting_budgets
+from search.plan.crews import check_engine, workers_on
+from search.plan.measure import Measured, measure
+from search.plan.rows import Row, check_bounded, most_useful, row_of, rows_of
+from spaces.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for: so many ``workers`` or ``gpus`` (neither: compare), and ``hours``."""
+
+    workers: int | None = None
+    gpus: int | None = None
+    hours: float | None = None
+
+    def workers_of(self, experiment: Experiment) -> int | None:
+        """The workers that are asked for, in whatever way.
+
+        Raises:
+            InputError: when the trials can't use the GPUs.
+        """
+        return self.workers if self.gpus is None else workers_on(experiment.resources, self.gpus)
+
+
+@dataclass(frozen=True)
+class Confirming:
+    """A confirmation at the end: the most epochs that it trains, and how long that takes."""
+
+    most_epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a search before it begins.
+
+    ``rows``: one for each number of workers, in ascending order; ``workers``: the number that was
+    asked for, or that this machine has; ``useful_workers``: more do not help, None where one number
+    was asked for; ``budgets``: those that fit into the hours, None where none were given.
+    """
+
+    experiment: Experiment
+    asked: Asked
+    measured: Measured
+    rows: list[Row]
+    workers: int
+    useful_workers: int | None
+    budgets: list[Fitting] | None
+    confirming: Confirming | None
+    assumptions: list[str]
+
+    @property
+    def row(self) -> Row:
+        """The search with the workers that were asked for, or those of this machine."""
+        return next(row for row in self.rows if row.workers == self.workers)
+
+    def document(self, price: float | None) -> dict[str, Any]:
+        """What ``shoal plan --json`` prints; times in seconds, sizes in bytes.
+
+        Args:
+            price: of a device-hour.
+        """
+        measured, together = self.measured, self.measured.together
+        return {
+            "experiment": self.experiment.name,
+            "measured": {
+                "configurations": measured.trained,
+                "epoch_seconds": asdict(measured.epoch),
+                "baseline_epoch_seconds": measured.costs.baseline,
+                "together": None if together is None else asdict(together),
+                "checkpoint_bytes": measured.costs.checkpoint_bytes,
+            },
+            "workers": self.workers,
+            "useful_workers": self.useful_workers,
+            "plans": [{**asdict(row), "cost": row.cost(price)} for row in self.rows],
+            "budgets": None if self.budgets is None else [held.plain() for held in self.budgets],
+            "confirming": None if self.confirming is None else asdict(self.confirming),
+            "assumptions": self.assumptions,
+        }
+
+
+def plan_of(
+    experiment: Experiment, asked: Asked, view: View, again: str, process: float = 0.0
+) -> Plan:
+    """Measure on this machine, simulate, and answer.
+
+    Args:
+        experiment: what is planned.
+        asked: for what.
+        view: is told what is being done.
+        again: the command that plans again.
+        process: seconds that a process takes to import what it needs.
+
+    Raises:
+        InputError: when the budget sets no limit, something is not there, or there can't be so many
+            workers.
+        RunError: when what is trained fails.
+    """
+    check_bounded(experiment)
+    check_engine(experiment, asked.workers_of(experiment) or 1)
+    measured = measure(experiment, view, again, process)
+    with view.doing("simulating the search"):
+        return answered(experiment, asked, measured)
+
+
+def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
+    """The plan, as it follows from what was measured."""
+    experiment = _ending_itself(experiment, measured.last_epoch)
+    wanted = asked.workers_of(experiment)
+    workers = wanted or measured.engine.workers
+    if wanted is None:
+        rows = rows_of(experiment, measured)
+    else:
+        rows = [row_of(experiment, measured, wanted)]
+    budgets = None
+    if asked.hours is not None:
+        budgets = fitting_budgets(experiment, measured, workers, asked.hours)
+    return Plan(
+        experiment=experiment,
+        asked=asked,
+        measured=measured,
+        rows=rows,
+        workers=workers,
+        useful_workers=most_useful(rows).workers if wanted is None else None,
+        budgets=budgets,
+        confirming=_confirming(experiment, measured, workers),
+        assumptions=[*assumptions(experiment, measured, asked.gpus is not None)],
+    )
+
+
+def _ending_itself(experiment: Experiment, last_epoch: int | None) -> Experiment:
+    """The experiment of code whose trainings end before ``max_epochs``, of their own accord."""
+    scheduler = experiment.scheduler
+    if last_epoch is None or last_epoch >= scheduler.max_epochs:
+        return experiment
+    lowest = min(scheduler.min_epochs, last_epoch)
+    changes = {"max_epochs": last_epoch, "min_epochs": lowest}
+    return experiment.model_copy(update={"scheduler": scheduler.model_copy(update=changes)})
+
+
+def _confirming(experiment: Experiment, measured: Measured, workers: int) -> Confirming | None:
+    if experiment.confirm is None:
+        return None
+    has_baseline = experiment.baseline is not None
+    epochs = experiment.confirm.most_epochs(experiment.scheduler.max_epochs, has_baseline)
+    _, crew = measured.engine.crew(experiment, workers)
+    costs = measured.costs_for(crew.lanes, is_on_ray=False)
+    seconds = costs.of_round([measured.epoch.typical] * crew.lanes) / crew.lanes
+    return Confirming(epochs, epochs * seconds / workers)

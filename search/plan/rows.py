@@ -1,0 +1,129 @@
+"""What a search takes with so many workers, and how many of them help."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search.control.budget import most_trials
+from search.plan.costs import Crew, Range, range_of
+from search.plan.crews import gpus_of
+from search.plan.measure import Measured
+from search.plan.simulate import Simulated, simulate
+from spaces.experiment import Experiment
+from spaces.problems import InputError
+from trainables.checkpoints.checkpoints import KEPT_WHILE_RUNNING
+
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # of workers, where none is named
+_SAME = 1.1  # times as long as the shortest wall time is as good
+_SEARCHES = 9  # that are simulated
+_FEWEST_SEARCHES = 3
+_SIMULATED_TRIALS = 1500  # in all of them, as far as there are no fewer than the fewest
+
+
+@dataclass(frozen=True)
+class Row:
+    """A search with so many workers.
+
+    ``engine``: that trains; ``lanes``: trials of each worker; ``devices``: GPUs, or where trials
+    use none, processes; ``seconds``: from the start to the report; ``completed``: trials that reach
+    max_epochs; ``busy``: the share of the workers' time in which they train; ``device_hours``:
+    devices times wall time, in the typical case; ``disk_bytes``: of checkpoints and all else.
+    """
+
+    workers: int
+    engine: str
+    lanes: int
+    devices: int
+    seconds: Range
+    trials: Range
+    epochs: Range
+    completed: Range
+    busy: float
+    device_hours: float
+    disk_bytes: float
+
+    def cost(self, price: float | None) -> float | None:
+        """What it costs, given the price of a device-hour; None where there is none."""
+        return None if price is None else price * self.device_hours
+
+
+def check_bounded(experiment: Experiment) -> None:
+    """See that the budget ends the search.
+
+    Raises:
+        InputError: when only what is found could.
+    """
+    budget = experiment.budget
+    limits = (most_trials(experiment, budget), budget.epochs, budget.hours)
+    if all(limit is None for limit in limits):
+        rule = "a plan needs a limit on trials, epochs or hours, such as --set budget.trials=60"
+        raise InputError(rule, "budget")
+
+
+def row_of(
+    experiment: Experiment, measured: Measured, workers: int, searches: int | None = None
+) -> Row:
+    """Simulate the search with so many workers.
+
+    Args:
+        experiment: what is planned.
+        measured: what things take.
+        workers: how many train.
+        searches: how many are simulated; left out: as many as take some seconds.
+
+    Raises:
+        InputError: when the engine can't have so many workers.
+    """
+    engine, crew = measured.engine.crew(experiment, workers)
+    costs = measured.costs_for(crew.lanes, is_on_ray=engine == "tune" or workers > 1)
+    count = searches or _searches(experiment)
+    found = [simulate(experiment, costs, crew, seed) for seed in range(count)]
+    seconds = range_of(search.seconds for search in found)
+    epochs = range_of(search.epochs for search in found)
+    trials = range_of(search.trials for search in found)
+    resources = experiment.resources
+    devices = gpus_of(resources, workers) or workers * resources.world_size
+    running = min(workers * crew.lanes, trials.typical)
+    checkpoints = (trials.typical + (KEPT_WHILE_RUNNING - 1) * running) * costs.checkpoint_bytes
+    return Row(
+        workers=workers,
+        engine=engine,
+        lanes=crew.lanes,
+        devices=devices,
+        seconds=seconds,
+        trials=trials,
+        epochs=epochs,
+        completed=range_of(search.completed for search in found),
+        busy=statistics.fmean(_busy(search, crew) for search in found),
+        device_hours=devices * seconds.typical / 3600,
+        disk_bytes=checkpoints + epochs.typical * costs.run_bytes,
+    )
+
+
+def _busy(search: Simulated, crew: Crew) -> float:
+    return search.trained / (crew.workers * search.seconds)
+
+
+def _searches(experiment: Experiment) -> int:
+    trials = most_trials(experiment, experiment.budget) or _SIMULATED_TRIALS
+    return max(_FEWEST_SEARCHES, min(_SEARCHES, _SIMULATED_TRIALS // trials))
+
+
+def rows_of(experiment: Experiment, measured: Measured) -> list[Row]:
+    """The search with more and more workers, up to the first number that helps no more.
+
+    The workers that this machine has are among them.
+    """
+    here = measured.engine.workers
+    counts = [1] if measured.engine.name == "inline" else sorted({*COUNTS, here})
+    rows = [row_of(experiment, measured, workers) for workers in counts]
+    place = rows.index(most_useful(rows))
+    return [row for at, row in enumerate(rows) if at <= place + 1 or row.workers == here]
+
+
+def most_useful(rows: Sequence[Row]) -> Row:
+    """The row with the fewest workers of those that are about as fast as the fastest."""
+    fastest = min(row.seconds.typical for row in rows)
+    return next(row for row in rows if row.seconds.typical <= _SAME * fastest)
