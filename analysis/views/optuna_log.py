@@ -27,6 +27,7 @@ _STATES = {
     "diverged": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+_ENDED = optuna.trial.create_trial(state=TrialState.FAIL)
 
 
 class OptunaLog:
@@ -85,6 +86,8 @@ class OptunaLog:
             self._storage.set_trial_intermediate_value(trial_id, max(trial.epoch, 1), worst)
         values = None if value is None else [value]
         self._storage.set_trial_state_values(trial_id, _STATES[trial.state], values)
+        # Optuna keeps what it has written; of trials that have ended, nothing is asked any more
+        self._storage._replay_result._trials[self._ids.pop(trial.number)] = _ENDED
 
     def close(self) -> None:
         """Close the file."""

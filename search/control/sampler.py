@@ -57,7 +57,7 @@ class Sampler:
             direction="minimize" if self._metric.is_minimized else "maximize",
         )
         self._study_id = self._storage.get_study_id_from_name(experiment.name)
-        self._asked: set[tuple[tuple[str, Any], ...]] = set()
+        self._asked: set[tuple[tuple[str, Any], ...]] = set()  # of a grid
         self._latest = Proposal({}, None, {})  # what began last, which repeats try again
 
     def propose(self, number: int) -> Proposal | None:
@@ -75,8 +75,7 @@ class Sampler:
         if (proposal := self._from_curves(number)) is not None:
             return proposal
         proposal = self._ask(number, self._storage.draft())
-        is_old = _key(proposal.params) in self._asked
-        return None if is_old and self._name == "grid" else proposal
+        return None if _key(proposal.params) in self._asked else proposal
 
     def _from_curves(self, number: int) -> Proposal | None:
         """What the surrogate proposes; None where something shall be drawn."""
@@ -145,7 +144,8 @@ class Sampler:
         number, params = created.trial, created.params
         is_repeat = number % self._experiment.repeats > 0
         self._latest = Proposal(params, created.distributions, created.settings)
-        self._asked.add(_key(params))
+        if self._name == "grid":
+            self._asked.add(_key(params))
         if self._name in ("cmaes", "qmc") and not is_repeat:
             if self._ask(number, self._storage).params != params:
                 warnings.warn(

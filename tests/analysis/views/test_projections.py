@@ -21,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from analysis.record.folder import RunFolder
+from analysis.views.optuna_log import OptunaLog
 from analysis.views.projection import open_projections
 from analysis.views.tensorboard import TensorBoardFiles, best_view
 from search.control.coordinator import Coordinator
@@ -108,6 +109,13 @@ def test_optuna_log_tells_the_states_values_and_intermediate_values_of_the_journ
         values = {report.epoch: report.metrics["val_accuracy"] for report in ours.reports}
         assert theirs.intermediate_values == values
     assert study.best_trial.number == 0
+
+
+def test_no_trial_that_has_ended_stays_in_memory_for_optuna_log(tmp_path: Path) -> None:
+    (log,) = (v for v in searched(tmp_path).projections if isinstance(v, OptunaLog))
+    held = log._storage._replay_result._trials
+    assert len(held) == len(STATES)
+    assert [trial.user_attrs != {} for trial in held.values()] == [s == "running" for s in STATES]
 
 
 @pytest.fixture
