@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the shoal")
     parser.add_argument("--processes", type=int, default=2, help="0: leave them out")
     options = parser.parse_args()
+    if options.widths and options.lanes < len(options.widths):
+        parser.error("--lanes: each width needs one")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(describe_machine(["torch"]), vars(options))
     rates = of_widths(options) if options.widths else of_engines(options)

@@ -9,15 +9,20 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-_ASKS_THE_DEVICE = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique")
-_FIRST = 3
+from trainables.shoal.repeated import WARM_UPS
+
+_ASKS_THE_DEVICE = {
+    *("_local_scalar_dense", "nonzero", "masked_select", "equal", "repeat_interleave", "bincount"),
+    *("_unique", "_unique2", "unique_dim", "unique_consecutive"),
+}
 
 
 class Recorded:
     """In place of ``Repeated``: from the fifth time on, no line of the step's own code is run.
 
     What was recorded is done again on the very tensors that were there, whatever has changed in
-    Python since, as a GPU does with a CUDA graph.
+    Python since, as a GPU does with a CUDA graph. Its allocator and its streams, and what other
+    threads do meanwhile, are not imitated.
     """
 
     made: list[Recorded] = []  # noqa: RUF012
@@ -31,13 +36,13 @@ class Recorded:
     @property
     def repetitions(self) -> int:
         """How often it was done again by itself."""
-        return max(0, self._taken - _FIRST - 1)
+        return max(0, self._taken - WARM_UPS - 1)
 
     def __call__(self) -> None:
-        if self._taken == _FIRST:
+        if self._taken == WARM_UPS:
             with self._tape:
                 self._step()
-        elif self._taken > _FIRST:
+        elif self._taken > WARM_UPS:
             self._tape.play()
         else:
             self._step()
@@ -54,6 +59,8 @@ class _Tape(TorchDispatchMode):
         name = func.overloadpacket.__name__
         assert name not in _ASKS_THE_DEVICE, f"{name} waits for the device"
         assert name != "lift_fresh", "a number of the host's goes to the device"
+        masks = [leaf for leaf in tree_leaves(args) if _is_mask(leaf)]
+        assert not (name.startswith("index") and masks), f"{name} by a mask waits for the device"
         result = func(*args, **kwargs)
         self._played.append((func, args, kwargs, result))
         return result
@@ -66,6 +73,10 @@ class _Tape(TorchDispatchMode):
                 for old, new in zip(tree_leaves(results), tree_leaves(again), strict=True):
                     if isinstance(old, torch.Tensor) and _memory(old) != _memory(new):
                         old.copy_(new)
+
+
+def _is_mask(held: Any) -> bool:
+    return isinstance(held, torch.Tensor) and held.dtype == torch.bool
 
 
 def _memory(tensor: torch.Tensor) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -160,26 +162,89 @@ def test_a_shoal_too_large_for_the_gpu_was_short_of_room_and_others_go_on() -> N
     assert next(Member(pool, tiny_config(), GPU)).epoch == 1
 
 
+@pytest.fixture
+def recordings(monkeypatch: pytest.MonkeyPatch) -> list[torch.cuda.CUDAGraph | None]:
+    """What recorders have made; a step is recorded however few there are."""
+    made: list[torch.cuda.CUDAGraph | None] = []
+    record = repeated._Recorder.recorded
+
+    def noted(recorder: repeated._Recorder, step: Callable[[], None]) -> Any:
+        made.append(record(recorder, step))
+        return made[-1]
+
+    monkeypatch.setattr(repeated._Recorder, "recorded", noted)
+    monkeypatch.setattr(repeated, "FEWEST", 5)
+    repeated._recorder.cache_clear()
+    return made
+
+
 @pytest.mark.parametrize("configs", KINDS)
 def test_a_gpu_repeats_a_step_as_it_takes_it_first(
-    configs: Configs, monkeypatch: pytest.MonkeyPatch
+    configs: Configs,
+    recordings: list[torch.cuda.CUDAGraph | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    recorded: list[torch.cuda.CUDAGraph] = []
-    record = repeated.Repeated._record
-
-    def noted(step: repeated.Repeated) -> None:
-        record(step)
-        assert step._graph is not None
-        recorded.append(step._graph)
-
-    monkeypatch.setattr(repeated.Repeated, "_record", noted)
-    monkeypatch.setattr(repeated, "FEWEST", 5)
     found, expected = (shoal_of(configs, tiny_data(train=96), device=GPU) for _ in range(2))
     for _ in range(2):
         found.train_epoch()
-    assert len(recorded) == 2
+    assert [graph is not None for graph in recordings] == [True, True]
     monkeypatch.setattr(repeated, "FEWEST", 10**9)
     for _ in range(2):
         expected.train_epoch()
     for lane, state in expected.state_dict().items():
         check_states(found.extract(lane), state, 1e-4)
+
+
+def test_a_step_is_recorded_while_another_thread_copies(
+    recordings: list[torch.cuda.CUDAGraph | None],
+) -> None:
+    has_ended = threading.Event()
+
+    def copy() -> int:
+        copies = 0
+        while not has_ended.is_set():
+            torch.ones(1000, device=GPU).cpu()
+            copies += 1
+        return copies
+
+    with ThreadPoolExecutor(1) as pool:
+        copies = pool.submit(copy)
+        shoal = shoal_of({n: lane_config(n) for n in range(4)}, tiny_data(train=96), device=GPU)
+        for _ in range(4):
+            shoal.train_epoch()
+        has_ended.set()
+        assert copies.result() > 0
+    assert [graph is not None for graph in recordings] == [True] * 4
+
+
+def test_a_step_that_asks_the_gpu_is_not_recorded_and_taken_as_often(
+    recordings: list[torch.cuda.CUDAGraph | None],
+) -> None:
+    counter = torch.zeros(1, device=GPU)
+
+    def step() -> None:
+        counter.add_(1)
+        counter.item()
+
+    taken = repeated.Repeated(step, GPU, times=10)
+    for _ in range(repeated.WARM_UPS):
+        taken()
+    with pytest.warns(UserWarning, match="handed each operation by itself"):
+        taken()
+    for _ in range(6):
+        taken()
+    assert counter.item() == 10
+    assert recordings == [None]
+    torch.cuda.empty_cache()
+
+
+def test_recordings_of_many_epochs_take_no_more_memory_than_those_of_a_few(
+    recordings: list[torch.cuda.CUDAGraph | None],
+) -> None:
+    shoal = shoal_of({n: lane_config(n) for n in range(4)}, tiny_data(train=96), device=GPU)
+    reserved = []
+    for _ in range(30):
+        shoal.train_epoch()
+        reserved.append(torch.cuda.memory_reserved(GPU))
+    assert len(recordings) == 30
+    assert reserved[-1] == reserved[3]

@@ -69,6 +69,7 @@ class _Moves:
         self, settings: Sequence[Train], steps: Steps, shape: Sequence[int], device: torch.device
     ) -> None:
         self._keys = steps.keys(["move"] * len(settings), device)
+        self._crops = any(each.crop for each in settings)
         limits = [[2 * each.crop + 1, 2 * each.crop + 1, 1 + each.flip] for each in settings]
         self._limits = torch.tensor(limits, device=device)[:, None]  # (trainings, 1, 3)
         self._paddings = torch.tensor([each.crop for each in settings], device=device)[:, None]
@@ -80,6 +81,8 @@ class _Moves:
         drawn = integers(hashes(at_step(self._keys, step), (samples, 3)), self._limits)
         top, left, is_turned = drawn.unbind(2)  # (trainings, samples) each
         is_turned = is_turned[..., None].bool()
+        if not self._crops:
+            return torch.where(is_turned[..., None, None], images.flip(-1), images)
         columns = torch.where(is_turned, self._columns.flip(0), self._columns)
         columns = columns + (left - self._paddings)[..., None]  # (trainings, samples, width)
         rows = self._rows + (top - self._paddings)[..., None]  # (trainings, samples, height)
@@ -145,7 +148,7 @@ class _Mixtures:
         self._does_mix = torch.tensor(does_mix, device=like.device)[:, None]
 
     def apply(self, batch: Batch, step: Step) -> Batch:
-        """Mix a batch without partners."""
+        """Mix a batch that has not been mixed."""
         trainings, samples = batch.inputs.shape[:2]
         order = torch.argsort(hashes(at_step(self._keys, step), (samples,)), dim=1)
         own = torch.arange(samples, device=order.device)

@@ -19,7 +19,7 @@ def _light(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optim
     """
     names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
     methods = {name: torch.no_grad()(inspect.unwrap(getattr(kind, name))) for name in names}
-    return type(kind.__name__, (kind,), methods)
+    return type(f"_{kind.__name__.upper()}", (kind,), methods)
 
 
 _SGD = _light(torch.optim.SGD)

@@ -160,7 +160,7 @@ def _hashed_places(shape: Sequence[int], device: torch.device) -> torch.Tensor:
     return _hashed_integers(rounded, device)[:size].view(1, *shape)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=32)  # a GPU that repeats a step reads them as long as it does
 def _hashed_integers(count: int, device: torch.device) -> torch.Tensor:
     values = _mix(torch.arange(1, count + 1, dtype=torch.int32, device=device))
     return values.bitwise_xor_((values >> 16).bitwise_and_(0xFFFF))

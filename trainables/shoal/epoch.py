@@ -59,8 +59,9 @@ class Epoch:
         numbers = self._numbers(batches)
         network, augmentation = self._network(numbers), self._augmentation(numbers)
         courses = [lane.course(steps) for lane in self._lanes]
-        given = self._lanes, self._rows, network, augmentation, self._feed, orders, courses
-        losses, norms, hits = Pass(*given).run()
+        losses, norms, hits = Pass(
+            self._lanes, self._rows, network, augmentation, self._feed, orders, courses
+        ).run()
         outputs = self._outputs(network, validation)
         found = []
         for number, lane in enumerate(self._lanes):

@@ -54,5 +54,5 @@ def _unfit(config: TrainConfig) -> Iterator[str]:
         yield "train.compile: true"
     if config.diagnostics:
         yield "diagnostics: true"
-    if config.final:  # no search has one: ``shoal train`` does, one at a time
+    if config.final:  # only ``shoal train`` sets it, for one training
         yield "final: true"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 
-_FIRST = 3  # steps before it is recorded, in which libraries set themselves up
 FEWEST = 16  # steps from which on recording is worth its time
+WARM_UPS = 3  # steps before a recording, in which libraries set themselves up and caches are filled
 
 
 class Repeated:
@@ -27,50 +29,77 @@ class Repeated:
 
     def __init__(self, step: Callable[[], None], device: torch.device, times: int) -> None:
         self._step = step
-        self._can_record = device.type == "cuda" and times >= FEWEST
-        self._first = _FIRST
+        self._recorder = None
+        if device.type == "cuda" and times >= FEWEST:
+            self._recorder = _recorder(device)
+        self._warm_ups = 0
         self._graph: torch.cuda.CUDAGraph | None = None
-        if self._can_record:
-            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def __call__(self) -> None:
         """Take it once more."""
-        if self._can_record and self._first == 0 and self._graph is None:
-            self._record()
-        if self._graph is not None:
-            self._graph.replay()
-        elif self._can_record:
-            self._first -= 1
-            self._take_aside()
-        else:
+        recorder = self._recorder
+        if recorder is None or recorder.has_failed:
             self._step()
-
-    def _take_aside(self) -> None:
-        """Take it as it is recorded: outside of the default stream."""
-        with self._aside():
-            self._step()
-
-    def _record(self) -> None:
-        """Record it; it is not taken by that."""
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with self._aside():
-                graph.capture_begin()
-                try:
-                    self._step()
-                finally:
-                    graph.capture_end()
-        except RuntimeError as error:
-            self._can_record = False
-            warnings.warn(f"the GPU is handed each operation by itself: {error}", stacklevel=2)
+        elif self._warm_ups < WARM_UPS:
+            self._warm_ups += 1
+            with recorder.aside():
+                self._step()
         else:
-            self._graph = graph
+            self._graph = self._graph or recorder.recorded(self._step)
+            if self._graph is None:
+                self._step()
+            else:
+                self._graph.replay()
+
+
+class _Recorder:
+    """Records on a device; its stream and its memory serve all recordings of this process.
+
+    Args:
+        device: a GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        with torch.cuda.device(self._stream.device):
+            self._memory: Any = torch.cuda.MemPool()
+        self.has_failed = False
 
     @contextmanager
-    def _aside(self) -> Iterator[None]:
-        """A stream of its own; it and the present one wait for each other."""
-        present, aside = torch.cuda.current_stream(), self._stream
-        aside.wait_stream(present)
-        with torch.cuda.stream(aside):
-            yield
-        present.wait_stream(aside)
+    def aside(self) -> Iterator[None]:
+        """The stream of recordings; it and the present one wait for each other."""
+        present = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(present)
+        try:
+            with torch.cuda.stream(self._stream):
+                yield
+        finally:
+            present.wait_stream(self._stream)
+
+    def recorded(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
+        """A recording of a step, which is not taken by that; None: it can't be recorded.
+
+        Other threads may use the GPU meanwhile: they write checkpoints.
+        """
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with self.aside():
+                graph.capture_begin(self._memory.id, capture_error_mode="thread_local")
+                try:
+                    step()
+                except BaseException:
+                    with suppress(RuntimeError):  # what it says follows from the error
+                        graph.capture_end()
+                    raise
+                graph.capture_end()
+        except RuntimeError as error:
+            self.has_failed = True
+            said = f"the GPU is handed each operation by itself, for it can't record them: {error}"
+            warnings.warn(said, stacklevel=2)
+            return None
+        return graph
+
+
+@functools.cache
+def _recorder(device: torch.device) -> _Recorder:
+    return _Recorder(device)

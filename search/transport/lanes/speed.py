@@ -19,12 +19,15 @@ from trainables.data.sources import Split
 from trainables.data.splits import Data
 from trainables.room import is_short_of_room
 from trainables.shoal.kind import kind_of, unfit
+from trainables.shoal.repeated import FEWEST
 from trainables.shoal.shoal import Shoal
 from trainables.training import Training
 
 _DRAWN = 40  # configurations, by which the share of each kind is known
 _MOST_KINDS = 3  # that are measured; the others are taken to gain nothing
 _FEWEST, _MOST = 2, 20  # steps of an epoch that is measured
+_MOST_RECORDED = 6 * FEWEST  # the same on a GPU, most of which shall be repetitions
+_GAIN = 20  # times as fast as one by one, that is hoped for on a GPU
 _TIMES = 3  # it is trained; the fastest counts
 _EPOCH_SECONDS = 0.5  # that it may take for all lanes, if they gain nothing
 _MOST_SECONDS = 5.0  # that all of it may take for a kind; else nothing is hoped of that
@@ -98,7 +101,7 @@ def _measured(probe: Probe, share: float, lanes: Sequence[int]) -> _Measured:
         own = round(share * count)
         if own < 2 or not probe.can_afford(own, alone):
             break
-        steps = int(min(max(_FEWEST, _EPOCH_SECONDS / (alone * own)), _MOST))
+        steps = probe.steps_for(own, alone)
         together = probe.together(steps, own)
         if together is None or best < _WORTH_MORE * together:
             break
@@ -134,6 +137,13 @@ class Probe:
         is_small = lanes * 4 * self._weights * 4 <= _MOST_BYTES  # four copies, of 4 bytes
         seconds = lanes * alone * _FEWEST * (1 + _TIMES)
         return seconds <= _MOST_SECONDS and (is_small or self._device.type == "cuda")
+
+    def steps_for(self, lanes: int, alone: float) -> int:
+        """How many steps a measurement takes, given seconds for a step alone."""
+        steps = _EPOCH_SECONDS / (alone * lanes)
+        if self._device.type == "cuda":
+            return int(min(max(_FEWEST, _GAIN * steps), _MOST_RECORDED))
+        return int(min(max(_FEWEST, steps), _MOST))
 
     def together(self, steps: int, lanes: int) -> float | None:
         """Seconds for a step of one of many; None: there is no memory for so many."""

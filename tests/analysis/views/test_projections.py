@@ -112,7 +112,8 @@ def test_optuna_log_tells_the_states_values_and_intermediate_values_of_the_journ
 
 
 def test_no_trial_that_has_ended_stays_in_memory_for_optuna_log(tmp_path: Path) -> None:
-    (log,) = (v for v in searched(tmp_path).projections if isinstance(v, OptunaLog))
+    views = open_projections(RunFolder(tmp_path), searched(tmp_path).experiment)
+    (log,) = (view for view in views if isinstance(view, OptunaLog))
     held = log._storage._replay_result._trials
     assert len(held) == len(STATES)
     assert [trial.user_attrs != {} for trial in held.values()] == [s == "running" for s in STATES]
