@@ -113,7 +113,8 @@ def _measured(found: Plan) -> str:
     epochs = f"an epoch takes {low} to {high}, on the average {mean}"
     if together is not None:
         epochs += f"; of {together.lanes} as one model {_seconds(together.seconds)} for all"
-    return f"{epochs} ({found.measured.trained} configurations timed here)"
+    count = found.measured.trained
+    return f"{epochs} ({count} configuration{'s' if count > 1 else ''} timed here)"
 
 
 def _table(found: Plan, price: float | None) -> Table:
@@ -167,18 +168,18 @@ def _print_budgets(found: Plan, hours: float, out: Console) -> None:
             str(fitting.trials),
             str(fitting.scheduler.max_epochs),
             str(fitting.scheduler.reduction_factor) if fitting.scheduler.rung_epochs else "",
-            f"{fitting.epochs:.0f}",
-            f"{fitting.completed:.0f}",
+            str(round(fitting.epochs)),
+            str(round(fitting.completed)),
             duration(fitting.seconds),
         ]
         for fitting in found.budgets
     ]
-    names = ("trials", "max_epochs", "reduction_factor", "epochs", "reach max_epochs", "wall time")
+    names = ("trials", "max_epochs", "reduction_factor", "epochs", "to the end", "wall time")
     out.print(rows_table(names, rows))
 
 
 def _counts(held: Range) -> str:
-    return _between(held, lambda value: f"{value:.0f}")
+    return _between(held, lambda value: str(round(value)))
 
 
 def _between(held: Range, show: Callable[[float], str]) -> str:

@@ -150,6 +150,7 @@ def test_a_loss_of_four_millionths_is_told_by_every_command(
 # Quantities that are no values of a metric: sizes, speeds, times, resources, a file's name.
 _OTHERS = {
     "search/tools/doctor.py",
+    "search/cli/plan.py",
     "search/cli/progress.py",
     "search/cli/maintenance.py",
     "search/control/dispatcher.py",
