@@ -111,7 +111,8 @@ class _Tries:
                 return None
             found, longest = self._at(min(trials, _MOST_SIMULATED))
             if trials > _MOST_SIMULATED:
-                return _in_proportion(many[0], found, trials)
+                found = _in_proportion(many[0], found, trials)
+                longest = found.seconds
             if longest <= seconds:
                 return found
             trials = min(trials - 1, int(trials * max(0.5, seconds / longest)))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-_RAY_OPENING = 5.0  # seconds until Ray runs
-_RAY_BEGINNING = 0.1  # seconds by which a trial begins later in one of its processes
+_RAY_IMPORTS = 2.0  # seconds that a process takes to import Ray and Tune
+_RAY_OPENING, _RAY_CLOSING = 5.5, 1.5  # seconds until Ray runs, and until it has ended
+_RAY_BEGINNING = 0.25  # seconds by which a trial begins later in one of its processes
 _RAY_REPORT = 0.005  # seconds that the driver takes for a report through Tune
 
 
@@ -82,11 +83,13 @@ class Costs:
     def on_ray(self) -> Costs:
         """The same where Ray starts the processes that train.
 
-        What Ray adds was measured with trials that do nothing, on two cores.
+        What Ray adds was seen in searches of the digits, on two cores.
         """
+        worker = self.process + _RAY_IMPORTS  # until the first one can train
         return replace(
             self,
-            opening=self.opening + _RAY_OPENING + self.process,  # of the first worker
+            opening=self.opening + _RAY_IMPORTS + _RAY_OPENING + worker,
+            closing=self.closing + _RAY_CLOSING,
             beginning=self.beginning + _RAY_BEGINNING,
             report=self.report + _RAY_REPORT,
         )
