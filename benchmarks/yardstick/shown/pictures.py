@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.yardstick.contenders.each import CONTENDERS
 from benchmarks.yardstick.jobs import JOBS
@@ -27,9 +29,11 @@ def draw_pictures(rows: Sequence[Row], folder: Path) -> None:
     if scale := latest(rows, part="scale"):
         figure = Figure(figsize=(15, 4), layout="constrained")
         workers, suggestions, long = figure.subplots(1, 3)
+        _plain(workers.xaxis)
+        _plain(suggestions.xaxis, suggestions.yaxis)
         _draw_by_sampler(workers, scale, "efficiency", "efficiency", "simulated workers")
         _draw_by_sampler(suggestions, scale, "suggestion", "suggestion_ms", "trials that ended")
-        suggestions.set(yscale="log", ylabel="a suggestion, ms")
+        suggestions.set(ylabel="a suggestion, ms")
         workers.set(ylabel="efficiency", ylim=(0, 1.05))
         _draw_long(long, scale)
         figure.savefig(folder / "scale.png", dpi=100)
@@ -44,7 +48,17 @@ def _draw_race(axis: Axes, job: str, rows: Sequence[Row]) -> None:
         axis.barh(place, sorted(seconds)[len(seconds) // 2], color=color, alpha=0.6)
         axis.plot(seconds, [place] * len(seconds), "k.", markersize=4)
     axis.set_yticks(range(len(names)), [CONTENDERS[name].title for name in reversed(names)])
-    axis.set(title=job, xlabel="seconds, from the command to its end", xscale="log")
+    axis.set(title=job, xlabel="seconds, from the command to its end")
+    _plain(axis.xaxis)
+
+
+def _plain(*axes: Axis) -> None:
+    """Numbers as they are, at powers of ten and twice and five times as much."""
+    for axis in axes:
+        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_by_sampler(axis: Axes, scale: Sequence[Row], kind: str, key: str, label: str) -> None:
@@ -56,13 +70,14 @@ def _draw_by_sampler(axis: Axes, scale: Sequence[Row], kind: str, key: str, labe
                 points.append((int(size), row[key]))
         if points:
             axis.plot(*zip(*sorted(points), strict=True), marker="o", label=sampler)
-    axis.set(xlabel=label, xscale="log")
+    axis.set(xlabel=label)
     if axis.get_lines():
         axis.legend()
 
 
 def _draw_long(axis: Axes, scale: Sequence[Row]) -> None:
     """Cost and memory of the long search, against its first tenth."""
+    axis.set_visible(any(row["what"].startswith("long") for row in done_of(scale)))
     for row in done_of(scale):
         if row["what"].startswith("long"):
             tenths = row["tenths"]
