@@ -100,6 +100,7 @@ def test_no_command_obeys_a_text_of_a_user(
         ["show", spec],
         ["show", spec, "--images", "x[/b].png"],
         ["search", spec, "--dry-run"],
+        ["plan", spec],
         ["search", spec, "--run", run],
         ["search", f"{spec}{CONTROL}{MARKUP}"],
         ["search", spec, "--set", f"{MARKUP}{CONTROL}=3"],
