@@ -245,7 +245,7 @@ def test_several_values_are_predicted_together(tmp_path: Path) -> None:
     ("change", "told"),
     [
         ({"grower": "barolo"}, "dataset.file: all samples are of one class, 'barolo'"),
-        ({"lot": 1}, "dataset.validation: all samples are of one group"),
+        ({"lot": 1}, "dataset.validation: 178 samples cannot be cut so: all are of one group"),
         ({"lot": [None] * 2 + [1.0] * 176}, "dataset.file: 2 rows have no 'lot'"),
         ({"grower": [None] + ["a", "b", "c"] * 59}, "dataset.file: 1 row has no 'grower'"),
     ],
