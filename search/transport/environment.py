@@ -12,6 +12,7 @@ _SETTINGS = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": "worker died or was killed",  # the view tells that, in a line
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's code finds its files where it was started
     "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",  # ours is added to that of ray job submit
+    "RAY_prestart_worker_first_driver": "0",  # they lack our runtime_env, so no trial takes them
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",  # or Tune and the journal count differently
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",

@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from itertools import pairwise
 
-from scipy.stats import spearmanr
+import numpy as np
 
 from analysis.display.numbers import fraction, percent
+from analysis.insight.observations import average_ranks
 from analysis.record.events import STATES, State
 from analysis.record.trials import Trial
 from analysis.report.section import Cell, Material, Section, Table, Text
@@ -75,7 +76,8 @@ def _how_rungs_predict(material: Material) -> str:
         ]
         finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
         if len(finite) >= _FEWEST and all(len(set(side)) > 1 for side in zip(*finite, strict=True)):
-            correlation = float(spearmanr(finite).statistic)
+            ranks = [average_ranks(np.array(side)) for side in zip(*finite, strict=True)]
+            correlation = float(np.corrcoef(ranks)[0, 1])
             found.append(f"from {rung} to {later} {fraction(correlation)} ({len(finite)} trials)")
     if not found:
         return ""

@@ -226,4 +226,14 @@ def test_ray_still_reads_every_variable_that_we_set(name: str) -> None:
     places = [RAY / package for package in ("_private", "tune", "train", "air")]
     files = (file for place in places for file in place.rglob("*.py"))
     is_read = any(name in file.read_text(encoding="utf-8") for file in files)
+    binary = RAY / "core" / "src" / "ray" / "raylet" / "raylet"
+    is_read = is_read or name.encode() in binary.read_bytes()
     assert is_read, f"Ray no longer reads {name} from the environment"
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_ray_starts_no_worker_before_one_is_asked_for() -> None:
+    logs = Path(ray._private.worker.global_worker.node.get_logs_dir_path())
+    ray.get(ray.remote(num_cpus=0)(lambda: None).remote())
+    jobs = {file.stem.split("-")[2] for file in logs.glob("worker-*.out")}
+    assert jobs == {ray.get_runtime_context().get_job_id()}, "others are of no job"
