@@ -147,7 +147,8 @@ def first_report(engine: str) -> Row:
     if found.code != 0:
         return {"error": f"ended with {found.code}: {found.output[-600:]}"}
     phases = json.loads(found.output.strip().splitlines()[-1])
-    return {"seconds": round(sum(phases.values()), 2), "phases": phases}
+    seconds, cpu = round(sum(phases.values()), 2), round(found.cpu_seconds, 1)
+    return {"seconds": seconds, "cpu_seconds": cpu, "phases": phases}
 
 
 def _wait(command: list[str]) -> Row:
@@ -155,7 +156,7 @@ def _wait(command: list[str]) -> Row:
         found = run(command, MOST_SECONDS, Path(folder, "printed"))
     if found.code != 0:
         return {"error": f"ended with {found.code}: {found.output[-600:]}"}
-    return {"seconds": round(found.seconds, 2)}
+    return {"seconds": round(found.seconds, 2), "cpu_seconds": round(found.cpu_seconds, 1)}
 
 
 if __name__ == "__main__":

@@ -249,15 +249,15 @@ def test_a_start_is_shown_by_phase_and_one_that_failed_says_why(tmp_path: Path) 
     phases = dict.fromkeys(startup.PHASES, 0.5)
     given: dict[str, Any] = {"part": "startup", "date": "2026-11-28 12:00", **surroundings()}
     rows = [
-        {"what": "inline", "seconds": 4.5, "phases": phases, **given},
-        {"what": "import search", "seconds": 0.1, **given},
+        {"what": "inline", "seconds": 4.5, "cpu_seconds": 5.2, "phases": phases, **given},
+        {"what": "import search", "seconds": 0.1, "cpu_seconds": 0.1, **given},
         {"what": "tune", "error": "ended with 1: no Ray", **given},
     ]
     shown = page(rows, tmp_path, tmp_path)
     goal = table_row(shown, "first report, engine inline")
     assert goal.endswith("| at most 4 s | 4.50 s | 1 | **missed** |")
-    assert "| first report, inline | 1 | 4.50 | 0.50 |" in shown
-    assert "| import search | 1 | 0.10 | – |" in shown
+    assert "| first report, inline | 1 | 4.50 | 5.2 | 0.50 |" in shown
+    assert "| import search | 1 | 0.10 | 0.1 | – |" in shown
     assert "| first report, tune | 0 | ended with 1: no Ray | – |" in shown
 
 

@@ -102,4 +102,4 @@ def _in_proportion(counts: Array, size: int, draws: np.random.RandomState) -> Ar
         taken = draws.choice(equal, size=min(len(equal), missing), replace=False)
         whole[taken] += 1
         missing -= len(taken)
-    return whole.astype(np.int64)
+    return np.asarray(whole, dtype=np.int64)

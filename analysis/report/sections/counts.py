@@ -76,8 +76,8 @@ def _how_rungs_predict(material: Material) -> str:
         ]
         finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
         if len(finite) >= _FEWEST and all(len(set(side)) > 1 for side in zip(*finite, strict=True)):
-            ranks = [average_ranks(np.array(side)) for side in zip(*finite, strict=True)]
-            correlation = float(np.corrcoef(ranks)[0, 1])
+            early, late = (average_ranks(np.array(side)) for side in zip(*finite, strict=True))
+            correlation = float(np.corrcoef(early, late)[0, 1])
             found.append(f"from {rung} to {later} {fraction(correlation)} ({len(finite)} trials)")
     if not found:
         return ""

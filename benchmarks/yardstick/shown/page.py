@@ -42,13 +42,14 @@ split for every contender. `best` is the highest last validation accuracy of any
 - Stock Ray Tune is written as its documentation teaches: DataLoaders with a transform per image.
   The expert's keeps processes and data in memory. Both write no checkpoints; Shoal does, and a
   journal, TensorBoard files and a report.
+- Rivals read and cut the data by Shoal's functions, which import less than scikit-learn's.
 - CPU time and memory are those of all processes, looked at five times (memory: once) a second.
 """
 _STARTS = """## Start-up
 
 From the command to the first report of the digits job in the journal, and where the seconds go, as
 medians: Python itself, imports in the command's process, Ray's start, the data, and the first trial
-(its worker, what that imports, an epoch).
+(its worker, what that imports, an epoch). CPU seconds are those of all processes, Ray's too.
 """
 _SCALE = """## Scale
 

@@ -77,10 +77,11 @@ def start_table(starts: Sequence[Row]) -> str:
         done, shown = done_of(mine), f"first report, {name}" if name in ENGINES else name
         if done:
             total = with_spread([row["seconds"] for row in done], "{:.2f}".format)
-            rows.append([shown, str(len(done)), total, *_phases(done)])
+            cpu = f"{statistics.median(row['cpu_seconds'] for row in done):.1f}"
+            rows.append([shown, str(len(done)), total, cpu, *_phases(done)])
         elif mine:
-            rows.append([shown, "0", *_cells(mine[-1], ("seconds", *PHASES))])
-    return table(["what", "n", "seconds", *PHASES], rows)
+            rows.append([shown, "0", *_cells(mine[-1], ("seconds", "cpu_seconds", *PHASES))])
+    return table(["what", "n", "seconds", "CPU seconds", *PHASES], rows)
 
 
 def _phases(rows: Sequence[Row]) -> list[str]:
