@@ -22,6 +22,7 @@ from spaces.problems import InputError
 from spaces.seeds import derive_seed
 
 _MOST_SHOWN = 2000  # to TPE, whose time grows with every trial that it looks at
+_BLIND = ("curves", "random")  # what Optuna draws for them follows from the trial's number alone
 
 
 class Proposal(NamedTuple):
@@ -115,6 +116,9 @@ class Sampler:
             trial: how it ended.
             worst: the worst finite value of the run so far.
         """
+        if self._name in _BLIND:
+            self._storage.forget(self._study_id, trial.number)
+            return
         last = (0, worst) if trial.state == "diverged" else self._last_value(trial)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
             self._study_id, trial.number
@@ -154,18 +158,11 @@ class Sampler:
                     stacklevel=2,
                 )
             return
+        drawn_from = created.distributions or self._experiment.search_space.distributions_of(params)
         try:
-            self._add(params, created.distributions)
+            self._storage.begin(self._study_id, params, drawn_from)
         except ValueError as error:  # Optuna takes no choice where there was a range before
             raise InputError(f"trial {number}: {error}") from None
-
-    def _add(self, params: Params, drawn_from: dict[str, BaseDistribution] | None = None) -> None:
-        """Add a trial to the study whose parameters are given."""
-        distributions = drawn_from or self._experiment.search_space.distributions_of(params)
-        trial_id = self._storage.create_new_trial(self._study_id)
-        for name, distribution in distributions.items():
-            value = distribution.to_internal_repr(params[name])
-            self._storage.set_trial_param(trial_id, name, value, distribution)
 
     def _optuna_state(self, state: State) -> TrialState:
         if state == "failed":
