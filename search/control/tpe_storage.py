@@ -185,4 +185,7 @@ class _Drafted(MutableSequence[FrozenTrial]):
         raise NotImplementedError("trials are not removed")
 
     def __copy__(self) -> list[FrozenTrial]:
-        return list(self)
+        trials = list(self._held)
+        for place, trial in sorted(self._own.items()):
+            trials[place : place + 1] = [trial]  # at the end that adds it
+        return trials
