@@ -110,7 +110,8 @@ class Sampler:
         stopped is PRUNED with its last value (with ``metric.scope: best`` the best so far), which
         is all that a sampler looks at; diverged is PRUNED with one value, ``worst``, at epoch 0, so
         that a sampler ranks it behind all others; failed is FAIL. The Gaussian process looks at
-        COMPLETE trials only: for it, stopped and diverged ones are that.
+        COMPLETE trials only: for it, stopped and diverged ones are that. A sampler that looks at
+        none is told only that the trial ended.
 
         Args:
             trial: how it ended.
