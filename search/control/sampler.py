@@ -159,8 +159,9 @@ class Sampler:
                     stacklevel=2,
                 )
             return
-        drawn_from = created.distributions or self._experiment.search_space.distributions_of(params)
+        space = self._experiment.search_space
         try:
+            drawn_from = created.distributions or space.distributions_of(params)
             self._storage.begin(self._study_id, params, drawn_from)
         except ValueError as error:  # Optuna takes no choice where there was a range before
             raise InputError(f"trial {number}: {error}") from None
