@@ -86,6 +86,9 @@ class SearchSpace:
 
     def distributions_of(self, params: Params) -> dict[str, BaseDistribution]:
         """What each parameter of one configuration is drawn from."""
+        if self.parameters:
+            active = (n for n in self.order if is_active(self.parameters[n], params))
+            return {name: self.distributions[name] for name in active}
         fixed = optuna.trial.FixedTrial(params)
         self.draw(fixed)
         return dict(fixed.distributions)

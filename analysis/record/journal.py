@@ -60,6 +60,7 @@ class Journal:
         self.check: Callable[[Event], None] | None = None
         self._chain = _chain_of(path)
         self._file = path.open("a+b", buffering=0)
+        self._opened = os.fstat(self._file.fileno())
         self._size = self._file.seek(0, os.SEEK_END)
         self._clock = time.time() - time.monotonic()
         self._error: OSError | RunError | None = None
@@ -121,12 +122,11 @@ class Journal:
         Raises:
             RunError: when it is not.
         """
-        ours = os.fstat(self._file.fileno())
         try:
             there = os.stat(self.path)
         except FileNotFoundError:
             raise RunError(f"{self.path} was removed during the search{self._kept()}") from None
-        if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+        if not os.path.samestat(there, self._opened):
             raise RunError(f"{self.path} was replaced during the search{self._kept()}")
         if there.st_size != self._size:
             change = "cut off" if there.st_size < self._size else "written by another process"

@@ -21,7 +21,7 @@ class Reported(NamedTuple):
     ended_before: int  # trials that had ended, or waited for the first time, when it came
 
 
-@dataclass
+@dataclass(slots=True)
 class Trial:
     """One configuration and all that the journal says of it.
 

@@ -48,6 +48,7 @@ class Trials:
         self.by_number: dict[int, Trial] = {}
         self.running: dict[int, Trial] = {}  # those that wait among them
         self.waiting: dict[int, Trial] = {}
+        self._in_training: dict[int, Trial] = {}  # those that run and do not wait
         self.start: Started | None = None
         self.changes: list[Changed] = []  # of what its results depend on
         self._metric_name: str | None = None
@@ -169,6 +170,7 @@ class Trials:
         )
         trial.seconds_before = self.seconds(event.time)
         self.by_number[event.trial] = self.running[event.trial] = trial
+        self._in_training[event.trial] = trial
         self._counts["running"] += 1
 
     def expect(self, event: Report) -> Trial:
@@ -188,8 +190,9 @@ class Trials:
 
     def _go_on(self, trial: Trial) -> None:
         """A trial waits no longer, if it did."""
-        self.waiting.pop(trial.number, None)
-        trial.is_waiting = False
+        if self.waiting.pop(trial.number, None) is not None:
+            trial.is_waiting = False
+            self._in_training[trial.number] = trial
 
     def _report(self, event: Report) -> None:
         trial = self.by_number[event.trial]
@@ -198,7 +201,7 @@ class Trials:
         if event.decision == "pause":
             self._settled += not trial.has_waited
             trial.is_waiting = True
-            self.waiting[event.trial] = trial
+            self.waiting[event.trial] = self._in_training.pop(event.trial)
         trial.reports.append(reported)
         self._reported.append(reported)
         self.epochs += 1
@@ -210,8 +213,8 @@ class Trials:
         trial = self.by_number[event.trial]
         trial.state, trial.reason, trial.ended = event.state, event.reason, event.time
         trial.seconds = max(0.0, self.seconds(event.time) - trial.seconds_before)
-        del self.running[event.trial]
         self._go_on(trial)
+        del self.running[event.trial], self._in_training[event.trial]
         self._settled += not trial.has_waited
         self._finished.append(trial)
         self._counts["running"] -= 1
@@ -244,6 +247,11 @@ class Trials:
     def finished(self) -> Sequence[Trial]:
         """The trials that have ended, in the order of their ends."""
         return self._finished
+
+    @property
+    def in_training(self) -> list[Trial]:
+        """The trials that run and do not wait, in the order of their numbers."""
+        return [self._in_training[number] for number in sorted(self._in_training)]
 
     def counts(self) -> dict[State, int]:
         """How many trials are in each state, zeros too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -23,7 +24,16 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2, summary_v2
 from tensorboard.plugins.text.summary_v2 import text_pb
 
-from analysis.record.events import Created, Event, Finished, Report, Rerun, Started, Training
+from analysis.record.events import (
+    Created,
+    Event,
+    Finished,
+    Report,
+    Rerun,
+    Started,
+    State,
+    Training,
+)
 from analysis.record.folder import RunFolder
 from analysis.record.logged import Logged, read_logged
 from analysis.record.trials import Trials
@@ -52,7 +62,7 @@ class TensorBoardFiles:
         shutil.rmtree(unlinked(folder, folder.parent), ignore_errors=True)
         self._folder = folder
         self._experiment = experiment
-        self._run = run
+        self._run = run if experiment.trainable is not None else None  # built-in models log nothing
         self._writers: dict[str, _EventFile] = {}
         distributions = experiment.search_space.distributions.items()
         self._shown = {name: _shown_as(distribution) for name, distribution in distributions}
@@ -93,7 +103,7 @@ class TensorBoardFiles:
                     self._writers[run].close()  # until more is written: thousands may wait
             case Finished():
                 writer = self._writers.pop(run)
-                writer.add(event.time, text_pb("state", event.state))
+                writer.add(event.time, _state_text(event.state))
                 writer.add(event.time, _end_summary(event))
                 writer.close()
 
@@ -213,6 +223,12 @@ def _as_it_is(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Of a parameter that a function had not drawn when it was asked for all of them."""
     return "None" if value is None else value
+
+
+@functools.cache
+def _state_text(state: State) -> Any:
+    """The text that says how a trial ended; there are few, and TensorBoard makes them slowly."""
+    return text_pb("state", state)
 
 
 def _end_summary(event: Finished) -> Any:

@@ -91,7 +91,10 @@ def _resumed(experiment: Experiment, journal: Path) -> Coordinator:
 
 
 def long(sampler: str, trials: int) -> Row:
-    """Cost per event and memory of a long search of short trials, by tenths."""
+    """Cost per event and memory of a long search of short trials, by tenths.
+
+    Each tenth is printed on standard error as it ends, with the CPU seconds so far.
+    """
     import search.session
     import search.transport.on_ray.tune  # noqa: F401 - PyTorch and Ray, as a driver has them
 
@@ -104,6 +107,8 @@ def long(sampler: str, trials: int) -> Row:
             if len(coordinator.trials) >= trials * (len(marks) + 1) // _PARTS:
                 marks.append({"trials": len(coordinator.trials), **_spent(farm)})
                 marks[-1]["memory_mib"] = round(process.memory_info().rss / 2**20)
+                marks[-1]["cpu_seconds"] = round(time.process_time(), 1)
+                print(json.dumps(marks[-1]), file=sys.stderr, flush=True)
                 farm.report_seconds.clear()
                 farm.suggestion_seconds.clear()
 

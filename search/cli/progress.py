@@ -142,8 +142,7 @@ class Progress:
 
     def _running(self, room: int) -> list[RenderableType]:
         """The running trials with their last value and a curve, in so many lines."""
-        going_on = self._trainings.trials.running.values()
-        running = [trial for trial in going_on if trial.reports and not trial.is_waiting]
+        running = [trial for trial in self._trainings.trials.in_training if trial.reports]
         shown = running if len(running) <= room else running[: max(0, room - 1)]
         if not shown:
             return []

@@ -88,7 +88,7 @@ class Coordinator(Controller):
         budget = self.resumed_budget(trials, hours)
         self.write(Resumed(budget=budget.model_dump(exclude_none=True)))
         self._finish_stopped()
-        self._unfinished = [t for t in self.trials.running.values() if not t.is_waiting]
+        self._unfinished = self.trials.in_training
 
     def check(self, event: Event) -> None:
         """See that an event fits those before, and the experiment; nothing is changed."""

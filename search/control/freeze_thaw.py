@@ -71,12 +71,8 @@ class FreezeThaw:
 
     def _owed(self) -> int:
         """The epochs up to the next rung of each trial that runs."""
-        trials = self._policy.trials
-        return sum(
-            self._next_stop(trial) - trial.epoch
-            for trial in trials.running.values()
-            if not trial.is_waiting
-        )
+        in_training = self._policy.trials.in_training
+        return sum(self._next_stop(trial) - trial.epoch for trial in in_training)
 
     def _next_stop(self, trial: Trial) -> int:
         last = self._scheduler.max_epochs

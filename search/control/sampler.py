@@ -22,6 +22,7 @@ from spaces.problems import InputError
 from spaces.seeds import derive_seed
 
 _MOST_SHOWN = 2000  # to TPE, whose time grows with every trial that it looks at
+_BLIND = ("curves", "random")  # what Optuna draws for them follows from the trial's number alone
 
 
 class Proposal(NamedTuple):
@@ -109,12 +110,16 @@ class Sampler:
         stopped is PRUNED with its last value (with ``metric.scope: best`` the best so far), which
         is all that a sampler looks at; diverged is PRUNED with one value, ``worst``, at epoch 0, so
         that a sampler ranks it behind all others; failed is FAIL. The Gaussian process looks at
-        COMPLETE trials only: for it, stopped and diverged ones are that.
+        COMPLETE trials only: for it, stopped and diverged ones are that. A sampler that looks at
+        none is told only that the trial ended.
 
         Args:
             trial: how it ended.
             worst: the worst finite value of the run so far.
         """
+        if self._name in _BLIND:
+            self._storage.forget(self._study_id, trial.number)
+            return
         last = (0, worst) if trial.state == "diverged" else self._last_value(trial)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
             self._study_id, trial.number
@@ -154,18 +159,12 @@ class Sampler:
                     stacklevel=2,
                 )
             return
+        space = self._experiment.search_space
         try:
-            self._add(params, created.distributions)
+            drawn_from = created.distributions or space.distributions_of(params)
+            self._storage.begin(self._study_id, params, drawn_from)
         except ValueError as error:  # Optuna takes no choice where there was a range before
             raise InputError(f"trial {number}: {error}") from None
-
-    def _add(self, params: Params, drawn_from: dict[str, BaseDistribution] | None = None) -> None:
-        """Add a trial to the study whose parameters are given."""
-        distributions = drawn_from or self._experiment.search_space.distributions_of(params)
-        trial_id = self._storage.create_new_trial(self._study_id)
-        for name, distribution in distributions.items():
-            value = distribution.to_internal_repr(params[name])
-            self._storage.set_trial_param(trial_id, name, value, distribution)
 
     def _optuna_state(self, state: State) -> TrialState:
         if state == "failed":

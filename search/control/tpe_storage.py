@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 from bisect import insort
 from collections import ChainMap
-from collections.abc import Container, MutableSequence, Sequence
+from collections.abc import Container, Mapping, MutableSequence, Sequence
 from typing import Any
 
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from spaces.metric import Metric
+from spaces.parameters import Params
 
+_FORGOTTEN = create_trial(state=TrialState.FAIL)
 _GOOD = 25  # TPE learns from at most so many good trials; all others are what it stays away from
 
 
@@ -55,6 +58,41 @@ class History(InMemoryStorage):
         other._prev_waiting_trial_number = ends
         other._running = set(self._running)
         return other
+
+    def begin(
+        self, study_id: int, params: Params, distributions: Mapping[str, BaseDistribution]
+    ) -> None:
+        """Take in that a trial begins whose parameters are given.
+
+        ``set_trial_param`` would copy the trial for each of them. Distributions that are equal are
+        kept once for all trials.
+
+        Args:
+            study_id: of Optuna's.
+            params: of the trial.
+            distributions: what each of them was drawn from.
+
+        Raises:
+            ValueError: when a parameter has choices, and had a range before, or the like.
+        """
+        known = self._studies[study_id].param_distribution
+        drawn: Params = {}
+        for name, distribution in distributions.items():
+            held = known.setdefault(name, distribution)
+            if held is not distribution:
+                check_distribution_compatibility(held, distribution)
+                known[name] = held if held == distribution else distribution
+            value = distribution.to_internal_repr(params[name])
+            drawn[name] = distribution.to_external_repr(value)
+        trial_id = self.create_new_trial(study_id)
+        trial = copy.copy(self.get_trial(trial_id))
+        trial.params, trial.distributions = drawn, {name: known[name] for name in drawn}
+        self._set_trial(trial_id, trial)
+
+    def forget(self, study_id: int, number: int) -> None:
+        """Take in that a trial ended of which nobody will ask; only its number stays taken."""
+        self._studies[study_id].trials[number] = _FORGOTTEN
+        self._running.discard(number)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Take a trial in."""
@@ -147,4 +185,7 @@ class _Drafted(MutableSequence[FrozenTrial]):
         raise NotImplementedError("trials are not removed")
 
     def __copy__(self) -> list[FrozenTrial]:
-        return list(self)
+        trials = list(self._held)
+        for place, trial in sorted(self._own.items()):
+            trials[place : place + 1] = [trial]  # at the end that adds it
+        return trials

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 
 import numpy as np
 
@@ -33,9 +34,7 @@ class Observations:
 
     def __init__(self, metric: Metric, stages: list[int]) -> None:
         self._metric, self._stages = metric, stages
-        self._trials: list[int] = []
-        self._places: list[int] = []
-        self._costs: list[float] = []
+        self._trials, self._places, self._costs = array("q"), array("q"), array("d")
 
     def __len__(self) -> int:
         return len(self._costs)
@@ -103,14 +102,24 @@ def _part(stages: Places, values: Array, most: int) -> Places:
     deep, first = np.flatnonzero(stages > 0), np.flatnonzero(stages == 0)
     deep = _best_and_latest(deep, values, most // 2)
     room = most - len(deep)
-    best = first[np.argsort(-values[first], kind="stable")[: room // 2]]
-    others = np.setdiff1d(first, best)
+    best, others = _best(first, values, room // 2)
     count = min(len(others), room - len(best))
     spread = others[np.arange(count) * len(others) // max(count, 1)]
     return np.sort(np.concatenate([deep, best, spread]))
 
 
 def _best_and_latest(places: Places, values: Array, most: int) -> Places:
-    best = places[np.argsort(-values[places], kind="stable")[: most // 2]]
-    others = np.setdiff1d(places, best)
+    best, others = _best(places, values, most // 2)
     return np.concatenate([best, others[max(0, len(others) - most + len(best)) :]])
+
+
+def _best(places: Places, values: Array, most: int) -> tuple[Places, Places]:
+    """The best so many of some places, and the others, each ascending; ties go to the first."""
+    if len(places) <= most:
+        return places, places[:0]
+    held = values[places]
+    least = np.partition(held, len(held) - most)[len(held) - most] if most else math.inf
+    is_best = held > least
+    tied = np.flatnonzero(held == least)
+    is_best[tied[: most - int(is_best.sum())]] = True
+    return places[is_best], places[~is_best]

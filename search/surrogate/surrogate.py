@@ -133,7 +133,8 @@ class Surrogate:
             return None
         with self._threads.limit(limits=1):
             belief = self._believe()
-            at = np.flatnonzero(np.isin(belief.trials, list(waiting)))[:_LOOKED_AT]
+            waits = [number in waiting for number in belief.trials.tolist()]
+            at = np.flatnonzero(waits)[:_LOOKED_AT]
             if not len(at):  # none of them is among those that are shown
                 return None if params is not None else self._best_of(waiting.values())
             worths = self._worth_of_waiting(belief, at)
@@ -192,7 +193,7 @@ class Surrogate:
 
     def _pending(self) -> Seen:
         """What the running trials will report at their next stage."""
-        running = [trial for trial in self._trials.running.values() if not trial.is_waiting]
+        running = self._trials.in_training
         trials = np.array([trial.number for trial in running], dtype=int)
         stages = np.array([self._observations.next_stage(t.epoch) for t in running], dtype=int)
         return Seen(self._rows_of(trials), stages, trials, np.zeros(len(trials)))

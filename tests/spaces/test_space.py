@@ -46,6 +46,19 @@ def test_a_parameter_is_drawn_exactly_when_its_conditions_hold() -> None:
         assert ("nesterov" in params) == (optimizer == "sgd" and params["momentum_on"] is True)
 
 
+def test_what_a_configuration_is_drawn_from_is_what_optuna_was_asked_for() -> None:
+    ranges = {
+        "rate": {"low": 0.1, "high": 1, "log": True},
+        "width": {"low": 0.0, "high": 1.0, "step": 0.3},
+        "layers": {"low": 1, "high": 10, "step": 2},
+    }
+    space = space_of({**CONDITIONAL, **ranges})
+    for params in space.samples(50, seed=0):
+        fixed = optuna.trial.FixedTrial(params)
+        space.draw(fixed)
+        assert list(space.distributions_of(params).items()) == list(fixed.distributions.items())
+
+
 def test_samples_are_a_function_of_the_seed() -> None:
     space = space_of(CONDITIONAL)
     assert space.samples(20, seed=1) == space.samples(20, seed=1)

@@ -111,6 +111,17 @@ def test_optuna_log_tells_the_states_values_and_intermediate_values_of_the_journ
     assert study.best_trial.number == 0
 
 
+def test_optuna_holds_of_a_running_trial_what_its_file_says(tmp_path: Path) -> None:
+    searched(tmp_path)
+    views = open_projections(RunFolder(tmp_path), examples.experiment())
+    (log,) = (view for view in views if isinstance(view, OptunaLog))
+    read = JournalStorage(JournalFileBackend(str(tmp_path / "optuna.log")))
+    running = STATES.index("running")
+    held, stands = (storage.get_trial(running) for storage in (log._storage, read))
+    assert held.intermediate_values
+    assert held == stands
+
+
 def test_no_trial_that_has_ended_stays_in_memory_for_optuna_log(tmp_path: Path) -> None:
     views = open_projections(RunFolder(tmp_path), searched(tmp_path).experiment)
     (log,) = (view for view in views if isinstance(view, OptunaLog))

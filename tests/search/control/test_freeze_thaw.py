@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from analysis.record.events import Promoted, Report
+from analysis.record.events import Created, Finished, Promoted, Report
 from analysis.record.journal import read_journal
+from analysis.record.trials import Trials
 from search.control.coordinator import Coordinator
 from spaces.problems import InputError
 from spaces.scheduler import Scheduler
@@ -143,6 +144,23 @@ def test_a_report_that_comes_again_is_answered_by_how_the_trial_stands(tmp_path:
     assert search.report(0, 1, metrics) == "continue"
     with pytest.raises(InputError, match="trial 0 is promoted, but does not wait"):
         search.check(Promoted(trial=0))
+
+
+def test_in_training_are_those_that_run_and_do_not_wait_by_number() -> None:
+    trials = Trials(Created(trial=number, params={}, seed=0) for number in range(4))
+
+    def in_training() -> list[int]:
+        return [trial.number for trial in trials.in_training]
+
+    for number in (2, 1):
+        trials.apply(Report(trial=number, epoch=1, metrics={}, decision="pause"))
+    assert in_training() == [0, 3]
+    trials.apply(Promoted(trial=2))
+    assert in_training() == [0, 2, 3]
+    trials.apply(Report(trial=2, epoch=2, metrics={}, decision="continue"))
+    for number in (0, 1):
+        trials.apply(Finished(trial=number, state="stopped", epoch=number))
+    assert in_training() == [2, 3]
 
 
 def test_those_that_wait_are_counted_by_patience(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -39,6 +41,54 @@ def test_a_draft_begins_what_was_queued_in_it() -> None:
     trial = study.ask()
     assert (trial.number, trial.suggest_float("x", 0.0, 1.0)) == (1000, 0.25)
     assert study.ask().number == 1001
+
+
+DRAWN = {
+    "rate": FloatDistribution(0.1, 10.0, log=True),
+    "layers": IntDistribution(1, 9, step=2),
+    "norm": CategoricalDistribution((None, "batch")),
+}
+
+
+def test_a_trial_begins_as_when_optuna_sets_one_parameter_after_the_other() -> None:
+    params = {"rate": 1, "layers": 3.0, "norm": "batch"}
+    ours, optunas = history([], total=1), InMemoryStorage()
+    ours.begin(0, params, DRAWN)
+    study = optunas.create_new_study([StudyDirection.MAXIMIZE])
+    for _ in range(2):
+        optunas.create_new_trial(study)
+    for name, distribution in DRAWN.items():
+        value = distribution.to_internal_repr(params[name])
+        optunas.set_trial_param(1, name, value, distribution)
+    mine, theirs = ours.get_trial(1), optunas.get_trial(1)
+    assert repr(mine.params) == repr(theirs.params)
+    assert (mine.distributions, mine.state) == (theirs.distributions, theirs.state)
+    assert ours._studies[0].param_distribution == optunas._studies[0].param_distribution
+
+
+def test_a_parameter_that_has_other_choices_than_before_is_refused_and_no_trial_begins() -> None:
+    shown = history([], total=1)
+    shown.begin(0, {"norm": "batch"}, {"norm": DRAWN["norm"]})
+    with pytest.raises(ValueError, match="dynamic value space"):
+        shown.begin(0, {"norm": "layer"}, {"norm": CategoricalDistribution(("layer", "batch"))})
+    assert len(numbers(shown)) == 2
+
+
+def test_equal_distributions_are_kept_once_and_a_new_range_is_kept_beside_them() -> None:
+    shown = history([], total=0)
+    for high in (10.0, 10.0, 20.0):
+        shown.begin(0, {"x": 1.0}, {"x": FloatDistribution(0.0, high)})
+    first, second, third = (t.distributions["x"] for t in shown.get_all_trials(0, deepcopy=False))
+    assert first is second
+    assert third == FloatDistribution(0.0, 20.0)
+
+
+def test_a_draft_shows_what_was_changed_and_added_in_it() -> None:
+    draft = history([0, 1], total=3).draft()
+    draft.set_trial_intermediate_value(2, 1, 0.5)
+    draft.create_new_trial(0)
+    assert numbers(draft) == [0, 1, 2, 3]
+    assert draft.get_all_trials(0)[2].intermediate_values == {1: 0.5}
 
 
 def test_all_trials_are_shown_as_long_as_they_are_few() -> None:

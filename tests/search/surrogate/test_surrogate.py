@@ -8,7 +8,7 @@ import pytest
 
 from analysis.record.events import Created, Finished, Report
 from analysis.record.trials import Trials
-from search.surrogate.observations import Observations
+from search.surrogate.observations import Observations, _best
 from search.surrogate.points import points_of
 from search.surrogate.surrogate import ENOUGH, Surrogate
 from spaces.experiment import Experiment
@@ -124,6 +124,18 @@ def test_what_diverged_or_failed_is_worse_than_the_worst_where_it_never_came() -
     assert stages.tolist() == [0, 0, 1, 0]
     assert numbers.tolist() == [0, 1, 0, 2]
     assert values[0] > values[1] > values[2] == values[3]
+
+
+def test_the_best_of_many_are_those_that_sorting_them_all_would_give() -> None:
+    random = np.random.default_rng(0)
+    for most in (1, 2, 50, 99, 100):
+        values = np.round(-random.random(120), 1)  # many are equal
+        values[random.random(120) < 0.3] = -100.0
+        places = np.sort(random.permutation(120)[:100])
+        best, others = _best(places, values, most)
+        expected = places[np.argsort(-values[places], kind="stable")[:most]]
+        assert best.tolist() == sorted(expected.tolist())
+        assert others.tolist() == sorted({*places.tolist()} - {*expected.tolist()})
 
 
 def test_of_very_many_a_part_is_shown_with_the_best_and_the_latest_deep_ones() -> None:
