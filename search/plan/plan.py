@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from search.control.view import View
-from search.plan.assumptions import assumptions
 from search.plan.budgets import Fitting, fitting_budgets
 from search.plan.crews import check_engine, workers_on
 from search.plan.measure import Measured, measure
@@ -133,7 +135,7 @@ def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
         useful_workers=most_useful(rows).workers if wanted is None else None,
         budgets=budgets,
         confirming=_confirming(experiment, measured, workers),
-        assumptions=[*assumptions(experiment, measured, asked.gpus is not None)],
+        assumptions=[*_assumptions(experiment, measured, asked.gpus is not None)],
     )
 
 
@@ -156,3 +158,40 @@ def _confirming(experiment: Experiment, measured: Measured, workers: int) -> Con
     costs = measured.costs_for(crew.lanes, is_on_ray=False)
     seconds = costs.of_round([measured.epoch.typical] * crew.lanes) / crew.lanes
     return Confirming(epochs, epochs * seconds / workers)
+
+
+def _assumptions(experiment: Experiment, measured: Measured, is_on_gpus: bool) -> Iterator[str]:
+    """One sentence after the other.
+
+    Args:
+        experiment: what is planned.
+        measured: how it was measured.
+        is_on_gpus: whether GPUs were asked for.
+    """
+    yield (
+        "The values of trials are made up, for only their order decides who is stopped. No trial "
+        "fails, diverges or ends early."
+    )
+    if measured.engine.workers > 1 or measured.engine.name != "inline":
+        yield (
+            "Several workers do not hinder each other, and each is as fast as this process by "
+            "itself. What Ray adds is not measured here."
+        )
+    limits = [name for name in ("target", "patience") if getattr(experiment.budget, name)]
+    if limits:
+        named = " and ".join(f"budget.{name}" for name in limits)
+        yield f"{named} may end the search earlier."
+    if experiment.scheduler.name == "freeze_thaw":
+        yield "freeze_thaw is taken to train as many epochs as asha does without learning."
+    if experiment.trainable is not None:
+        yield (
+            f"{measured.trained} configurations of your code were timed, "
+            "and the others are like them."
+        )
+    resources = experiment.resources
+    if resources.gpus == "pack":
+        yield "With gpus: pack, a trial has a GPU to itself; sharing is measured by the search."
+    if resources.world_size > 1:
+        yield "A trial was timed with one process; it is faster with several."
+    if is_on_gpus and not torch.cuda.is_available():
+        yield "There is no GPU here: epochs were timed on the CPU."

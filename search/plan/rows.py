@@ -10,7 +10,7 @@ from search.control.budget import most_trials
 from search.plan.costs import Crew, Range, range_of
 from search.plan.crews import gpus_of
 from search.plan.measure import Measured
-from search.plan.simulate import Simulated, simulate
+from search.plan.simulate import Simulated, simulations
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from trainables.checkpoints.checkpoints import KEPT_WHILE_RUNNING
@@ -79,7 +79,7 @@ def row_of(
     engine, crew = measured.engine.crew(experiment, workers)
     costs = measured.costs_for(crew.lanes, is_on_ray=engine == "tune" or workers > 1)
     count = searches or _searches(experiment)
-    found = [simulate(experiment, costs, crew, seed) for seed in range(count)]
+    found = simulations(experiment, costs, crew, count)
     seconds = range_of(search.seconds for search in found)
     epochs = range_of(search.epochs for search in found)
     trials = range_of(search.trials for search in found)
