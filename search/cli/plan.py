@@ -89,7 +89,7 @@ def print_plan(found: Plan, price: float | None, out: Console) -> None:
     out.print(f"{found.experiment.name}: {_measured(found)}", soft_wrap=True)
     out.print(_table(found, price))
     out.print(_trained(found), soft_wrap=True)
-    if found.useful_workers is not None and len(found.rows) > 1:
+    if len(found.rows) > 1:
         out.print(_useful(found), soft_wrap=True)
     row, costs = found.row, found.measured.costs
     out.print(
@@ -114,16 +114,18 @@ def _measured(found: Plan) -> str:
     if together is not None:
         epochs += f"; of {together.lanes} as one model {_seconds(together.seconds)} for all"
     count = found.measured.trained
-    return f"{epochs} ({count} configuration{'s' if count > 1 else ''} timed here)"
+    return f"{epochs} ({count} training{'s' if count > 1 else ''} timed here)"
 
 
 def _table(found: Plan, price: float | None) -> Table:
     """A row for each number of workers."""
     columns = ["workers", "engine", "wall time", "busy", "device-hours"]
     columns += [] if price is None else ["cost"]
+    trials_differ = len({row.trials.typical for row in found.rows}) > 1  # by what hours allow
+    columns += ["trials"] if trials_differ else []
     rows = []
     for row in found.rows:
-        is_here = row.workers == found.workers and found.useful_workers is not None
+        is_here = row.workers == found.workers and len(found.rows) > 1
         seconds, cost = row.seconds, row.cost(price)
         rows.append(
             [
@@ -133,6 +135,7 @@ def _table(found: Plan, price: float | None) -> Table:
                 percent(row.busy),
                 number(row.device_hours, _HOUR_DIGITS),
                 *([] if cost is None else [f"{cost:.2f}"]),
+                *([str(round(row.trials.typical))] if trials_differ else []),
             ]
         )
     return rows_table(columns, rows)
@@ -150,9 +153,12 @@ def _trained(found: Plan) -> str:
 def _useful(found: Plan) -> str:
     """How many workers help."""
     last, workers = found.experiment.scheduler.max_epochs, found.useful_workers
+    if workers is None:
+        most = found.rows[-1].workers
+        return f"more workers help, up to the {most} that were simulated"
     alone = duration(last * found.measured.epoch.typical)
     count = "more workers" if workers == 1 else f"more than {workers} workers"
-    return f"{count} do not help: a trial that goes to epoch {last} takes {alone} by itself"
+    return f"{count} do not help; a trial that goes to epoch {last} takes {alone} by itself"
 
 
 def _print_budgets(found: Plan, hours: float, out: Console) -> None:

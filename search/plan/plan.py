@@ -12,7 +12,7 @@ from search.control.view import View
 from search.plan.budgets import Fitting, fitting_budgets
 from search.plan.crews import check_engine, workers_on
 from search.plan.measure import Measured, measure
-from search.plan.rows import Row, check_bounded, most_useful, row_of, rows_of
+from search.plan.rows import Row, check_bounded, row_of, rows_of, useful_workers
 from spaces.experiment import Experiment
 
 
@@ -23,6 +23,11 @@ class Asked:
     workers: int | None = None
     gpus: int | None = None
     hours: float | None = None
+
+    @property
+    def option(self) -> str:
+        """The option that says how many workers there are."""
+        return "--workers" if self.gpus is None else "--gpus"
 
     def workers_of(self, experiment: Experiment) -> int | None:
         """The workers that are asked for, in whatever way.
@@ -47,7 +52,8 @@ class Plan:
 
     ``rows``: one for each number of workers, in ascending order; ``workers``: the number that was
     asked for, or that this machine has; ``useful_workers``: more do not help, None where one number
-    was asked for; ``budgets``: those that fit into the hours, None where none were given.
+    was asked for, or each more helps; ``budgets``: those that fit into the hours, None where none
+    were given.
     """
 
     experiment: Experiment
@@ -108,7 +114,7 @@ def plan_of(
         RunError: when what is trained fails.
     """
     check_bounded(experiment)
-    check_engine(experiment, asked.workers_of(experiment) or 1)
+    check_engine(experiment, asked.workers_of(experiment) or 1, asked.option)
     measured = measure(experiment, view, again, process)
     with view.doing("simulating the search"):
         return answered(experiment, asked, measured)
@@ -132,7 +138,7 @@ def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
         measured=measured,
         rows=rows,
         workers=workers,
-        useful_workers=most_useful(rows).workers if wanted is None else None,
+        useful_workers=useful_workers(rows) if wanted is None else None,
         budgets=budgets,
         confirming=_confirming(experiment, measured, workers),
         assumptions=[*_assumptions(experiment, measured, asked.gpus is not None)],

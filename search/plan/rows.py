@@ -16,7 +16,7 @@ from spaces.problems import InputError
 from trainables.checkpoints.checkpoints import KEPT_WHILE_RUNNING
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # of workers, where none is named
-_SAME = 1.1  # times as long as the shortest wall time is as good
+_SAME = 1.1  # times as many trials an hour are no more
 _SEARCHES = 9  # that are simulated
 _FEWEST_SEARCHES = 3
 _SIMULATED_TRIALS = 1500  # in all of them, as far as there are no fewer than the fewest
@@ -119,11 +119,17 @@ def rows_of(experiment: Experiment, measured: Measured) -> list[Row]:
     here = measured.engine.workers
     counts = [1] if measured.engine.name == "inline" else sorted({*COUNTS, here})
     rows = [row_of(experiment, measured, workers) for workers in counts]
-    place = rows.index(most_useful(rows))
+    place = _fast_enough(rows)
     return [row for at, row in enumerate(rows) if at <= place + 1 or row.workers == here]
 
 
-def most_useful(rows: Sequence[Row]) -> Row:
-    """The row with the fewest workers of those that are about as fast as the fastest."""
-    fastest = min(row.seconds.typical for row in rows)
-    return next(row for row in rows if row.seconds.typical <= _SAME * fastest)
+def useful_workers(rows: Sequence[Row]) -> int | None:
+    """More workers than so many do not help; None where the most of these do."""
+    place = _fast_enough(rows)
+    return None if 0 < place == len(rows) - 1 else rows[place].workers
+
+
+def _fast_enough(rows: Sequence[Row]) -> int:
+    """The place of the first row that trains about as many trials an hour as any."""
+    speeds = [row.trials.typical / row.seconds.typical for row in rows]
+    return next(place for place, speed in enumerate(speeds) if _SAME * speed >= max(speeds))

@@ -34,12 +34,12 @@ def test_a_plan_tells_time_workers_disk_and_money(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    assert main(["plan", spec, "--set", "engine=tune", "--price", "3600", "--hours", "1"]) == 0
+    assert main(["plan", spec, "--set", "engine=tune", "--price", "3600", "--hours", "0.02"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("made: an epoch takes ")
     assert "workers" in shown
     assert "device-hours   cost" in shown
-    assert " do not help: a trial that goes to epoch 9 takes " in shown
+    assert " do not help; a trial that goes to epoch 9 takes " in shown
     assert "12 trials, of which " in shown
     assert "disk: " in shown
     assert "confirming the best: at most 54 more epochs" in shown
@@ -71,6 +71,7 @@ def test_the_document_is_all_that_is_printed(spec: str, capsys: pytest.CaptureFi
         (["--workers", "2", "--gpus", "2"], "--workers and --gpus cannot be used together"),
         (["--workers", "0"], "greater than or equal to 1"),
         ([*INLINE, "--workers", "2"], "--workers: engine: inline trains one trial at a time"),
+        ([*INLINE, "--gpus", "2"], "--gpus: engine: inline trains one trial at a time"),
         (["--gpus", "1", "--set", "resources.gpus=2"], "a trial needs 2 GPUs (resources.gpus)"),
         (["--gpus", "1", "--set", "resources.gpus=0"], "resources.gpus is 0, so no trial uses"),
         (

@@ -57,6 +57,15 @@ def test_workers_are_compared_up_to_the_first_number_that_helps_no_more() -> Non
     assert found.row is found.rows[1]
 
 
+def test_the_more_workers_the_more_trials_are_trained_in_so_many_hours() -> None:
+    found = plan(Asked(), TUNE, budget={"hours": 10}, scheduler={"max_epochs": 9})
+    trials = [row.trials.typical for row in found.rows]
+    assert [row.workers for row in found.rows] == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert trials == sorted(trials)
+    assert trials[-1] > 100 * trials[0]
+    assert found.useful_workers is None
+
+
 def test_an_engine_in_this_process_has_one_worker() -> None:
     found = plan(Asked())
     assert [(row.workers, row.engine) for row in found.rows] == [(1, "inline")]
