@@ -74,8 +74,10 @@ def main() -> None:
                 settings = [part for pair in pairs for part in ("--set", pair)]
                 plans.append(planned(settings))
                 found.append(real(settings))
-            pairs_found = zip(found, plans, strict=True)
-            ratios = [seconds / planned_seconds(p, epochs) for (seconds, epochs), p in pairs_found]
+            ratios = [
+                seconds / planned_seconds(plan, epochs)
+                for (seconds, epochs), plan in zip(found, plans, strict=True)
+            ]
             figures = {
                 "benchmark": "plan",
                 "engine": engine,

@@ -17,9 +17,6 @@ from trainables.checkpoints.checkpoints import KEPT_WHILE_RUNNING
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # of workers, where none is named
 _SAME = 1.1  # times as many trials an hour are no more
-_SEARCHES = 9  # that are simulated
-_FEWEST_SEARCHES = 3
-_SIMULATED_TRIALS = 1500  # in all of them, as far as there are no fewer than the fewest
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,7 @@ def row_of(
     """
     engine, crew = measured.engine.crew(experiment, workers)
     costs = measured.costs_for(crew.lanes, is_on_ray=engine == "tune" or workers > 1)
-    count = searches or _searches(experiment)
-    found = simulations(experiment, costs, crew, count)
+    found = simulations(experiment, costs, crew, searches)
     seconds = range_of(search.seconds for search in found)
     epochs = range_of(search.epochs for search in found)
     trials = range_of(search.trials for search in found)
@@ -104,11 +100,6 @@ def row_of(
 
 def _busy(search: Simulated, crew: Crew) -> float:
     return search.trained / (crew.workers * search.seconds)
-
-
-def _searches(experiment: Experiment) -> int:
-    trials = most_trials(experiment, experiment.budget) or _SIMULATED_TRIALS
-    return max(_FEWEST_SEARCHES, min(_SEARCHES, _SIMULATED_TRIALS // trials))
 
 
 def rows_of(experiment: Experiment, measured: Measured) -> list[Row]:

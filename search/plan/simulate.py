@@ -27,8 +27,9 @@ from search.plan.costs import Costs, Crew, Range, range_of
 from search.plan.curves import Curves
 from spaces.experiment import Budget, Experiment
 
-_FEWEST, _ROUNDS = 400, 4  # trials that are simulated of a longer search; likewise, of each lane
-_SEARCHES = 9
+_FEWEST_TRIALS, _ROUNDS = 400, 4  # trials that are simulated of a longer search: or, of each lane
+_FEWEST_SEARCHES, _MOST_SEARCHES = 3, 19  # of the most, nine in ten like them are in their range
+_TRIALS_OF_ALL = 1500  # of all simulated searches together, where these are more than the fewest
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def simulate(
         learning: from 0 to 1, how much a sampler that learns does so.
     """
     limits = bounded(experiment).budget
-    most = max(_FEWEST, _ROUNDS * crew.workers * crew.lanes)
+    most = max(_FEWEST_TRIALS, _ROUNDS * crew.workers * crew.lanes)
     begun = limits.model_copy(update={"trials": min(most, limits.trials or most)})
     shortened = experiment.model_copy(update={"budget": begun})
     random = np.random.default_rng(seed)
@@ -93,15 +94,27 @@ def _continued(found: Simulated, each: Simulated, limits: Budget, outside: float
     return Simulated(**{name: held + trials * added[name] for name, held in so_far.items()})
 
 
-def simulations(experiment: Experiment, costs: Costs, crew: Crew, count: int) -> list[Simulated]:
-    """So many searches: from one that learns the least to one that learns the most."""
+def simulations(
+    experiment: Experiment, costs: Costs, crew: Crew, count: int | None = None
+) -> list[Simulated]:
+    """Several searches: from one that learns the least to one that learns the most.
+
+    Args:
+        experiment: as in ``simulate``, and so are the others.
+        costs: what everything takes.
+        crew: what trains.
+        count: how many; left out: as many as take some seconds.
+    """
+    if count is None:
+        trials = bounded(experiment).budget.trials or _TRIALS_OF_ALL
+        count = max(_FEWEST_SEARCHES, min(_MOST_SEARCHES, _TRIALS_OF_ALL // trials))
     shares = np.linspace(0.0, 1.0, count)
     return [simulate(experiment, costs, crew, *given) for given in enumerate(shares.tolist())]
 
 
 def simulated_epochs(experiment: Experiment) -> Range:
     """Between how many epochs a search trains, one trial after the other."""
-    searches = simulations(experiment, Costs(1.0, [1.0]), Crew(1), _SEARCHES)
+    searches = simulations(experiment, Costs(1.0, [1.0]), Crew(1))
     return range_of(search.epochs for search in searches)
 
 
