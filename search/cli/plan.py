@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -49,8 +50,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Tell what a search will take: time, workers, disk, money."""
-    _check("--hours", hours, is_zero_allowed=False)
-    _check("--price", price, is_zero_allowed=True)
+    if price is not None and not 0 <= price < math.inf:
+        raise InputError(f"must be 0 or more, and finite, got {price:g}", "--price")
     if workers is not None and gpus is not None:
         raise InputError("--workers and --gpus cannot be used together", "--gpus")
     experiment = load_experiment(spec, set_ or [], print_note)
@@ -60,22 +61,9 @@ def plan(
 
     process = time.perf_counter() - began  # a search, and each of its workers, imports as much
     with prints_aside(as_json):
-        asked = Asked(workers, gpus, hours)
-        found = plan_of(experiment, asked, Terminal(), f"shoal plan {spec}", process)
+        again = shlex.join(["shoal", "plan", spec, *(f"--set={change}" for change in set_ or [])])
+        found = plan_of(experiment, Asked(workers, gpus, hours), Terminal(), again, process)
     print_json(found.document(price)) if as_json else print_plan(found, price, _out)
-
-
-def _check(option: str, value: float | None, is_zero_allowed: bool) -> None:
-    """See that a number can be one of hours, or a price.
-
-    Raises:
-        InputError: when it can't.
-    """
-    if value is None:
-        return
-    if not math.isfinite(value) or value < 0 or (value == 0 and not is_zero_allowed):
-        rule = "must be 0 or more" if is_zero_allowed else "must be more than 0"
-        raise InputError(f"{rule}, got {value:g}", option)
 
 
 def print_plan(found: Plan, price: float | None, out: Console) -> None:

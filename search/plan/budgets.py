@@ -16,6 +16,7 @@ _FACTORS = (2, 3, 4)  # reduction factors, beside the file's
 _LONGER = 3  # times as many epochs, or as few
 _SEARCHES = 2  # simulated for each number of trials: one that learns little, one that learns much
 _FEW, _MANY = 30, 150  # trials, by which it is known what each further one takes
+_MOST = 10**9  # trials that a file may ask for
 _TRIES = 4  # to find a number that fits
 
 
@@ -103,7 +104,7 @@ class _Tries:
         each = (many[1] - few[1]) / (_MANY - _FEW)
         size = grid_size(self._experiment)
         trials = int(_FEW + (seconds - few[1]) / each) if each > 0 else _MANY
-        trials = trials if size is None else min(trials, size * self._experiment.repeats)
+        trials = min(trials, _MOST if size is None else size * self._experiment.repeats)
         for _ in range(_TRIES):
             trials = _to_two_digits(trials)
             if trials < 1:

@@ -2,8 +2,8 @@
 
 Each trial has a height, a normal number, and its reports are that plus noise, which becomes less
 from epoch to epoch. Where the sampler learns, later trials are higher, so more of them go on. By
-how much differs from search to search: from not at all to so much that about nine in ten real
-searches trained between the fewest and the most epochs (docs/benchmarks.md, "What a plan tells").
+how much differs from search to search: from not at all to so much that the range of epochs holds
+those of real searches (docs/benchmarks.md, "What a plan tells").
 """
 
 from __future__ import annotations

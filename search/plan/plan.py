@@ -12,7 +12,7 @@ from search.control.view import View
 from search.plan.budgets import Fitting, fitting_budgets
 from search.plan.crews import check_engine, workers_on
 from search.plan.measure import Measured, measure
-from search.plan.rows import Row, check_bounded, row_of, rows_of, useful_workers
+from search.plan.rows import Row, check_bounded, check_hours, row_of, rows_of, useful_workers
 from spaces.experiment import Experiment
 
 
@@ -110,10 +110,12 @@ def plan_of(
 
     Raises:
         InputError: when the budget sets no limit, something is not there, or there can't be so many
-            workers.
+            workers or hours.
         RunError: when what is trained fails.
     """
     check_bounded(experiment)
+    if asked.hours is not None:
+        check_hours(asked.hours, "--hours")
     check_engine(experiment, asked.workers_of(experiment) or 1, asked.option)
     measured = measure(experiment, view, again, process)
     with view.doing("simulating the search"):
@@ -178,6 +180,11 @@ def _assumptions(experiment: Experiment, measured: Measured, is_on_gpus: bool) -
         "The values of trials are made up, for only their order decides who is stopped. No trial "
         "fails, diverges or ends early."
     )
+    if experiment.sampler.learns and experiment.scheduler.name == "asha":
+        yield (
+            "How much the sampler learns is not known: the ranges are from not at all to very "
+            "much. The more it learns, the more trials go on."
+        )
     if measured.engine.workers > 1 or measured.engine.name != "inline":
         yield (
             "Several workers do not hinder each other, and each is as fast as this process by "
@@ -190,10 +197,8 @@ def _assumptions(experiment: Experiment, measured: Measured, is_on_gpus: bool) -
     if experiment.scheduler.name == "freeze_thaw":
         yield "freeze_thaw is taken to train as many epochs as asha does without learning."
     if experiment.trainable is not None:
-        yield (
-            f"{measured.trained} configurations of your code were timed, "
-            "and the others are like them."
-        )
+        trained = measured.trained
+        yield f"Timed trainings of your code: {trained}; the others are taken to be like these."
     resources = experiment.resources
     if resources.gpus == "pack":
         yield "With gpus: pack, a trial has a GPU to itself; sharing is measured by the search."

@@ -15,7 +15,8 @@ from spaces.experiment import Experiment
 from spaces.problems import InputError
 from trainables.checkpoints.checkpoints import KEPT_WHILE_RUNNING
 
-COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # of workers, where none is named
+_MOST_HOURS = 1_000_000
+_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # of workers, where none is named
 _SAME = 1.1  # times as many trials an hour are no more
 
 
@@ -53,10 +54,23 @@ def check_bounded(experiment: Experiment) -> None:
         InputError: when only what is found could.
     """
     budget = experiment.budget
-    limits = (most_trials(experiment, budget), budget.epochs, budget.hours)
-    if all(limit is None for limit in limits):
+    is_counted = most_trials(experiment, budget) is not None or budget.epochs is not None
+    if is_counted:
+        return
+    if budget.hours is None:
         rule = "a plan needs a limit on trials, epochs or hours, such as --set budget.trials=60"
         raise InputError(rule, "budget")
+    check_hours(budget.hours, "budget.hours")
+
+
+def check_hours(hours: float, place: str) -> None:
+    """See that a search can be planned for so many hours.
+
+    Raises:
+        InputError: when it can't, with the place of the number.
+    """
+    if not 0 < hours <= _MOST_HOURS:
+        raise InputError(f"must be more than 0, at most {_MOST_HOURS:,}, got {hours:g}", place)
 
 
 def row_of(
@@ -108,7 +122,7 @@ def rows_of(experiment: Experiment, measured: Measured) -> list[Row]:
     The workers that this machine has are among them.
     """
     here = measured.engine.workers
-    counts = [1] if measured.engine.name == "inline" else sorted({*COUNTS, here})
+    counts = [1] if measured.engine.name == "inline" else sorted({*_COUNTS, here})
     rows = [row_of(experiment, measured, workers) for workers in counts]
     place = _fast_enough(rows)
     return [row for at, row in enumerate(rows) if at <= place + 1 or row.workers == here]

@@ -138,6 +138,13 @@ def test_a_budget_of_many_days_is_told_without_simulating_all_of_it() -> None:
     assert middle.completed == pytest.approx(1_000_000)
 
 
+def test_no_budget_has_more_trials_than_a_file_may_ask_for() -> None:
+    costs = Costs(baseline=1e-3, epochs=[1e-3])
+    found = plan(Asked(workers=1, hours=1e6), costs=costs)
+    assert found.budgets is not None
+    assert {budget.trials for budget in found.budgets} == {10**9}
+
+
 def test_no_budget_fits_where_one_trial_takes_longer() -> None:
     assert plan(Asked(workers=1, hours=0.1)).budgets == []
 
@@ -160,7 +167,10 @@ def test_a_confirmation_is_told_apart() -> None:
 def test_what_is_taken_for_granted_is_said() -> None:
     budget = {"trials": 12, "target": 0.9, "patience": 5}
     told = " ".join(plan(Asked(workers=1), budget=budget).assumptions)
+    assert "How much the sampler learns" not in told  # without ASHA it does not matter
     assert "budget.target and budget.patience may end the search earlier." in told
+    told = " ".join(plan(Asked(workers=1), scheduler="asha").assumptions)
+    assert "How much the sampler learns is not known" in told
     freeze = {"name": "freeze_thaw", "max_epochs": 3}
     told = " ".join(plan(Asked(workers=1), scheduler=freeze, sampler="curves").assumptions)
     assert "freeze_thaw is taken to train as many epochs as asha" in told
