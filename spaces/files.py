@@ -43,7 +43,7 @@ def load_experiment(
     path = Path(spec)
     if not os.path.exists(path) or path.is_dir():  # Path.exists fails for too long a name
         path = studies().get(str(spec), path)
-    if path.is_dir():
+    if os.path.isdir(path):
         own = path / "experiment.yaml"
         hint = f"; that of this run is {own}" if own.is_file() else ""
         raise InputError(f"is a folder, not an experiment file{hint}", source=str(path))

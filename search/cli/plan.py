@@ -109,7 +109,7 @@ def _table(found: Plan, price: float | None) -> Table:
     """A row for each number of workers."""
     columns = ["workers", "engine", "wall time", "busy", "device-hours"]
     columns += [] if price is None else ["cost"]
-    trials_differ = len({row.trials.typical for row in found.rows}) > 1  # by what hours allow
+    trials_differ = len({row.trials.typical for row in found.rows}) > 1  # as hours allow
     columns += ["trials"] if trials_differ else []
     rows = []
     for row in found.rows:
