@@ -43,6 +43,10 @@ def load_experiment(
     path = Path(spec)
     if not os.path.exists(path) or path.is_dir():  # Path.exists fails for too long a name
         path = studies().get(str(spec), path)
+    if os.path.isdir(path):
+        own = path / "experiment.yaml"
+        hint = f"; that of this run is {own}" if own.is_file() else ""
+        raise InputError(f"is a folder, not an experiment file{hint}", source=str(path))
     is_file_name = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     missing = f"neither a file nor a study; {unknown_name('study', str(spec), studies())}"
     data = read_mapping(path, "there is no such file" if is_file_name else missing)

@@ -62,9 +62,9 @@ class Scheduler(Section):
 
     @property
     def average_epochs(self) -> float:
-        """How far ASHA trains on the average: 1 in ``reduction_factor`` goes on from a rung."""
+        """How far a trial goes on the average: 1 in ``reduction_factor`` goes on from a rung."""
         epochs, before = 0.0, 0
-        for place, stop in enumerate([*self.milestones, self.max_epochs]):
+        for place, stop in enumerate([*self.rung_epochs, self.max_epochs]):
             epochs += (stop - before) / self.reduction_factor**place
             before = stop
         return epochs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -49,8 +50,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Tell what a search will take: time, workers, disk, money."""
-    _check("--hours", hours, is_zero_allowed=False)
-    _check("--price", price, is_zero_allowed=True)
+    if price is not None and not 0 <= price < math.inf:
+        raise InputError(f"must be 0 or more, and finite, got {price:g}", "--price")
     if workers is not None and gpus is not None:
         raise InputError("--workers and --gpus cannot be used together", "--gpus")
     experiment = load_experiment(spec, set_ or [], print_note)
@@ -60,22 +61,9 @@ def plan(
 
     process = time.perf_counter() - began  # a search, and each of its workers, imports as much
     with prints_aside(as_json):
-        asked = Asked(workers, gpus, hours)
-        found = plan_of(experiment, asked, Terminal(), f"shoal plan {spec}", process)
+        again = shlex.join(["shoal", "plan", spec, *(f"--set={change}" for change in set_ or [])])
+        found = plan_of(experiment, Asked(workers, gpus, hours), Terminal(), again, process)
     print_json(found.document(price)) if as_json else print_plan(found, price, _out)
-
-
-def _check(option: str, value: float | None, is_zero_allowed: bool) -> None:
-    """See that a number can be one of hours, or a price.
-
-    Raises:
-        InputError: when it can't.
-    """
-    if value is None:
-        return
-    if not math.isfinite(value) or value < 0 or (value == 0 and not is_zero_allowed):
-        rule = "must be 0 or more" if is_zero_allowed else "must be more than 0"
-        raise InputError(f"{rule}, got {value:g}", option)
 
 
 def print_plan(found: Plan, price: float | None, out: Console) -> None:
@@ -89,7 +77,7 @@ def print_plan(found: Plan, price: float | None, out: Console) -> None:
     out.print(f"{found.experiment.name}: {_measured(found)}", soft_wrap=True)
     out.print(_table(found, price))
     out.print(_trained(found), soft_wrap=True)
-    if found.useful_workers is not None and len(found.rows) > 1:
+    if len(found.rows) > 1:
         out.print(_useful(found), soft_wrap=True)
     row, costs = found.row, found.measured.costs
     out.print(
@@ -114,16 +102,18 @@ def _measured(found: Plan) -> str:
     if together is not None:
         epochs += f"; of {together.lanes} as one model {_seconds(together.seconds)} for all"
     count = found.measured.trained
-    return f"{epochs} ({count} configuration{'s' if count > 1 else ''} timed here)"
+    return f"{epochs} ({count} training{'s' if count > 1 else ''} timed here)"
 
 
 def _table(found: Plan, price: float | None) -> Table:
     """A row for each number of workers."""
     columns = ["workers", "engine", "wall time", "busy", "device-hours"]
     columns += [] if price is None else ["cost"]
+    trials_differ = len({row.trials.typical for row in found.rows}) > 1  # as hours allow
+    columns += ["trials"] if trials_differ else []
     rows = []
     for row in found.rows:
-        is_here = row.workers == found.workers and found.useful_workers is not None
+        is_here = row.workers == found.workers and len(found.rows) > 1
         seconds, cost = row.seconds, row.cost(price)
         rows.append(
             [
@@ -133,6 +123,7 @@ def _table(found: Plan, price: float | None) -> Table:
                 percent(row.busy),
                 number(row.device_hours, _HOUR_DIGITS),
                 *([] if cost is None else [f"{cost:.2f}"]),
+                *([str(round(row.trials.typical))] if trials_differ else []),
             ]
         )
     return rows_table(columns, rows)
@@ -150,9 +141,12 @@ def _trained(found: Plan) -> str:
 def _useful(found: Plan) -> str:
     """How many workers help."""
     last, workers = found.experiment.scheduler.max_epochs, found.useful_workers
+    if workers is None:
+        most = found.rows[-1].workers
+        return f"more workers help, up to the {most} that were simulated"
     alone = duration(last * found.measured.epoch.typical)
     count = "more workers" if workers == 1 else f"more than {workers} workers"
-    return f"{count} do not help: a trial that goes to epoch {last} takes {alone} by itself"
+    return f"{count} do not help; a trial that goes to epoch {last} takes {alone} by itself"
 
 
 def _print_budgets(found: Plan, hours: float, out: Console) -> None:

@@ -14,9 +14,9 @@ from spaces.scheduler import Scheduler, scheduler_problems
 
 _FACTORS = (2, 3, 4)  # reduction factors, beside the file's
 _LONGER = 3  # times as many epochs, or as few
-_SEARCHES = 2  # simulated for each number of trials
+_SEARCHES = 2  # simulated for each number of trials: one that learns little, one that learns much
 _FEW, _MANY = 30, 150  # trials, by which it is known what each further one takes
-_MOST_SIMULATED = 300  # trials; of more, what they take and give is taken to grow in proportion
+_MOST = 10**9  # trials that a file may ask for
 _TRIES = 4  # to find a number that fits
 
 
@@ -104,15 +104,12 @@ class _Tries:
         each = (many[1] - few[1]) / (_MANY - _FEW)
         size = grid_size(self._experiment)
         trials = int(_FEW + (seconds - few[1]) / each) if each > 0 else _MANY
-        trials = trials if size is None else min(trials, size * self._experiment.repeats)
+        trials = min(trials, _MOST if size is None else size * self._experiment.repeats)
         for _ in range(_TRIES):
             trials = _to_two_digits(trials)
             if trials < 1:
                 return None
-            found, longest = self._at(min(trials, _MOST_SIMULATED))
-            if trials > _MOST_SIMULATED:
-                found = _in_proportion(many[0], found, trials)
-                longest = found.seconds
+            found, longest = self._at(trials)
             if longest <= seconds:
                 return found
             trials = min(trials - 1, int(trials * max(0.5, seconds / longest)))
@@ -125,22 +122,6 @@ class _Tries:
         row = row_of(experiment, self._measured, self._workers, _SEARCHES)
         typical = (row.seconds.typical, row.epochs.typical, row.completed.typical)
         return Fitting(self._scheduler, trials, *typical), row.seconds.high
-
-
-def _in_proportion(less: Fitting, more: Fitting, trials: int) -> Fitting:
-    """A search with more trials than both of these."""
-    share = (trials - less.trials) / (more.trials - less.trials)
-
-    def further(before: float, after: float) -> float:
-        return before + share * (after - before)
-
-    return Fitting(
-        more.scheduler,
-        trials,
-        further(less.seconds, more.seconds),
-        further(less.epochs, more.epochs),
-        further(less.completed, more.completed),
-    )
 
 
 def _to_two_digits(trials: int) -> int:

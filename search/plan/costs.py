@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-_RAY_IMPORTS = 2.0  # seconds that a process takes to import Ray and Tune
-_RAY_OPENING, _RAY_CLOSING = 5.5, 1.5  # seconds until Ray runs, and until it has ended
-_RAY_BEGINNING = 0.25  # seconds by which a trial begins later in one of its processes
-_RAY_REPORT = 0.005  # seconds that the driver takes for a report through Tune
+from search.transport import ray_seconds
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,9 @@ class Costs:
     of which each trial is taken to be; ``together``: of many as one model, None where trials are
     trained one by one; ``beginning``: what a trial takes beside its epochs; ``proposals``: what the
     driver takes for a proposal, by the number of trials before it; ``report``: what the driver
-    takes for a report while the worker waits; ``process``: until a process has imported all that it
-    needs; ``opening``, ``closing``: what else comes before the first trial, and after the last.
-    ``checkpoint_bytes``: of one of a trial's; ``run_bytes``: of journal and
-    TensorBoard files, for each report.
+    takes for a report while the worker waits; ``opening``, ``closing``: what comes before the first
+    trial, and after the last. ``checkpoint_bytes``: of one of a trial's; ``run_bytes``: of journal
+    and TensorBoard files, for each report.
     """
 
     baseline: float
@@ -57,7 +53,6 @@ class Costs:
     beginning: float = 0.0
     proposals: Sequence[tuple[int, float]] = ((0, 0.0),)
     report: float = 0.0
-    process: float = 0.0
     opening: float = 0.0
     closing: float = 0.0
     checkpoint_bytes: float = 0.0
@@ -81,17 +76,13 @@ class Costs:
         return alone + share * (self.together.seconds - alone)
 
     def on_ray(self) -> Costs:
-        """The same where Ray starts the processes that train.
-
-        What Ray adds was seen in searches of the digits, on two cores.
-        """
-        worker = self.process + _RAY_IMPORTS  # until the first one can train
+        """The same where Ray starts the processes that train."""
         return replace(
             self,
-            opening=self.opening + _RAY_IMPORTS + _RAY_OPENING + worker,
-            closing=self.closing + _RAY_CLOSING,
-            beginning=self.beginning + _RAY_BEGINNING,
-            report=self.report + _RAY_REPORT,
+            opening=self.opening + ray_seconds.START,
+            closing=self.closing + ray_seconds.END,
+            beginning=self.beginning + ray_seconds.TRIAL,
+            report=self.report + ray_seconds.REPORT,
         )
 
 

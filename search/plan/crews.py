@@ -40,8 +40,13 @@ class Engine:
         return ("inline" if self.name == "inline" else "tune"), Crew(workers)
 
 
-def check_engine(experiment: Experiment, workers: int) -> None:
+def check_engine(experiment: Experiment, workers: int, option: str) -> None:
     """See that the engine can have so many workers, and train this experiment.
+
+    Args:
+        experiment: what is planned.
+        workers: how many shall train.
+        option: that says so.
 
     Raises:
         InputError: when it can't.
@@ -49,7 +54,7 @@ def check_engine(experiment: Experiment, workers: int) -> None:
     if experiment.engine == "inline":
         if workers > 1:
             rule = "engine: inline trains one trial at a time; tune and fused have several workers"
-            raise InputError(f"{rule}, got {workers}", "--workers")
+            raise InputError(f"{rule}, got {workers}", option)
         refuse_unmet(experiment, "needs processes beside this one, which engine: inline lacks")
     if experiment.engine == "fused":
         refuse_unmet(experiment, "trials that train as one model can't have it; use engine: tune")

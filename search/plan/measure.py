@@ -12,11 +12,10 @@ import torch
 from search.control.budget import most_trials
 from search.control.view import View
 from search.plan.brief_search import Brief, Extent, search_briefly
-from search.plan.closing import report_seconds
 from search.plan.configurations import Configurations, configurations_of
 from search.plan.costs import Costs, Range, Together
 from search.plan.crews import Engine, engine_of
-from search.plan.proposals import proposal_seconds
+from search.plan.driver_seconds import proposal_seconds, report_seconds
 from search.preparation import prepare
 from search.transport.auto import places_here
 from search.transport.inline import Trainer
@@ -84,11 +83,10 @@ def measure(experiment: Experiment, view: View, again: str, process: float = 0.0
     """
     began = time.perf_counter()
     data = prepare(experiment)
-    opening = time.perf_counter() - began
-    began = time.perf_counter()
+    prepared = time.perf_counter()
     engine = engine_of(experiment, view, data)
-    if experiment.engine == "auto":  # the search measures, too
-        opening += time.perf_counter() - began
+    measures_too = experiment.engine == "auto"  # the search, as it begins
+    opening = process + (time.perf_counter() if measures_too else prepared) - began
     configurations = configurations_of(experiment, data)
     if not configurations.drawn:
         raise InputError("none of 60 configurations drawn at random is valid", "space")
@@ -100,7 +98,7 @@ def measure(experiment: Experiment, view: View, again: str, process: float = 0.0
     with view.doing("timing the sampler and the report"):
         proposals = proposal_seconds(experiment, min(trials, _MANY))
         closing = report_seconds(experiment, trials)
-    costs = replace(alone, proposals=proposals, process=process, opening=opening, closing=closing)
+    costs = replace(alone, proposals=proposals, opening=opening, closing=closing)
     if as_one is not None:
         together, beginning = as_one
         both = replace(costs, together=together, beginning=beginning)

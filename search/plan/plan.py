@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from search.control.view import View
-from search.plan.assumptions import assumptions
 from search.plan.budgets import Fitting, fitting_budgets
 from search.plan.crews import check_engine, workers_on
 from search.plan.measure import Measured, measure
-from search.plan.rows import Row, check_bounded, most_useful, row_of, rows_of
+from search.plan.rows import Row, check_bounded, check_hours, row_of, rows_of, useful_workers
 from spaces.experiment import Experiment
 
 
@@ -21,6 +23,11 @@ class Asked:
     workers: int | None = None
     gpus: int | None = None
     hours: float | None = None
+
+    @property
+    def option(self) -> str:
+        """The option that says how many workers there are."""
+        return "--workers" if self.gpus is None else "--gpus"
 
     def workers_of(self, experiment: Experiment) -> int | None:
         """The workers that are asked for, in whatever way.
@@ -45,7 +52,8 @@ class Plan:
 
     ``rows``: one for each number of workers, in ascending order; ``workers``: the number that was
     asked for, or that this machine has; ``useful_workers``: more do not help, None where one number
-    was asked for; ``budgets``: those that fit into the hours, None where none were given.
+    was asked for, or each more helps; ``budgets``: those that fit into the hours, None where none
+    were given.
     """
 
     experiment: Experiment
@@ -102,11 +110,13 @@ def plan_of(
 
     Raises:
         InputError: when the budget sets no limit, something is not there, or there can't be so many
-            workers.
+            workers or hours.
         RunError: when what is trained fails.
     """
     check_bounded(experiment)
-    check_engine(experiment, asked.workers_of(experiment) or 1)
+    if asked.hours is not None:
+        check_hours(asked.hours, "--hours")
+    check_engine(experiment, asked.workers_of(experiment) or 1, asked.option)
     measured = measure(experiment, view, again, process)
     with view.doing("simulating the search"):
         return answered(experiment, asked, measured)
@@ -130,10 +140,10 @@ def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
         measured=measured,
         rows=rows,
         workers=workers,
-        useful_workers=most_useful(rows).workers if wanted is None else None,
+        useful_workers=useful_workers(rows) if wanted is None else None,
         budgets=budgets,
         confirming=_confirming(experiment, measured, workers),
-        assumptions=[*assumptions(experiment, measured, asked.gpus is not None)],
+        assumptions=[*_assumptions(experiment, measured, asked.gpus is not None)],
     )
 
 
@@ -156,3 +166,43 @@ def _confirming(experiment: Experiment, measured: Measured, workers: int) -> Con
     costs = measured.costs_for(crew.lanes, is_on_ray=False)
     seconds = costs.of_round([measured.epoch.typical] * crew.lanes) / crew.lanes
     return Confirming(epochs, epochs * seconds / workers)
+
+
+def _assumptions(experiment: Experiment, measured: Measured, is_on_gpus: bool) -> Iterator[str]:
+    """One sentence after the other.
+
+    Args:
+        experiment: what is planned.
+        measured: how it was measured.
+        is_on_gpus: whether GPUs were asked for.
+    """
+    yield (
+        "The values of trials are made up, for only their order decides who is stopped. No trial "
+        "fails, diverges or ends early."
+    )
+    if experiment.sampler.learns and experiment.scheduler.name == "asha":
+        yield (
+            "How much the sampler learns is not known: the ranges are from not at all to very "
+            "much. The more it learns, the more trials go on."
+        )
+    if measured.engine.workers > 1 or measured.engine.name != "inline":
+        yield (
+            "Several workers do not hinder each other, and each is as fast as this process by "
+            "itself. What Ray adds is not measured here."
+        )
+    limits = [name for name in ("target", "patience") if getattr(experiment.budget, name)]
+    if limits:
+        named = " and ".join(f"budget.{name}" for name in limits)
+        yield f"{named} may end the search earlier."
+    if experiment.scheduler.name == "freeze_thaw":
+        yield "freeze_thaw is taken to train as many epochs as asha does without learning."
+    if experiment.trainable is not None:
+        trained = measured.trained
+        yield f"Timed trainings of your code: {trained}; the others are taken to be like these."
+    resources = experiment.resources
+    if resources.gpus == "pack":
+        yield "With gpus: pack, a trial has a GPU to itself; sharing is measured by the search."
+    if resources.world_size > 1:
+        yield "A trial was timed with one process; it is faster with several."
+    if is_on_gpus and not torch.cuda.is_available():
+        yield "There is no GPU here: epochs were timed on the CPU."

@@ -10,16 +10,14 @@ from search.control.budget import most_trials
 from search.plan.costs import Crew, Range, range_of
 from search.plan.crews import gpus_of
 from search.plan.measure import Measured
-from search.plan.simulate import Simulated, simulate
+from search.plan.simulate import Simulated, simulations
 from spaces.experiment import Experiment
 from spaces.problems import InputError
 from trainables.checkpoints.checkpoints import KEPT_WHILE_RUNNING
 
-COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # of workers, where none is named
-_SAME = 1.1  # times as long as the shortest wall time is as good
-_SEARCHES = 9  # that are simulated
-_FEWEST_SEARCHES = 3
-_SIMULATED_TRIALS = 1500  # in all of them, as far as there are no fewer than the fewest
+_MOST_HOURS = 1_000_000
+_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # of workers, where none is named
+_SAME = 1.1  # times as many trials an hour are no more
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,23 @@ def check_bounded(experiment: Experiment) -> None:
         InputError: when only what is found could.
     """
     budget = experiment.budget
-    limits = (most_trials(experiment, budget), budget.epochs, budget.hours)
-    if all(limit is None for limit in limits):
+    is_counted = most_trials(experiment, budget) is not None or budget.epochs is not None
+    if is_counted:
+        return
+    if budget.hours is None:
         rule = "a plan needs a limit on trials, epochs or hours, such as --set budget.trials=60"
         raise InputError(rule, "budget")
+    check_hours(budget.hours, "budget.hours")
+
+
+def check_hours(hours: float, place: str) -> None:
+    """See that a search can be planned for so many hours.
+
+    Raises:
+        InputError: when it can't, with the place of the number.
+    """
+    if not 0 < hours <= _MOST_HOURS:
+        raise InputError(f"must be more than 0, at most {_MOST_HOURS:,}, got {hours:g}", place)
 
 
 def row_of(
@@ -78,8 +89,7 @@ def row_of(
     """
     engine, crew = measured.engine.crew(experiment, workers)
     costs = measured.costs_for(crew.lanes, is_on_ray=engine == "tune" or workers > 1)
-    count = searches or _searches(experiment)
-    found = [simulate(experiment, costs, crew, seed) for seed in range(count)]
+    found = simulations(experiment, costs, crew, searches)
     seconds = range_of(search.seconds for search in found)
     epochs = range_of(search.epochs for search in found)
     trials = range_of(search.trials for search in found)
@@ -106,24 +116,25 @@ def _busy(search: Simulated, crew: Crew) -> float:
     return search.trained / (crew.workers * search.seconds)
 
 
-def _searches(experiment: Experiment) -> int:
-    trials = most_trials(experiment, experiment.budget) or _SIMULATED_TRIALS
-    return max(_FEWEST_SEARCHES, min(_SEARCHES, _SIMULATED_TRIALS // trials))
-
-
 def rows_of(experiment: Experiment, measured: Measured) -> list[Row]:
     """The search with more and more workers, up to the first number that helps no more.
 
     The workers that this machine has are among them.
     """
     here = measured.engine.workers
-    counts = [1] if measured.engine.name == "inline" else sorted({*COUNTS, here})
+    counts = [1] if measured.engine.name == "inline" else sorted({*_COUNTS, here})
     rows = [row_of(experiment, measured, workers) for workers in counts]
-    place = rows.index(most_useful(rows))
+    place = _fast_enough(rows)
     return [row for at, row in enumerate(rows) if at <= place + 1 or row.workers == here]
 
 
-def most_useful(rows: Sequence[Row]) -> Row:
-    """The row with the fewest workers of those that are about as fast as the fastest."""
-    fastest = min(row.seconds.typical for row in rows)
-    return next(row for row in rows if row.seconds.typical <= _SAME * fastest)
+def useful_workers(rows: Sequence[Row]) -> int | None:
+    """More workers than so many do not help; None where the most of these do."""
+    place = _fast_enough(rows)
+    return None if 0 < place == len(rows) - 1 else rows[place].workers
+
+
+def _fast_enough(rows: Sequence[Row]) -> int:
+    """The place of the first row that trains about as many trials an hour as any."""
+    speeds = [row.trials.typical / row.seconds.typical for row in rows]
+    return next(place for place, speed in enumerate(speeds) if _SAME * speed >= max(speeds))

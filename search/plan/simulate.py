@@ -1,19 +1,17 @@
 """A search in simulated time: the real coordinator, and workers that take as long as was measured.
 
-Who is stopped depends on the order of values alone. So the values are made up: each trial has a
-height, a normal number, and its reports are that plus noise, which becomes less from epoch to
-epoch. Where the sampler learns, later trials are higher; by how much is drawn for each search.
+What its trials report is made up (curves.py).
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import os
+import statistics
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +24,12 @@ from search.control.choices import Choice
 from search.control.coordinator import Coordinator
 from search.control.sampler import Proposal
 from search.plan.costs import Costs, Crew, Range, range_of
-from spaces.experiment import Experiment
+from search.plan.curves import Curves
+from spaces.experiment import Budget, Experiment
 
-_NOISE = 1.0  # of a value after the first epoch, likewise
-_MOST_LEARNED = 2.0  # the most by which heights rise over a search, in their standard deviation
-_HALF_LEARNED = 3  # trials, in which they rise by half of that
-_ENOUGH = 500  # trials, of which the epochs of more can be told
-_SEARCHES = 9
-_ZERO = 100.0  # so far are values from 0, near which a loss could seem to explode
+_FEWEST_TRIALS, _ROUNDS = 400, 4  # trials that are simulated of a longer search: or, of each lane
+_FEWEST_SEARCHES, _MOST_SEARCHES = 3, 19  # of the most, nine in ten like them are in their range
+_TRIALS_OF_ALL = 1500  # of all simulated searches together, where these are more than the fewest
 
 
 @dataclass(frozen=True)
@@ -46,32 +42,80 @@ class Simulated:
 
     seconds: float
     trained: float
-    trials: int
-    completed: int
-    epochs: int
+    trials: float
+    completed: float
+    epochs: float
 
 
-def simulate(experiment: Experiment, costs: Costs, crew: Crew, seed: int = 0) -> Simulated:
+def simulate(
+    experiment: Experiment, costs: Costs, crew: Crew, seed: int = 0, learning: float = 0.5
+) -> Simulated:
     """Search from the start to the end, in no time.
+
+    Of a long search the first trials are simulated; the others are taken to be like the latter half
+    of these.
 
     Args:
         experiment: the search, whose budget sets a bound by trials, epochs or hours.
         costs: what everything takes.
         crew: what trains.
         seed: of the values, and of what each trial costs.
+        learning: from 0 to 1, how much a sampler that learns does so.
     """
-    return _Search(experiment, costs, crew, np.random.default_rng(seed)).run()
+    limits = bounded(experiment).budget
+    most = max(_FEWEST_TRIALS, _ROUNDS * crew.workers * crew.lanes)
+    begun = limits.model_copy(update={"trials": min(most, limits.trials or most)})
+    shortened = experiment.model_copy(update={"budget": begun})
+    random = np.random.default_rng(seed)
+    search = _Search(shortened, costs, crew, Curves(experiment, random, learning), random, most)
+    found = search.run()
+    if found.trials < most:
+        return found
+    return _continued(found, search.of_each(), limits, costs.opening + costs.closing)
+
+
+def _continued(found: Simulated, each: Simulated, limits: Budget, outside: float) -> Simulated:
+    """A search that goes on to its limits.
+
+    Args:
+        found: what its first trials took and gave.
+        each: what each further one adds to that.
+        limits: the first of which ends it.
+        outside: seconds that the hours of the budget do not count.
+    """
+    so_far, added = asdict(found), asdict(each)
+    ends = {
+        "trials": limits.trials,
+        "epochs": limits.epochs,
+        "seconds": None if limits.hours is None else 3600 * limits.hours + outside,
+    }
+    further = [(end - so_far[n]) / added[n] for n, end in ends.items() if end is not None]
+    trials = max(0.0, min(further))
+    return Simulated(**{name: held + trials * added[name] for name, held in so_far.items()})
+
+
+def simulations(
+    experiment: Experiment, costs: Costs, crew: Crew, count: int | None = None
+) -> list[Simulated]:
+    """Several searches: from one that learns the least to one that learns the most.
+
+    Args:
+        experiment: as in ``simulate``, and so are the others.
+        costs: what everything takes.
+        crew: what trains.
+        count: how many; left out: as many as take some seconds.
+    """
+    if count is None:
+        trials = bounded(experiment).budget.trials or _TRIALS_OF_ALL
+        count = max(_FEWEST_SEARCHES, min(_MOST_SEARCHES, _TRIALS_OF_ALL // trials))
+    shares = np.linspace(0.0, 1.0, count)
+    return [simulate(experiment, costs, crew, *given) for given in enumerate(shares.tolist())]
 
 
 def simulated_epochs(experiment: Experiment) -> Range:
     """Between how many epochs a search trains, one trial after the other."""
-    costs, trials = Costs(1.0, [1.0]), experiment.budget.trials or _ENOUGH
-    if trials > _ENOUGH:
-        budget = experiment.budget.model_copy(update={"trials": _ENOUGH})
-        experiment = experiment.model_copy(update={"budget": budget})
-    share = max(1.0, trials / _ENOUGH)
-    searches = (simulate(experiment, costs, Crew(1), seed) for seed in range(_SEARCHES))
-    return range_of(share * search.epochs for search in searches)
+    searches = simulations(experiment, Costs(1.0, [1.0]), Crew(1))
+    return range_of(search.epochs for search in searches)
 
 
 @dataclass
@@ -85,14 +129,22 @@ class _Search:
     """The driver does one thing after the other: while it proposes, reports wait."""
 
     def __init__(
-        self, experiment: Experiment, costs: Costs, crew: Crew, random: np.random.Generator
+        self,
+        experiment: Experiment,
+        costs: Costs,
+        crew: Crew,
+        curves: Curves,
+        random: np.random.Generator,
+        most: int,
     ) -> None:
         self._costs, self._crew, self._spec = costs, crew, experiment.plain()
-        self._now = costs.process + costs.opening  # the driver's time, in seconds
-        self._curves = Curves(experiment, random)
+        self._now = costs.opening  # the driver's time, in seconds
+        self._curves = curves
         self._epochs = _lengths(costs, random)
         self._seconds: dict[int, float] = {}  # of an epoch, by trial
         self._trained = 0.0
+        self._marked = (most // 2, most)  # trials, at which it is noted how the search stands
+        self._marks: list[Simulated] = []
         self._pauses = _pausing_epochs(experiment)
         log = _Log(lambda: self._now)
         self._coordinator = Coordinator(bounded(experiment), log, _NoParameters())
@@ -112,9 +164,30 @@ class _Search:
             self._now = max(self._now, ended)
             worker.trials = [trial for trial in worker.trials if self._goes_on(trial)]
             free.appendleft(worker)
+        self._now += self._costs.closing
+        return self._so_far()
+
+    def of_each(self) -> Simulated:
+        """What each further trial would take and give, by the latter half of those that were begun.
+
+        While trials are left to begin, all workers train; an epoch takes as long as it does then.
+        """
+        half, full = self._marks
+        later = [trial for trial in self._coordinator.trials if trial.number >= half.trials]
+        epochs = statistics.fmean(trial.epoch for trial in later)
+        share = epochs / (full.epochs - half.epochs)
+        return Simulated(
+            seconds=share * (full.seconds - half.seconds),
+            trained=share * (full.trained - half.trained),
+            trials=1.0,
+            completed=statistics.fmean(trial.state == "completed" for trial in later),
+            epochs=epochs,
+        )
+
+    def _so_far(self) -> Simulated:
         trials = self._coordinator.trials
         return Simulated(
-            seconds=self._now + self._costs.closing,
+            seconds=self._now,
             trained=self._trained,
             trials=len(trials),
             completed=trials.counts()["completed"],
@@ -132,6 +205,8 @@ class _Search:
             beginning += self._costs.beginning
             self._seconds[trial.number] = next(self._epochs)
             worker.trials.append(trial)
+            if before + 1 in self._marked:
+                self._marks.append(self._so_far())
         if not worker.trials:
             return 0.0
         seconds = self._costs.of_round([self._seconds[trial.number] for trial in worker.trials])
@@ -153,31 +228,6 @@ def _lengths(costs: Costs, random: np.random.Generator) -> Iterator[float]:
     yield costs.baseline
     while True:
         yield costs.epochs[int(random.integers(len(costs.epochs)))]
-
-
-class Curves:
-    """Made-up values of trials, of which only the order counts.
-
-    Args:
-        experiment: says which values are better, and whether its sampler learns.
-        random: draws them.
-    """
-
-    def __init__(self, experiment: Experiment, random: np.random.Generator) -> None:
-        self._metric = experiment.metric
-        self._random = random
-        learns = experiment.sampler.learns and experiment.scheduler.name != "freeze_thaw"
-        self._learned = random.uniform(0.0, _MOST_LEARNED) if learns else 0.0
-        self._heights: dict[int, float] = {}
-
-    def metrics(self, trial: int, epoch: int) -> dict[str, float]:
-        """What a trial reports after an epoch."""
-        if trial not in self._heights:
-            rise = self._learned * trial / (trial + _HALF_LEARNED)
-            self._heights[trial] = rise + self._random.standard_normal()
-        noise = _NOISE * self._random.standard_normal() / math.sqrt(epoch)
-        height = self._heights[trial] + noise
-        return {self._metric.name: _ZERO - height if self._metric.is_minimized else _ZERO + height}
 
 
 class _Log:

@@ -13,6 +13,7 @@ import torch
 from analysis.display.numbers import number
 from search.control.dispatcher import Dispatcher
 from search.control.view import View
+from search.transport import ray_seconds
 from search.transport.environment import prepare_environment
 from search.transport.inline import unmet
 from search.transport.interface import Transport
@@ -24,8 +25,6 @@ from spaces.experiment import Experiment
 from trainables.data.splits import Data
 from trainables.room import is_short_of_room
 from trainables.worker.threads import threads_restored
-
-_RAY_SECONDS = 11.0  # until Ray and its first process train, as benchmarks/RESULTS.md has it
 
 
 class Auto:
@@ -170,7 +169,7 @@ def choose(speed: Speed, places: Places, epochs: float) -> Choice:
         "groups": places.groups / speed.together,
         "tune": places.trials / speed.alone,
     }
-    starts = {"here": 0.0, "groups": _RAY_SECONDS, "tune": _RAY_SECONDS}
+    starts = {"here": 0.0, "groups": ray_seconds.START, "tune": ray_seconds.START}
     engine = min(rates, key=lambda engine: starts[engine] / epochs + 1 / rates[engine])
     others = f"{places.trials} at a time one by one" if places.trials > 1 else "one by one"
     together = rates["here" if engine == "tune" else engine] / rates["tune"]
@@ -185,7 +184,6 @@ def choose(speed: Speed, places: Places, epochs: float) -> Choice:
 
 def _expected_epochs(experiment: Experiment) -> float:
     """About how many epochs a search takes; infinite where nothing is known of it."""
-    scheduler, budget = experiment.scheduler, experiment.budget
-    each = scheduler.max_epochs if scheduler.name == "none" else scheduler.average_epochs
+    budget, each = experiment.budget, experiment.scheduler.average_epochs
     bounds = [budget.epochs, None if budget.trials is None else budget.trials * each]
     return min((bound for bound in bounds if bound is not None), default=math.inf)

@@ -123,8 +123,10 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     assert "cannot be read" in message_of(tmp_path / "image.yaml")
 
 
-def test_a_folder_is_told(tmp_path: Path) -> None:
-    assert "cannot be read" in message_of(tmp_path)
+def test_a_folder_is_told_and_the_experiment_of_a_run(tmp_path: Path) -> None:
+    assert message_of(tmp_path).endswith(": is a folder, not an experiment file")
+    (tmp_path / "experiment.yaml").write_text(TEXT)
+    assert message_of(tmp_path).endswith(f"; that of this run is {tmp_path / 'experiment.yaml'}")
 
 
 def test_an_unknown_study_is_told_with_the_valid_ones() -> None:

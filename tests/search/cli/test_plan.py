@@ -34,12 +34,12 @@ def test_a_plan_tells_time_workers_disk_and_money(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    assert main(["plan", spec, "--set", "engine=tune", "--price", "3600", "--hours", "1"]) == 0
+    assert main(["plan", spec, "--set", "engine=tune", "--price", "3600", "--hours", "0.02"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("made: an epoch takes ")
     assert "workers" in shown
     assert "device-hours   cost" in shown
-    assert " do not help: a trial that goes to epoch 9 takes " in shown
+    assert " do not help; a trial that goes to epoch 9 takes " in shown
     assert "12 trials, of which " in shown
     assert "disk: " in shown
     assert "confirming the best: at most 54 more epochs" in shown
@@ -64,18 +64,24 @@ def test_the_document_is_all_that_is_printed(spec: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--hours", "0"], "--hours: must be more than 0, got 0"),
-        (["--hours", "nan"], "--hours: must be more than 0, got nan"),
-        (["--price", "-1"], "--price: must be 0 or more, got -1"),
-        (["--price", "inf"], "--price: must be 0 or more, got inf"),
+        (["--hours", "0"], "--hours: must be more than 0, at most 1,000,000, got 0"),
+        (["--hours", "nan"], "--hours: must be more than 0, at most 1,000,000, got nan"),
+        (["--hours", "1e307"], "--hours: must be more than 0, at most 1,000,000, got 1e+307"),
+        (["--price", "-1"], "--price: must be 0 or more, and finite, got -1"),
+        (["--price", "inf"], "--price: must be 0 or more, and finite, got inf"),
         (["--workers", "2", "--gpus", "2"], "--workers and --gpus cannot be used together"),
         (["--workers", "0"], "greater than or equal to 1"),
         ([*INLINE, "--workers", "2"], "--workers: engine: inline trains one trial at a time"),
+        ([*INLINE, "--gpus", "2"], "--gpus: engine: inline trains one trial at a time"),
         (["--gpus", "1", "--set", "resources.gpus=2"], "a trial needs 2 GPUs (resources.gpus)"),
         (["--gpus", "1", "--set", "resources.gpus=0"], "resources.gpus is 0, so no trial uses"),
         (
             ["--set", "budget.trials=null", "--set", "budget.target=1"],
             "budget: a plan needs a limit on trials, epochs or hours",
+        ),
+        (
+            ["--set", "budget={hours: 1e307}"],
+            "budget.hours: must be more than 0, at most 1,000,000, got 1e+307",
         ),
         ([*INLINE, "--set", "isolate=true"], "isolate: needs processes beside this one"),
         (
@@ -104,7 +110,8 @@ def test_own_code_that_fails_ends_the_plan(
     assert main(["plan", str(file), *INLINE]) == 1
     told = capsys.readouterr().err
     assert "each configuration that was tried failed before its first report" in told
-    assert told.rstrip().endswith(f"OSError: no data\nonce that is mended: shoal plan {file}")
+    again = f"shoal plan {file} --set=engine=inline"
+    assert told.rstrip().endswith(f"OSError: no data\nonce that is mended: {again}")
 
 
 def test_a_dry_run_points_to_the_plan(spec: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,11 @@ def test_rungs_stand_at_powers_of_the_factor_below_max_epochs() -> None:
     assert Scheduler(min_epochs=1, max_epochs=1).rung_epochs == []
 
 
+def test_a_trial_goes_one_rung_further_in_so_many_and_without_rungs_to_the_end() -> None:
+    assert Scheduler(max_epochs=9).average_epochs == 1 + 2 / 3 + 6 / 9
+    assert Scheduler(name="none", max_epochs=9).average_epochs == 9
+
+
 def test_the_first_arrivals_pass_until_there_are_as_many_as_the_factor() -> None:
     assert decisions(rungs(), [0.1, 0.0]) == ["continue", "continue"]
 

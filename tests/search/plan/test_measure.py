@@ -13,9 +13,9 @@ from search.control.view import Silent
 from search.plan import measure as measurement
 from search.plan.brief_search import Extent
 from search.plan.configurations import Configurations, configurations_of
+from search.plan.driver_seconds import proposal_seconds
 from search.plan.measure import measure
 from search.plan.plan import Asked, answered
-from search.plan.proposals import proposal_seconds
 from spaces.experiment import Experiment
 from spaces.files import load_experiment
 from spaces.problems import RunError

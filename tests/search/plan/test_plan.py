@@ -57,6 +57,15 @@ def test_workers_are_compared_up_to_the_first_number_that_helps_no_more() -> Non
     assert found.row is found.rows[1]
 
 
+def test_the_more_workers_the_more_trials_are_trained_in_so_many_hours() -> None:
+    found = plan(Asked(), TUNE, budget={"hours": 10}, scheduler={"max_epochs": 9})
+    trials = [row.trials.typical for row in found.rows]
+    assert [row.workers for row in found.rows] == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert trials == sorted(trials)
+    assert trials[-1] > 100 * trials[0]
+    assert found.useful_workers is None
+
+
 def test_an_engine_in_this_process_has_one_worker() -> None:
     found = plan(Asked())
     assert [(row.workers, row.engine) for row in found.rows] == [(1, "inline")]
@@ -129,6 +138,13 @@ def test_a_budget_of_many_days_is_told_without_simulating_all_of_it() -> None:
     assert middle.completed == pytest.approx(1_000_000)
 
 
+def test_no_budget_has_more_trials_than_a_file_may_ask_for() -> None:
+    costs = Costs(baseline=1e-3, epochs=[1e-3])
+    found = plan(Asked(workers=1, hours=1e6), costs=costs)
+    assert found.budgets is not None
+    assert {budget.trials for budget in found.budgets} == {10**9}
+
+
 def test_no_budget_fits_where_one_trial_takes_longer() -> None:
     assert plan(Asked(workers=1, hours=0.1)).budgets == []
 
@@ -151,7 +167,10 @@ def test_a_confirmation_is_told_apart() -> None:
 def test_what_is_taken_for_granted_is_said() -> None:
     budget = {"trials": 12, "target": 0.9, "patience": 5}
     told = " ".join(plan(Asked(workers=1), budget=budget).assumptions)
+    assert "How much the sampler learns" not in told  # without ASHA it does not matter
     assert "budget.target and budget.patience may end the search earlier." in told
+    told = " ".join(plan(Asked(workers=1), scheduler="asha").assumptions)
+    assert "How much the sampler learns is not known" in told
     freeze = {"name": "freeze_thaw", "max_epochs": 3}
     told = " ".join(plan(Asked(workers=1), scheduler=freeze, sampler="curves").assumptions)
     assert "freeze_thaw is taken to train as many epochs as asha" in told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +10,11 @@ import pytest
 from search.plan.costs import Costs, Crew, Together
 from search.plan.simulate import simulate, simulated_epochs
 from spaces.experiment import Experiment
+from spaces.files import load_experiment
 from tests.support import examples
 
 ALL = {"name": "none", "max_epochs": 3}
+REAL_EPOCHS = (406, 290, 340, 356, 404, 320, 370, 346, 494, 308)  # of quickstart, by its seed
 SECOND = Costs(baseline=1.0, epochs=[1.0])
 
 
@@ -30,7 +31,7 @@ def test_workers_share_the_trials(workers: int, seconds: int) -> None:
 
 
 def test_what_comes_before_and_after_the_trials_counts_once_and_their_beginning_each_time() -> None:
-    costs = replace(SECOND, process=100.0, opening=10.0, closing=1000.0, beginning=0.5)
+    costs = replace(SECOND, opening=110.0, closing=1000.0, beginning=0.5)
     assert simulate(search(), costs, Crew(1)).seconds == 1110 + 4 * 3.5
     assert simulate(search(), costs, Crew(2)).seconds == 1110 + 2 * 3.5
 
@@ -112,7 +113,47 @@ def test_a_space_whose_sampler_learns_trains_more_epochs() -> None:
     assert learned.typical > by_chance.typical
 
 
-def test_the_epochs_of_a_very_long_search_are_told_from_those_of_a_shorter_one() -> None:
-    assert simulated_epochs(search(trials=500)).high == 1500
-    assert simulated_epochs(search(trials=10**8)).high == 3 * 10**8
-    assert math.isfinite(simulated_epochs(search(budget={"epochs": 50})).high)
+def test_the_more_the_sampler_learns_the_more_trials_go_on() -> None:
+    changes = {"scheduler": {"name": "asha", "max_epochs": 27}, "sampler": "curves"}
+    found = [simulate(search(trials=200, **changes), SECOND, Crew(1), 0, x) for x in (0, 0.5, 1)]
+    assert found[0].completed < found[1].completed < found[2].completed
+    by_chance = search(trials=200, **{**changes, "sampler": "random"})
+    assert simulate(by_chance, SECOND, Crew(1), 0, 1.0) == found[0]
+
+
+def test_the_range_holds_the_epochs_of_real_searches() -> None:
+    told = simulated_epochs(load_experiment("quickstart"))
+    assert [epochs for epochs in REAL_EPOCHS if not told.low <= epochs <= told.high] == []
+    assert told.high < 4 * told.low
+
+
+LONG = 10**6  # trials, epochs or hours
+
+
+@pytest.mark.parametrize(
+    ("budget", "trials"),
+    [
+        ({"trials": LONG}, LONG),
+        ({"epochs": 3 * LONG}, LONG),
+        ({"hours": LONG}, LONG * 3600 * 4 / 3),
+        ({"trials": LONG, "hours": 100}, 100 * 3600 * 4 / 3),
+    ],
+)
+def test_a_very_long_search_goes_on_as_its_first_trials_did(
+    budget: dict[str, int], trials: float
+) -> None:
+    costs = replace(SECOND, opening=100.0, closing=20.0)
+    found = simulate(search(budget=budget), costs, Crew(4))
+    assert found.trials == pytest.approx(trials)
+    assert found.completed == pytest.approx(trials, rel=1e-5)
+    assert found.epochs == pytest.approx(3 * trials, rel=1e-5)
+    assert found.trained == pytest.approx(3 * trials, rel=1e-5)
+    assert found.seconds == pytest.approx(120 + 3 * trials / 4, rel=1e-5)
+
+
+def test_a_search_is_as_long_whether_all_of_it_is_simulated_or_its_first_trials() -> None:
+    asha = search(trials=1000, scheduler={"name": "asha", "max_epochs": 9}, sampler="random")
+    told = simulate(asha, SECOND, Crew(8))
+    whole = simulate(asha, SECOND, Crew(125))  # that many workers need all of it
+    assert told.epochs == pytest.approx(whole.epochs, rel=0.1)
+    assert told.trials == whole.trials == 1000
