@@ -118,7 +118,7 @@ def start_timed(engine: str, folder: Path, began: float) -> None:
 
 
 def measure_starts(record: Record, rounds: int, until: float, note: Callable[[str], None]) -> None:
-    """Start each engine in turn, and the two commands that people wait for most.
+    """Start each engine in turn, the two commands that people wait for most, and PyTorch alone.
 
     The first round, which fills the disk's cache, is not counted. What today's code has measured on
     this machine before is.
@@ -126,6 +126,7 @@ def measure_starts(record: Record, rounds: int, until: float, note: Callable[[st
     waits = {
         "import search": [sys.executable, "-c", "import search"],
         "shoal status": [*SHOAL, "status", str(EARLIER_RUN)],
+        "import torch": [sys.executable, "-c", "import torch"],  # how quick the machine is today
     }
     for number in range(rounds + 1):
         for name in (*waits, *ENGINES):

@@ -72,7 +72,7 @@ def goal_table(races: Sequence[Row], starts: Sequence[Row], scale: Sequence[Row]
 def start_table(starts: Sequence[Row]) -> str:
     """Seconds of each wait, and of the first reports by phase."""
     rows = []
-    for name in ("import search", "shoal status", *ENGINES):
+    for name in ("import search", "shoal status", "import torch", *ENGINES):
         mine = matching(starts, what=name)
         done, shown = done_of(mine), f"first report, {name}" if name in ENGINES else name
         if done:
