@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 _out = Screen()
 _MOST_WORKERS = 10_000
-_HOUR_DIGITS = 2
+_HOUR_DIGITS, _MANY_HOURS = 2, 100
+_ELSEWHERE = (
+    "warning: there is no GPU here, so epochs were timed on the CPU: take times and costs as those "
+    "of CPUs, or plan where the search will run"
+)
 
 
 @app.command()
@@ -74,6 +78,8 @@ def print_plan(found: Plan, price: float | None, out: Console) -> None:
         price: of a device-hour.
         out: where.
     """
+    if found.is_timed_elsewhere:
+        out.print(_ELSEWHERE, soft_wrap=True, style="yellow")
     out.print(f"{found.experiment.name}: {_measured(found)}", soft_wrap=True)
     out.print(_table(found, price))
     out.print(_trained(found), soft_wrap=True)
@@ -88,10 +94,11 @@ def print_plan(found: Plan, price: float | None, out: Console) -> None:
     if found.confirming is not None:
         at_most = duration(found.confirming.seconds)
         more = f"at most {found.confirming.most_epochs} more epochs, {at_most}"
-        out.print(f"confirming the best: {more}", soft_wrap=True)
+        out.print(f"confirming the best, not counted above: {more}", soft_wrap=True)
     if found.asked.hours is not None:
-        _print_budgets(found, found.asked.hours, out)
-    out.print(" ".join(found.assumptions), soft_wrap=True, style="dim")
+        _print_budgets(found, found.asked.hours, price, out)
+    for assumption in found.assumptions:
+        out.print(assumption, soft_wrap=True, style="dim")
 
 
 def _measured(found: Plan) -> str:
@@ -121,7 +128,7 @@ def _table(found: Plan, price: float | None) -> Table:
                 f"{row.engine}, {row.lanes} each" if row.lanes > 1 else row.engine,
                 f"{duration(seconds.typical)} ({_between(seconds, duration)})",
                 percent(row.busy),
-                number(row.device_hours, _HOUR_DIGITS),
+                _hours(row.device_hours),
                 *([] if cost is None else [f"{cost:.2f}"]),
                 *([str(round(row.trials.typical))] if trials_differ else []),
             ]
@@ -144,32 +151,48 @@ def _useful(found: Plan) -> str:
     if workers is None:
         most = found.rows[-1].workers
         return f"more workers help, up to the {most} that were simulated"
+    row = next(row for row in found.rows if row.workers == workers)
+    ends, proposals = duration(row.ends_seconds), duration(row.proposal_seconds)
     alone = duration(last * found.measured.epoch.typical)
     count = "more workers" if workers == 1 else f"more than {workers} workers"
-    return f"{count} do not help; a trial that goes to epoch {last} takes {alone} by itself"
+    return (
+        f"{count} do not help: start and report take {ends}, proposals {proposals}, "
+        f"and a trial that goes to epoch {last} {alone}"
+    )
 
 
-def _print_budgets(found: Plan, hours: float, out: Console) -> None:
+def _print_budgets(found: Plan, hours: float, price: float | None, out: Console) -> None:
     """The budgets that fit."""
     assert found.budgets is not None
     workers = f"{found.workers} worker{'s' if found.workers > 1 else ''}"
     if not found.budgets:
         out.print(f"no search near this one ends in {hours:g} h with {workers}", soft_wrap=True)
         return
-    out.print(f"in {hours:g} h, {workers} can train one of these:", soft_wrap=True)
+    own = found.experiment.scheduler
+    out.print(
+        f"in {hours:g} h, {workers} can train one of these, even if the sampler learns much:",
+        soft_wrap=True,
+    )
     rows = [
         [
+            "*" if fitting.scheduler == own else "",
             str(fitting.trials),
             str(fitting.scheduler.max_epochs),
             str(fitting.scheduler.reduction_factor) if fitting.scheduler.rung_epochs else "",
             str(round(fitting.epochs)),
             str(round(fitting.completed)),
             duration(fitting.seconds),
+            *([] if (cost := fitting.cost(price)) is None else [f"{cost:.2f}"]),
         ]
         for fitting in found.budgets
     ]
-    names = ("trials", "max_epochs", "reduction_factor", "epochs", "to the end", "wall time")
-    out.print(rows_table(names, rows))
+    names = ["", "trials", "max_epochs", "reduction_factor", "epochs", "to the end", "wall time"]
+    out.print(rows_table([*names, *([] if price is None else ["cost"])], rows))
+    out.print("*: the file's; epochs, wall time and cost are typical ones", soft_wrap=True)
+
+
+def _hours(hours: float) -> str:
+    return number(hours, _HOUR_DIGITS) if hours < _MANY_HOURS else f"{hours:,.0f}"
 
 
 def _counts(held: Range) -> str:

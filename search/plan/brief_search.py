@@ -51,11 +51,12 @@ class Brief:
 class Extent:
     """How long each trial trains: ``epochs`` at least, and until ``seconds`` have passed.
 
-    ``all_seconds``: after so many, no other trial begins.
+    ``most_seconds``: after so many, one epoch is enough; ``all_seconds``: no other trial begins.
     """
 
     epochs: int
     seconds: float = 0.0
+    most_seconds: float = math.inf
     all_seconds: float = math.inf
 
 
@@ -176,8 +177,9 @@ class _Briefly:
 
     def step(self) -> Outcome:
         """Train an epoch, or do as if the training had ended."""
-        is_enough = time.perf_counter() - self._began >= self._extent.seconds
-        if is_enough and self._epochs >= self._extent.epochs:
+        passed = time.perf_counter() - self._began
+        least = 1 if passed >= self._extent.most_seconds else self._extent.epochs
+        if self._epochs >= least and passed >= self._extent.seconds:
             return Outcome(None)
         self._epochs += 1
         return self._trainer.step()

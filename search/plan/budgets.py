@@ -24,7 +24,8 @@ _TRIES = 4  # to find a number that fits
 class Fitting:
     """A budget that fits: a scheduler, and so many trials.
 
-    ``seconds``, ``epochs`` and ``completed`` are those of the typical simulated search.
+    ``seconds``, ``epochs``, ``completed`` and ``device_hours`` are those of the typical simulated
+    search.
     """
 
     scheduler: Scheduler
@@ -32,9 +33,14 @@ class Fitting:
     seconds: float
     epochs: float
     completed: float
+    device_hours: float
 
-    def plain(self) -> dict[str, Any]:
-        """The same as plain data."""
+    def cost(self, price: float | None) -> float | None:
+        """What it costs, given the price of a device-hour; None where there is none."""
+        return None if price is None else price * self.device_hours
+
+    def plain(self, price: float | None) -> dict[str, Any]:
+        """The same as plain data, with the cost."""
         scheduler = self.scheduler
         return {
             "trials": self.trials,
@@ -43,6 +49,8 @@ class Fitting:
             "seconds": self.seconds,
             "epochs": self.epochs,
             "completed": self.completed,
+            "device_hours": self.device_hours,
+            "cost": self.cost(price),
         }
 
 
@@ -121,7 +129,7 @@ class _Tries:
         experiment = self._experiment.model_copy(update=budget)
         row = row_of(experiment, self._measured, self._workers, _SEARCHES)
         typical = (row.seconds.typical, row.epochs.typical, row.completed.typical)
-        return Fitting(self._scheduler, trials, *typical), row.seconds.high
+        return Fitting(self._scheduler, trials, *typical, row.device_hours), row.seconds.high
 
 
 def _to_two_digits(trials: int) -> int:

@@ -10,6 +10,8 @@ import numpy as np
 
 from search.transport import ray_seconds
 
+_POINTS = 101  # at which the time for a proposal is looked at
+
 
 @dataclass(frozen=True)
 class Range:
@@ -58,10 +60,15 @@ class Costs:
     checkpoint_bytes: float = 0.0
     run_bytes: float = 0.0
 
-    def proposal(self, trials: int) -> float:
+    def proposal(self, trials: float) -> float:
         """Seconds for a proposal when there are so many trials."""
         counts, seconds = zip(*self.proposals, strict=True)
         return float(np.interp(trials, counts, seconds))
+
+    def of_proposals(self, trials: float) -> float:
+        """Seconds for the proposals of so many trials, all together."""
+        counts = np.linspace(0, trials, _POINTS)
+        return trials * statistics.fmean(map(self.proposal, counts.tolist()))
 
     def of_round(self, epochs: Sequence[float]) -> float:
         """Seconds for an epoch of the trials that a worker has.

@@ -13,6 +13,7 @@ from search.plan.budgets import Fitting, fitting_budgets
 from search.plan.crews import check_engine, workers_on
 from search.plan.measure import Measured, measure
 from search.plan.rows import Row, check_bounded, check_hours, row_of, rows_of, useful_workers
+from search.transport import ray_seconds
 from spaces.experiment import Experiment
 
 
@@ -53,7 +54,7 @@ class Plan:
     ``rows``: one for each number of workers, in ascending order; ``workers``: the number that was
     asked for, or that this machine has; ``useful_workers``: more do not help, None where one number
     was asked for, or each more helps; ``budgets``: those that fit into the hours, None where none
-    were given.
+    were given; ``is_timed_elsewhere``: it is for GPUs, and there is none here.
     """
 
     experiment: Experiment
@@ -63,6 +64,7 @@ class Plan:
     workers: int
     useful_workers: int | None
     budgets: list[Fitting] | None
+    is_timed_elsewhere: bool
     confirming: Confirming | None
     assumptions: list[str]
 
@@ -86,11 +88,14 @@ class Plan:
                 "baseline_epoch_seconds": measured.costs.baseline,
                 "together": None if together is None else asdict(together),
                 "checkpoint_bytes": measured.costs.checkpoint_bytes,
+                "is_timed_elsewhere": self.is_timed_elsewhere,
             },
             "workers": self.workers,
             "useful_workers": self.useful_workers,
             "plans": [{**asdict(row), "cost": row.cost(price)} for row in self.rows],
-            "budgets": None if self.budgets is None else [held.plain() for held in self.budgets],
+            "budgets": None
+            if self.budgets is None
+            else [held.plain(price) for held in self.budgets],
             "confirming": None if self.confirming is None else asdict(self.confirming),
             "assumptions": self.assumptions,
         }
@@ -142,9 +147,14 @@ def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
         workers=workers,
         useful_workers=useful_workers(rows) if wanted is None else None,
         budgets=budgets,
+        is_timed_elsewhere=_is_for_gpus(experiment, asked) and not torch.cuda.is_available(),
         confirming=_confirming(experiment, measured, workers),
-        assumptions=[*_assumptions(experiment, measured, asked.gpus is not None)],
+        assumptions=[*_assumptions(experiment, measured, workers)],
     )
+
+
+def _is_for_gpus(experiment: Experiment, asked: Asked) -> bool:
+    return asked.gpus is not None or experiment.resources.gpus not in (0, "auto")
 
 
 def _ending_itself(experiment: Experiment, last_epoch: int | None) -> Experiment:
@@ -168,14 +178,15 @@ def _confirming(experiment: Experiment, measured: Measured, workers: int) -> Con
     return Confirming(epochs, epochs * seconds / workers)
 
 
-def _assumptions(experiment: Experiment, measured: Measured, is_on_gpus: bool) -> Iterator[str]:
-    """One sentence after the other.
+def _assumptions(experiment: Experiment, measured: Measured, workers: int) -> Iterator[str]:
+    """One after the other.
 
     Args:
         experiment: what is planned.
         measured: how it was measured.
-        is_on_gpus: whether GPUs were asked for.
+        workers: that were asked for, or that this machine has.
     """
+    yield "Other work on the machine is not in the ranges. It can double what a search takes."
     yield (
         "The values of trials are made up, for only their order decides who is stopped. No trial "
         "fails, diverges or ends early."
@@ -185,10 +196,15 @@ def _assumptions(experiment: Experiment, measured: Measured, is_on_gpus: bool) -
             "How much the sampler learns is not known: the ranges are from not at all to very "
             "much. The more it learns, the more trials go on."
         )
-    if measured.engine.workers > 1 or measured.engine.name != "inline":
+    here = measured.engine.workers
+    if workers > here:
+        room = "1 worker" if here == 1 else f"{here} workers"
+        yield f"This machine has room for {room}; {workers} need others that are as fast."
+    if here > 1 or measured.engine.name != "inline":
         yield (
             "Several workers do not hinder each other, and each is as fast as this process by "
-            "itself. What Ray adds is not measured here."
+            f"itself. What Ray adds is not measured, but as seen on 2 cores: {ray_seconds.START:g} "
+            f"s at the start and {1000 * ray_seconds.REPORT:g} ms for a report."
         )
     limits = [name for name in ("target", "patience") if getattr(experiment.budget, name)]
     if limits:
@@ -197,12 +213,14 @@ def _assumptions(experiment: Experiment, measured: Measured, is_on_gpus: bool) -
     if experiment.scheduler.name == "freeze_thaw":
         yield "freeze_thaw is taken to train as many epochs as asha does without learning."
     if experiment.trainable is not None:
-        trained = measured.trained
-        yield f"Timed trainings of your code: {trained}; the others are taken to be like these."
+        yield (
+            "Only one training of your code was timed; others may take several times as long."
+            if measured.trained == 1
+            else f"Your code was timed with {measured.trained} configurations; the others are like "
+            "them."
+        )
     resources = experiment.resources
     if resources.gpus == "pack":
         yield "With gpus: pack, a trial has a GPU to itself; sharing is measured by the search."
     if resources.world_size > 1:
         yield "A trial was timed with one process; it is faster with several."
-    if is_on_gpus and not torch.cuda.is_available():
-        yield "There is no GPU here: epochs were timed on the CPU."

@@ -25,9 +25,11 @@ class Row:
     """A search with so many workers.
 
     ``engine``: that trains; ``lanes``: trials of each worker; ``devices``: GPUs, or where trials
-    use none, processes; ``seconds``: from the start to the report; ``completed``: trials that reach
-    max_epochs; ``busy``: the share of the workers' time in which they train; ``device_hours``:
-    devices times wall time, in the typical case; ``disk_bytes``: of checkpoints and all else.
+    use none, processes; ``seconds``: from the start to the report; ``ends_seconds``: before the
+    first trial and after the last; ``proposal_seconds``: that the driver takes for all proposals;
+    ``completed``: trials that reach max_epochs; ``busy``: the share of the workers' time in which
+    they train; ``device_hours``: devices times wall time, in the typical case; ``disk_bytes``: of
+    checkpoints and all else.
     """
 
     workers: int
@@ -35,6 +37,8 @@ class Row:
     lanes: int
     devices: int
     seconds: Range
+    ends_seconds: float
+    proposal_seconds: float
     trials: Range
     epochs: Range
     completed: Range
@@ -103,6 +107,8 @@ def row_of(
         lanes=crew.lanes,
         devices=devices,
         seconds=seconds,
+        ends_seconds=costs.opening + costs.closing,
+        proposal_seconds=costs.of_proposals(trials.typical),
         trials=trials,
         epochs=epochs,
         completed=range_of(search.completed for search in found),

@@ -205,13 +205,30 @@ def test_a_goal_that_is_missed_is_said_beside_it(tmp_path: Path) -> None:
     assert missed.endswith("| at least 20 | 18.33 | 1 | **missed** |")
 
 
+def test_rivals_are_compared_with_the_fastest_engine_and_with_the_one_for_own_code(
+    tmp_path: Path,
+) -> None:
+    rows = race_rows(shoal_fused=[10.0], shoal_tune=[40.0], tuned_tune=[30.0], optuna_alone=[9.0])
+    shown = page(rows, tmp_path, tmp_path)
+    rivals = "Ray Tune, tuned by an expert {}; Optuna alone {}."
+    for engine, times in (
+        ("fused (10.0 s)", ("3.00", "0.90")),
+        ("tune (40.0 s)", ("0.75", "0.23")),
+    ):
+        assert f"- Times as long as Shoal, {engine}: {rivals.format(*times)}" in shown
+
+
 def test_the_page_has_spread_and_n_and_who_is_absent_or_failed(tmp_path: Path) -> None:
     rows = race_rows(shoal_fused=[10.0, 11.0, 13.0], optuna_alone=[9.0])
     failed = {**rows[0], "contender": "stock_tune", "error": "ended with 1: no | room"}
     shown = page([*rows, {**failed, "is_late": False}], tmp_path, tmp_path)
     lines = shown.splitlines()
-    ours = table_row(shown, "Shoal, fused | 3 | 11.0 (10.0 to 13.0) | 1.0 | 2.0 | 300 | 40 | 200")
-    ahead = lines.index(table_row(shown, "Optuna alone | 1 | 9.0 | 1.0 | 2.0 | 300 | 40 | 200"))
+    ours = table_row(
+        shown, "Shoal, fused | 3 | 11.0 (10.0 to 13.0) | 1.0 | 2.0 | 300 | 40 | 200 | 55 (50 to 65)"
+    )
+    ahead = lines.index(
+        table_row(shown, "Optuna alone | 1 | 9.0 | 1.0 | 2.0 | 300 | 40 | 200 | 45")
+    )
     assert ahead == lines.index(ours) - 1  # a rival that is faster stands above
     assert "| Ray Tune, stock | 0 | ended with 1: no / room |" in shown
     assert "Not measured: Shoal, tune, Shoal, inline" in shown

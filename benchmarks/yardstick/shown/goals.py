@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.yardstick.contenders.each import ENGINES
+from benchmarks.yardstick.contenders.each import CONTENDERS, ENGINES
 from benchmarks.yardstick.record import Row, done_of, matching
 
 TIMES_AS_FAST = {  # by job and rival
@@ -58,6 +58,27 @@ def fastest_engine(rows: Sequence[Row]) -> str | None:
         if (found := median(matching(rows, contender=f"shoal_{engine}"), "seconds")) is not None
     }
     return min(seconds, key=lambda engine: seconds[engine]) if seconds else None
+
+
+def in_words(rows: Sequence[Row]) -> str:
+    """How many times as long as Shoal's the rivals took at a job; Shoal's fastest engine, and tune.
+
+    Args:
+        rows: of the job's races, of one commit.
+    """
+    rivals = {
+        contender.title: seconds
+        for name, contender in CONTENDERS.items()
+        if not name.startswith("shoal")
+        if (seconds := median(matching(rows, contender=name), "seconds")) is not None
+    }
+    told = []
+    for engine in dict.fromkeys((fastest_engine(rows), "tune")):
+        ours = median(matching(rows, contender=f"shoal_{engine}"), "seconds")
+        if ours is not None and rivals:
+            times = (f"{title} {seconds / ours:.2f}" for title, seconds in rivals.items())
+            told.append(f"Times as long as Shoal, {engine} ({ours:.1f} s): {'; '.join(times)}.")
+    return "\n".join(f"- {line}" for line in told)
 
 
 def goals(races: Sequence[Row], starts: Sequence[Row], scale: Sequence[Row]) -> list[Goal]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.yardstick.contenders.each import CONTENDERS
 from benchmarks.yardstick.jobs import JOBS
 from benchmarks.yardstick.record import Row, done_of, matching
+from benchmarks.yardstick.shown.goals import in_words
 from benchmarks.yardstick.shown.tables import (
     farm_table,
     goal_table,
@@ -44,6 +45,10 @@ split for every contender. `best` is the highest last validation accuracy of any
   journal, TensorBoard files and a report.
 - Rivals read and cut the data by Shoal's functions, which import less than scikit-learn's.
 - CPU time and memory are those of all processes, looked at five times (memory: once) a second.
+- How many epochs a search trains depends on its luck and its proposals; `ms for each epoch` is the
+  whole wall time over them.
+- Your own code is trained one trial in a process, by `tune` or `inline`. `fused`, and so `auto`, is
+  faster with small built-in models only.
 """
 _STARTS = """## Start-up
 
@@ -80,7 +85,8 @@ def page(rows: Sequence[Row], folder: Path, pictures: Path) -> str:
         sections += [_RACES, f"![Wall time of each contender]({shown}/races.png)\n"]
     for job in JOBS:
         if found := matching(races, job=job):
-            sections += [_job_heading(found), race_table(found) + "\n", *_absent(found)]
+            sections += [_job_heading(found), race_table(found) + "\n"]
+            sections += [in_words(found) + "\n", *_absent(found)]
     if starts:
         sections += [_STARTS, start_table(starts) + "\n", _measured_on(starts)]
     if scale:

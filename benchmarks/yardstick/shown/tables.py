@@ -49,17 +49,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def race_table(rows: Sequence[Row]) -> str:
     """What each contender took and found, the fastest first; those that failed say why."""
+    named = ("seconds", "to the first result", "CPU seconds", "MiB", "trials", "epochs")
+    named += ("ms for each epoch", "best")
     lines: list[tuple[float, list[str]]] = []
     for name, contender in CONTENDERS.items():
         mine = matching(rows, contender=name)
         seconds = figures_of(mine, name, "seconds")
         cells = [with_spread(figures_of(mine, name, key), write) for key, write in FIGURES.items()]
+        per_epoch = [1000 * row["seconds"] / row["epochs"] for row in done_of(mine)]
+        cells.insert(-1, with_spread(per_epoch, "{:.0f}".format))
         if seconds:
             lines.append((statistics.median(seconds), [contender.title, str(len(seconds)), *cells]))
         failed = [row for row in mine if "error" in row and not (row["is_late"] and seconds)]
-        lines += [(math.inf, [contender.title, "0", *_cells(row, [*FIGURES])]) for row in failed]
+        lines += [(math.inf, [contender.title, "0", *_cells(row, named)]) for row in failed]
     lines.sort(key=lambda line: line[0])
-    named = ("seconds", "to the first result", "CPU seconds", "MiB", "trials", "epochs", "best")
     return table(["contender", "n", *named], [cells for _, cells in lines])
 
 
@@ -152,7 +155,7 @@ def _headline(rows: Sequence[Row]) -> str:
     seconds = median(mine, "seconds")
     assert seconds is not None
     rivals = [median(matching(rows, contender=r), "seconds") for r in ("stock_tune", "tuned_tune")]
-    times = [f"{rival / seconds:.1f}" if rival is not None else "–" for rival in rivals]
+    times = [f"{rival / seconds:.2f}" if rival is not None else "–" for rival in rivals]
     return f"{seconds:.1f} s ({engine}); stock {times[0]} times, expert {times[1]} times"
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from search.cli.main import main
@@ -39,11 +40,15 @@ def test_a_plan_tells_time_workers_disk_and_money(
     assert shown.startswith("made: an epoch takes ")
     assert "workers" in shown
     assert "device-hours   cost" in shown
-    assert " do not help; a trial that goes to epoch 9 takes " in shown
+    assert " do not help: start and report take " in shown
+    assert ", and a trial that goes to epoch 9 " in shown
     assert "12 trials, of which " in shown
     assert "disk: " in shown
-    assert "confirming the best: at most 54 more epochs" in shown
-    assert "can train one of these:" in shown
+    assert "confirming the best, not counted above: at most 54 more epochs" in shown
+    assert "can train one of these, even if the sampler learns much:" in shown
+    assert sum(line.startswith("*  ") for line in shown.splitlines()) == 1  # the file's own
+    assert "wall time   cost" in shown
+    assert "warning" not in shown  # no GPU was asked for
     assert "reduction_factor" in shown
     assert "only their order decides who is stopped" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["made.yaml"]  # no run, no files
@@ -59,6 +64,16 @@ def test_the_document_is_all_that_is_printed(spec: str, capsys: pytest.CaptureFi
     assert row["cost"] == pytest.approx(2 * row["device_hours"])
     assert row["seconds"]["low"] <= row["seconds"]["typical"] <= row["seconds"]["high"]
     assert found["budgets"] is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
+def test_times_for_gpus_that_were_taken_on_a_cpu_come_with_a_warning(
+    spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_ray = ["--set", "engine=tune", "--set", "resources.gpus=1"]
+    assert main(["plan", spec, *on_ray, "--gpus", "2", "--price", "2.5"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("warning: there is no GPU here, so epochs were timed on the CPU: ")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ def sleeps(config, context):
         context.save({"x": 1})
         yield {"val_loss": config["x"]}
 
+def prepares(config, context):
+    time.sleep(1.0)
+    yield from sleeps(config, context)
+
 def returns(config, context):
     print("a line that the code prints")
     time.sleep(0.05)
@@ -109,6 +113,22 @@ def test_own_code_is_timed_by_its_reports(tmp_path: Path) -> None:
     assert found.costs.baseline >= 0.05
     assert min(found.costs.epochs) >= 0.05
     assert found.last_epoch is None
+
+
+def test_what_own_code_does_before_its_first_epoch_is_not_in_every_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "_OWN_CODE", Extent(2, 0.5, most_seconds=10, all_seconds=0.1))
+    costs = measure(own_code(tmp_path, "prepares"), Silent(), "shoal plan own").costs
+    assert costs.baseline < 1.0 < costs.beginning + costs.baseline
+
+
+def test_of_long_epochs_of_own_code_one_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "_OWN_CODE", Extent(2, 0.5, most_seconds=0.9, all_seconds=0.1))
+    costs = measure(own_code(tmp_path, "prepares"), Silent(), "shoal plan own").costs
+    assert costs.baseline >= 1.0
 
 
 def test_code_that_reports_once_is_planned_with_one_epoch(tmp_path: Path) -> None:

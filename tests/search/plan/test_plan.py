@@ -176,6 +176,8 @@ def test_what_is_taken_for_granted_is_said() -> None:
     assert "freeze_thaw is taken to train as many epochs as asha" in told
     told = " ".join(plan(Asked(workers=1), resources={"gpus": 0, "workers": 2}).assumptions)
     assert "A trial was timed with one process" in told
+    told = " ".join(plan(Asked(workers=3), TUNE).assumptions)
+    assert "This machine has room for 2 workers; 3 need others that are as fast." in told
 
 
 def test_the_document_is_plain_data_with_a_cost_where_there_is_a_price() -> None:
@@ -185,5 +187,6 @@ def test_the_document_is_plain_data_with_a_cost_where_there_is_a_price() -> None
     assert document["plans"][0]["seconds"] == {"low": 21600, "typical": 21600, "high": 21600}
     assert document["measured"]["epoch_seconds"]["typical"] == 600
     assert document["budgets"][1]["trials"] == 10
+    assert document["budgets"][1]["cost"] == 2 * document["budgets"][1]["device_hours"] == 10.0
     assert document["confirming"] == {"most_epochs": 27, "seconds": 16200}
     assert json.loads(json_text(found.document(None)))["plans"][0]["cost"] is None
