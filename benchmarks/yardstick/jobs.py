@@ -63,7 +63,7 @@ def data_root() -> str:
 
 
 def digits() -> tuple[Array, Array]:
-    """scikit-learn's images, (1437, 8, 8) in [0, 1], and their classes, without the test split.
+    """scikit-learn's images, (1438, 8, 8) in [0, 1], and their classes, without the test split.
 
     Read and cut by Shoal's functions: to import scikit-learn would cost each process 2 s more.
     """

@@ -77,16 +77,18 @@ class History(InMemoryStorage):
         """
         known = self._studies[study_id].param_distribution
         drawn: Params = {}
+        drawn_from: dict[str, BaseDistribution] = {}
         for name, distribution in distributions.items():
-            held = known.setdefault(name, distribution)
+            held = known.get(name, distribution)
             if held is not distribution:
                 check_distribution_compatibility(held, distribution)
-                known[name] = held if held == distribution else distribution
+            drawn_from[name] = held if held == distribution else distribution
             value = distribution.to_internal_repr(params[name])
             drawn[name] = distribution.to_external_repr(value)
+        known.update(drawn_from)
         trial_id = self.create_new_trial(study_id)
         trial = copy.copy(self.get_trial(trial_id))
-        trial.params, trial.distributions = drawn, {name: known[name] for name in drawn}
+        trial.params, trial.distributions = drawn, drawn_from
         self._set_trial(trial_id, trial)
 
     def forget(self, study_id: int, number: int) -> None:

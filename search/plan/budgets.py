@@ -15,7 +15,8 @@ from spaces.scheduler import Scheduler, scheduler_problems
 _FACTORS = (2, 3, 4)  # reduction factors, beside the file's
 _LONGER = 3  # times as many epochs, or as few
 _SEARCHES = 2  # simulated for each number of trials: one that learns little, one that learns much
-_FEW, _MANY = 30, 150  # trials, by which it is known what each further one takes
+_FEW, _MANY = 30, 150  # trials, by which it is known what each further one takes,
+_FEW_ROUNDS, _MANY_ROUNDS = 2, 6  # and so many for each lane, where these are more
 _MOST = 10**9  # trials that a file may ask for
 _TRIES = 4  # to find a number that fits
 
@@ -68,19 +69,24 @@ def fitting_budgets(
     Returns:
         Those of few epochs first; none where not even one trial fits.
     """
-    schedulers = _near(experiment.scheduler)
+    schedulers = _near(experiment.scheduler, measured.last_epoch)
     tries = (_Tries(experiment, measured, scheduler, workers) for scheduler in schedulers)
     return [fitting for held in tries if (fitting := held.most(hours * 3600)) is not None]
 
 
-def _near(scheduler: Scheduler) -> Iterator[Scheduler]:
-    """The file's, and those with other epochs and factors; each is one that a file may have."""
+def _near(scheduler: Scheduler, last_epoch: int | None) -> Iterator[Scheduler]:
+    """The file's, and those with other epochs and factors; each is one that a file may have.
+
+    Args:
+        scheduler: the file's.
+        last_epoch: after which trainings end of their own accord, None where they go on.
+    """
     most = scheduler.max_epochs
-    epochs = sorted({max(1, most // _LONGER), most, most * _LONGER})
+    epochs = {max(1, most // _LONGER), most, most * _LONGER if last_epoch is None else most}
     is_stopping = scheduler.name != "none"
     own = scheduler.reduction_factor
     factors = sorted({own, *_FACTORS}) if is_stopping else [own]
-    for max_epochs in epochs:
+    for max_epochs in sorted(epochs):
         for factor in factors:
             changes = {"max_epochs": max_epochs, "reduction_factor": factor}
             changed = scheduler.model_copy(update=changes)
@@ -105,23 +111,26 @@ class _Tries:
         self._measured = measured
         self._scheduler = scheduler
         self._workers = workers
+        size = grid_size(experiment)
+        self._limit = _MOST if size is None else size * experiment.repeats
 
     def most(self, seconds: float) -> Fitting | None:
         """The most trials, to two digits, that end within so many seconds."""
-        few, many = self._at(_FEW), self._at(_MANY)
-        each = (many[1] - few[1]) / (_MANY - _FEW)
-        size = grid_size(self._experiment)
-        trials = int(_FEW + (seconds - few[1]) / each) if each > 0 else _MANY
-        trials = min(trials, _MOST if size is None else size * self._experiment.repeats)
+        _, crew = self._measured.engine.crew(self._experiment, self._workers)
+        lanes = crew.workers * crew.lanes
+        pilots = [max(_FEW, _FEW_ROUNDS * lanes), max(_MANY, _MANY_ROUNDS * lanes)]
+        (few, least), (many, longest) = (self._at(trials) for trials in pilots)
+        each = (longest - least) / (many.trials - few.trials)
+        trials = int(few.trials + (seconds - least) / each) if each > 0 else many.trials
         for _ in range(_TRIES):
-            trials = _to_two_digits(trials)
+            trials = _to_two_digits(min(trials, self._limit))
             if trials < 1:
                 return None
             found, longest = self._at(trials)
             if longest <= seconds:
                 return found
-            trials = min(trials - 1, int(trials * max(0.5, seconds / longest)))
-        return None
+            trials = min(trials - 1, int(trials * seconds / longest))
+        return few if least <= seconds and few.trials <= self._limit else None
 
     def _at(self, trials: int) -> tuple[Fitting, float]:
         """The search with so many trials, and what the longest takes, in seconds."""

@@ -12,7 +12,7 @@ from search.control.view import View
 from search.plan.budgets import Fitting, fitting_budgets
 from search.plan.crews import check_engine, workers_on
 from search.plan.measure import Measured, measure
-from search.plan.rows import Row, check_bounded, check_hours, row_of, rows_of, useful_workers
+from search.plan.rows import Row, check_bounded, check_hours, row_of, rows_of
 from search.transport import ray_seconds
 from spaces.experiment import Experiment
 
@@ -133,9 +133,9 @@ def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
     wanted = asked.workers_of(experiment)
     workers = wanted or measured.engine.workers
     if wanted is None:
-        rows = rows_of(experiment, measured)
+        rows, useful = rows_of(experiment, measured)
     else:
-        rows = [row_of(experiment, measured, wanted)]
+        rows, useful = [row_of(experiment, measured, wanted)], None
     budgets = None
     if asked.hours is not None:
         budgets = fitting_budgets(experiment, measured, workers, asked.hours)
@@ -145,7 +145,7 @@ def answered(experiment: Experiment, asked: Asked, measured: Measured) -> Plan:
         measured=measured,
         rows=rows,
         workers=workers,
-        useful_workers=useful_workers(rows) if wanted is None else None,
+        useful_workers=useful,
         budgets=budgets,
         is_timed_elsewhere=_is_for_gpus(experiment, asked) and not torch.cuda.is_available(),
         confirming=_confirming(experiment, measured, workers),

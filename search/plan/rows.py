@@ -122,22 +122,21 @@ def _busy(search: Simulated, crew: Crew) -> float:
     return search.trained / (crew.workers * search.seconds)
 
 
-def rows_of(experiment: Experiment, measured: Measured) -> list[Row]:
+def rows_of(experiment: Experiment, measured: Measured) -> tuple[list[Row], int | None]:
     """The search with more and more workers, up to the first number that helps no more.
 
     The workers that this machine has are among them.
+
+    Returns:
+        A row for each number; and how many workers are useful, None where the most of these are.
     """
     here = measured.engine.workers
     counts = [1] if measured.engine.name == "inline" else sorted({*_COUNTS, here})
     rows = [row_of(experiment, measured, workers) for workers in counts]
     place = _fast_enough(rows)
-    return [row for at, row in enumerate(rows) if at <= place + 1 or row.workers == here]
-
-
-def useful_workers(rows: Sequence[Row]) -> int | None:
-    """More workers than so many do not help; None where the most of these do."""
-    place = _fast_enough(rows)
-    return None if 0 < place == len(rows) - 1 else rows[place].workers
+    useful = None if 0 < place == len(rows) - 1 else rows[place].workers
+    shown = [row for at, row in enumerate(rows) if at <= place + 1 or row.workers == here]
+    return shown, useful
 
 
 def _fast_enough(rows: Sequence[Row]) -> int:

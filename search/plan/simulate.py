@@ -27,8 +27,10 @@ from search.plan.costs import Costs, Crew, Range, range_of
 from search.plan.curves import Curves
 from spaces.experiment import Budget, Experiment
 
-_FEWEST_TRIALS, _ROUNDS = 400, 4  # trials that are simulated of a longer search: or, of each lane
-_FEWEST_SEARCHES, _MOST_SEARCHES = 3, 19  # of the most, nine in ten like them are in their range
+_FEWEST_TRIALS = 400  # that are simulated of a longer search,
+_ROUNDS = 4  # and so many for each lane, where these are more
+_FEWEST_SEARCHES = 3
+_MOST_SEARCHES = 19  # from one that learns nothing to one that learns much
 _TRIALS_OF_ALL = 1500  # of all simulated searches together, where these are more than the fewest
 
 
@@ -90,6 +92,7 @@ def _continued(found: Simulated, each: Simulated, limits: Budget, outside: float
         "seconds": None if limits.hours is None else 3600 * limits.hours + outside,
     }
     further = [(end - so_far[n]) / added[n] for n, end in ends.items() if end is not None]
+    assert further, "a search without a limit of trials, epochs or hours can't be simulated"
     trials = max(0.0, min(further))
     return Simulated(**{name: held + trials * added[name] for name, held in so_far.items()})
 

@@ -29,8 +29,8 @@ def cut(
         size: how many are cut off; of groups, in that proportion.
         seed: drives the choice.
         path: the setting that asks for it, for messages.
-        classes: of all samples; each is cut in proportion, unless there are groups.
-        groups: of all samples; each is in one part as a whole.
+        classes: of all samples, (samples,); each is cut in proportion, unless there are groups.
+        groups: of all samples, (samples,); each is in one part as a whole.
 
     Raises:
         InputError: when they can't be cut so.
@@ -51,7 +51,7 @@ def cut(
 
 def _of_all(count: int, size: int, draws: np.random.RandomState) -> Array:
     if not 0 < size < count:
-        raise ValueError(f"{size} of them would be on one side, which leaves one side empty")
+        raise ValueError(f"{size} would be on one side, and {count - size} on the other")
     return np.isin(np.arange(count), draws.permutation(count)[:size])
 
 
@@ -61,7 +61,7 @@ def _of_groups(groups: Array, share: float, draws: np.random.RandomState) -> Arr
         raise ValueError("all are of one group, and no group may be on both sides")
     size = math.ceil(share * len(names))
     if size == len(names):
-        raise ValueError(f"{size} of {len(names)} groups would be on one side, and none on another")
+        raise ValueError(f"all {size} groups would be on one side, and none on the other")
     is_held: Array = _of_all(len(names), size, draws)[belongs]
     return is_held
 

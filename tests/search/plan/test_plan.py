@@ -145,6 +145,22 @@ def test_no_budget_has_more_trials_than_a_file_may_ask_for() -> None:
     assert {budget.trials for budget in found.budgets} == {10**9}
 
 
+def test_many_workers_have_budgets_too_where_all_first_trials_are_one_wave() -> None:
+    found = plan(Asked(workers=200, hours=8.0), TUNE)
+    assert found.budgets is not None
+    assert [budget.scheduler.max_epochs for budget in found.budgets] == [1, 3, 9]
+    for budget in found.budgets:
+        assert 0.8 * 8 * 3600 < budget.seconds <= 8 * 3600
+
+
+def test_code_that_ends_by_itself_is_not_planned_with_more_epochs() -> None:
+    experiment = examples.experiment(scheduler=ALL, resources={"gpus": 0})
+    measured = Measured(COSTS, None, INLINE, trained=6, last_epoch=3)
+    found = answered(experiment, Asked(workers=1, hours=5.0), measured)
+    assert found.budgets is not None
+    assert max(budget.scheduler.max_epochs for budget in found.budgets) == 3
+
+
 def test_no_budget_fits_where_one_trial_takes_longer() -> None:
     assert plan(Asked(workers=1, hours=0.1)).budgets == []
 

@@ -62,12 +62,12 @@ def test_groups_are_cut_as_scikit_learn_cuts_them(seed: int) -> None:
 @pytest.mark.parametrize(
     ("size", "classes", "groups", "reason"),
     [
-        (6, None, None, "6 of them would be on one side, which leaves one side empty"),
+        (6, None, None, "6 would be on one side, and 0 on the other"),
         (2, ["a", "a", "a", "b", "b", "c"], None, "class c has only one of them"),
         (1, list("aabbbb"), None, "1 would be on one side, too few for one of each of 2 classes"),
         (5, list("aabbbb"), None, "1 would be on one side, too few for one of each of 2 classes"),
         (2, None, list("gggggg"), "all are of one group, and no group may be on both sides"),
-        (5, None, list("gghhhh"), "2 of 2 groups would be on one side, and none on another"),
+        (5, None, list("gghhhh"), "all 2 groups would be on one side, and none on the other"),
     ],
 )
 def test_what_cannot_be_cut_is_told_with_the_reason(
