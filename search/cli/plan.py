@@ -175,8 +175,7 @@ def _print_budgets(found: Plan, hours: float, price: float | None, out: Console)
     )
     rows = [
         [
-            "*" if fitting.scheduler == own else "",
-            str(fitting.trials),
+            f"{fitting.trials} *" if fitting.scheduler == own else str(fitting.trials),
             str(fitting.scheduler.max_epochs),
             str(fitting.scheduler.reduction_factor) if fitting.scheduler.rung_epochs else "",
             str(round(fitting.epochs)),
@@ -186,7 +185,7 @@ def _print_budgets(found: Plan, hours: float, price: float | None, out: Console)
         ]
         for fitting in found.budgets
     ]
-    names = ["", "trials", "max_epochs", "reduction_factor", "epochs", "to the end", "wall time"]
+    names = ["trials", "max_epochs", "reduction_factor", "epochs", "to the end", "wall time"]
     out.print(rows_table([*names, *([] if price is None else ["cost"])], rows))
     out.print("*: the file's; epochs, wall time and cost are typical ones", soft_wrap=True)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from analysis.display.numbers import duration, number
 from search.control.view import View
 from search.plan.budgets import Fitting, fitting_budgets
 from search.plan.crews import check_engine, workers_on
@@ -203,8 +204,9 @@ def _assumptions(experiment: Experiment, measured: Measured, workers: int) -> It
     if here > 1 or measured.engine.name != "inline":
         yield (
             "Several workers do not hinder each other, and each is as fast as this process by "
-            f"itself. What Ray adds is not measured, but as seen on 2 cores: {ray_seconds.START:g} "
-            f"s at the start and {1000 * ray_seconds.REPORT:g} ms for a report."
+            "itself. What Ray adds is not measured, but as seen on 2 cores: "
+            f"{duration(ray_seconds.START)} at the start, and "
+            f"{number(1000 * ray_seconds.REPORT, 1)} ms for a report."
         )
     limits = [name for name in ("target", "patience") if getattr(experiment.budget, name)]
     if limits:

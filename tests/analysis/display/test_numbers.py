@@ -151,6 +151,7 @@ def test_a_loss_of_four_millionths_is_told_by_every_command(
 _OTHERS = {
     "search/tools/doctor.py",
     "search/cli/plan.py",
+    "search/plan/rows.py",
     "search/cli/progress.py",
     "search/cli/maintenance.py",
     "search/control/dispatcher.py",
