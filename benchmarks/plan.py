@@ -6,7 +6,7 @@ poor ones early, which makes them of very different lengths: of these the seeds 
 ``ratio`` is the real time over what the plan tells for as many epochs as the search trained. Wish:
 within 30 % of 1.
 
-    python benchmarks/plan.py --rounds 3
+    python -m benchmarks.plan --rounds 3
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hardware import describe_machine, summarize
-
 from analysis.record.journal import each_event
 from analysis.record.trials import Trials
+from benchmarks.hardware import describe_machine, summarize
 
 SHOAL = [sys.executable, "-m", "search.cli.main"]
 ENGINES = ("inline", "fused", "tune")
@@ -54,7 +53,10 @@ def real(settings: list[str]) -> tuple[float, int]:
 
 
 def planned_seconds(plan: dict[str, Any], epochs: int) -> float:
-    """What a plan tells for a search of so many epochs: on the line between its least and most."""
+    """What a plan tells for so many epochs, of which a search with ASHA trains more or fewer.
+
+    That is on the line between its least and its most.
+    """
     least, most = plan["epochs"]["low"], plan["epochs"]["high"]
     share = (epochs - least) / (most - least) if most > least else 0.0
     low, high = plan["seconds"]["low"], plan["seconds"]["high"]

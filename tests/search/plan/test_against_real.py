@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from analysis.record.journal import each_event
 from analysis.record.trials import Trials
+from benchmarks.plan import planned_seconds
 
 SHOAL = [sys.executable, "-m", "search.cli.main"]
 WITHIN = 0.3
@@ -46,16 +46,6 @@ def _ratio(changes: list[str], run: Path) -> float:
     command = [*SHOAL, "search", *settings, "--run", str(run)]
     subprocess.run(command, check=True, capture_output=True)
     seconds = time.monotonic() - began
-    return seconds / _planned_seconds(row, Trials(each_event(run / "journal.jsonl")).epochs)
-
-
-def _planned_seconds(row: dict[str, Any], epochs: int) -> float:
-    """What a plan tells for so many epochs, of which a search with ASHA trains more or fewer.
-
-    That is on the line between its least and its most: how many epochs there will be differs
-    from seed to seed by more than the 30 %, and test_simulate.py holds their range.
-    """
-    least, most = row["epochs"]["low"], row["epochs"]["high"]
-    share = (epochs - least) / (most - least) if most > least else 0.0
-    low, high = row["seconds"]["low"], row["seconds"]["high"]
-    return float(low + share * (high - low))
+    # how many epochs there will be differs from seed to seed by more than the 30 %, and
+    # test_simulate.py holds their range
+    return seconds / planned_seconds(row, Trials(each_event(run / "journal.jsonl")).epochs)
