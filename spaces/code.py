@@ -53,7 +53,7 @@ def load_function(reference: str, wrapped: Wrapper = _as_it_is) -> Function:
         raise InputError(f"{place} cannot be imported: {why}") from error
     found = getattr(module, parsed.function, None)
     if not callable(found):
-        names = [name for name, value in vars(module).items() if callable(value)]
+        names = [name for name, value in [*vars(module).items()] if callable(value)]
         project.forget(parsed)  # it may be mended, in a notebook
         raise InputError(
             f"{place} has no function {shown(parsed.function)}; it has {', '.join(names) or 'none'}"

@@ -77,7 +77,8 @@ class Opened:
 
     def files(self) -> list[str]:
         """What was read and not written; at most ``MOST_FILES`` + 1."""
-        return [path for path in self._read if path not in self._written and os.path.isfile(path)]
+        read = [*self._read]  # a copy, for threads of own code may open more meanwhile
+        return [path for path in read if path not in self._written and os.path.isfile(path)]
 
 
 class _Heard:

@@ -222,10 +222,11 @@ def _is_always_pythons(name: str) -> bool:
 def _take_out(names: Iterable[str]) -> dict[str, ModuleType]:
     """Take modules out of ``sys.modules``, with all that is in them."""
     found = [name for name in names if name in sys.modules]
-    packages = tuple(f"{name}." for name in found if hasattr(sys.modules[name], "__path__"))
+    packages = tuple(f"{name}." for name in found if hasattr(sys.modules.get(name), "__path__"))
     if packages:  # all modules are looked through: this is done for every step of own code
-        found += [key for key in sys.modules if key.startswith(packages)]
-    return {key: sys.modules.pop(key) for key in found}
+        # a copy, for threads of own code may import meanwhile
+        found += [key for key in [*sys.modules] if key.startswith(packages)]
+    return {key: held for key in found if (held := sys.modules.pop(key, None)) is not None}
 
 
 def _change_folder(folder: str | None) -> str | None:

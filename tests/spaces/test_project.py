@@ -6,7 +6,9 @@ import builtins
 import io
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +21,7 @@ import spaces.project
 from spaces import InputError, load_experiment
 from spaces.checks import parse_experiment
 from spaces.code import code_files, files_taken, load_function
-from spaces.opened import base_of, is_passed_over, pythons_below
+from spaces.opened import MOST_FILES, Opened, base_of, is_passed_over, pythons_below
 from spaces.project import Project
 
 HERE = Path(__file__).parents[2]
@@ -207,6 +209,58 @@ def test_nothing_of_its_world_stays_behind(tmp_path: Path) -> None:
     assert set(sys.path) - set(path) == {str(tmp_path)}
     assert sys.path[-1] == str(tmp_path)  # last, where it hides nothing
     sys.path.remove(str(tmp_path))
+
+
+def test_threads_of_own_code_may_import_all_the_while(tmp_path: Path) -> None:
+    """As those of a process pool do, which ended a trial."""
+    __import__("rich.table")
+    write(tmp_path, rich__in____init__="", rich__in__text="")
+    text = """
+import sys, threading, types
+import rich.text
+ended = threading.Event()
+def change():
+    while not ended.is_set():
+        sys.modules["made"] = types.ModuleType("made")
+        ended.is_set()  # another thread may take its turn here
+        del sys.modules["made"]
+thread = threading.Thread(target=change, daemon=True)
+def f(is_over):
+    if is_over:
+        ended.set()
+        thread.join()
+    elif not thread.is_alive():
+        thread.start()
+"""
+    f = called(tmp_path, text)
+    with switching_often():
+        for _ in range(300):
+            f(False)
+        f(True)
+    assert "made" not in sys.modules
+
+
+def test_threads_of_own_code_may_open_files_all_the_while(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    files = [str(tmp_path / f"{number}.txt") for number in range(MOST_FILES)]
+    with opened.noted(), switching_often():
+        thread = threading.Thread(target=lambda: [opened.hear(file, "r") for file in files])
+        thread.start()
+        while thread.is_alive():
+            assert opened.files() == []  # none of them exists
+        thread.join()
+    assert opened.count() == MOST_FILES
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Threads take turns a thousand times as often."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_what_is_drawn_while_it_is_imported_is_always_the_same(tmp_path: Path) -> None:
