@@ -56,18 +56,26 @@ def _reworded(error: ErrorDetails, section: type[Section]) -> InitErrorDetails:
     elif error["type"] in ("model_type", "model_attributes_type"):
         keys = ", ".join(section.model_fields)
         message = f"must be a mapping with some of the keys {keys}, got {shown(received)}"
-    elif error["type"] in _RULES:
-        message = _RULES[error["type"]].format(received=shown(received), **error.get("ctx", {}))
     else:
-        message = error["msg"]
+        message = broken_rule(error)
     kind = PydanticCustomError("rule", "{message}", {"message": message})
     return InitErrorDetails(type=kind, loc=location, input=received)
+
+
+def broken_rule(error: ErrorDetails) -> str:
+    """The rule that a value breaks, and the value, as all messages say it."""
+    rule = _RULES.get(error["type"])
+    if rule is None:
+        return error["msg"]
+    return rule.format(received=shown(error["input"]), **error.get("ctx", {}))
 
 
 _RULES = {
     "missing": "is required",
     "string_type": "must be a text, got {received}",
     "int_type": "must be a whole number, got {received}",
+    "int_parsing": "must be a whole number, got {received}",
+    "float_parsing": "must be a number, got {received}",
     "int_from_float": "must be a whole number, got {received}",
     "float_type": "must be a number, got {received}",
     "bool_type": "must be true or false, got {received}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.record.trials import Trial, Trials
 from spaces.experiment import Budget, Experiment
 from spaces.metric import Metric
+from spaces.sections import parse_section
 
 SOFT = ("trials", "patience")  # no new trials, the running ones go on to their ends
 
@@ -56,6 +57,9 @@ def extended(
     """The budget with so many more trials and hours than it has; once spent, than there were.
 
     Other limits that were spent are lifted.
+
+    Raises:
+        InputError: when it is more than a budget can have.
     """
     limits = {name: None if name in spent else held for name, held in budget.model_dump().items()}
     if trials:
@@ -64,7 +68,7 @@ def extended(
         ) + trials
     if hours:
         limits["hours"] = (budget.hours if budget.hours and not spent else hours_so_far) + hours
-    return Budget(**limits)
+    return parse_section(Budget, limits, ("budget",))
 
 
 def most_trials(experiment: Experiment, budget: Budget) -> int | None:

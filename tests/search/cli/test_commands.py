@@ -131,8 +131,11 @@ def test_every_mistake_of_a_file_is_told_in_one_go(
         (["resume", "nowhere"], "nowhere is no run folder"),
         (["export", "nowhere", "-o", "out"], "nowhere is no run folder"),
         (["train", "nowhere"], "neither a file nor a study"),
-        (["best", "--top", "0"], "--top"),
-        (["resume", "x", "--trials", "many"], "--trials"),
+        (["best", "--top", "0"], "error: --top: must be at least 1, got '0'"),
+        (["resume", "x", "--trials", "many"], "--trials: must be a whole number, got 'many'"),
+        (["resume", "x", "--hours", "soon"], "--hours: must be a number, got 'soon'"),
+        (["tensorboard", "x", "--port", "70000"], "--port: must be at most 65535, got '70000'"),
+        (["report", "x", "--format", "pdf"], "--format: 'pdf' is not one of 'html', 'md', "),
         (["serach"], "No such command"),
     ],
 )

@@ -61,6 +61,23 @@ def test_a_finished_run_is_extended_by_trials(tmp_path: Path) -> None:
     assert examples.resumed(tmp_path, trials=3).budget.trials == 20
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"trials": 10**11}, "budget.trials: must be at most 1000000000, got 100000000012"),
+        ({"hours": float("inf")}, "budget.hours: must be a finite number, got inf"),
+    ],
+)
+def test_more_than_a_budget_can_have_is_a_mistake(
+    tmp_path: Path, more: dict[str, Any], told: str
+) -> None:
+    coordinator = examples.coordinator(tmp_path)
+    examples.run_all(coordinator)
+    coordinator.close()
+    with pytest.raises(InputError, match=told):
+        examples.resumed(tmp_path, **more)
+
+
 def test_a_run_that_ended_on_its_hours_is_extended_by_hours_or_by_trials(tmp_path: Path) -> None:
     changes = {"budget": {"hours": 1e-9}}
     examples.coordinator(tmp_path, **changes).close()

@@ -375,8 +375,8 @@ def test_what_cannot_be_confirmed_is_told_in_one_message(
     for arguments, message in (
         ([str(unfinished)], "no finished trial yet"),
         ([str(run), "--epochs", "30"], "can cost 105 epochs, its budget (epochs) is 30"),
-        ([str(run), "--seeds", "1"], "greater than or equal to 2"),
-        ([str(run), "--top", "0"], "greater than or equal to 1"),
+        ([str(run), "--seeds", "1"], "must be at least 2"),
+        ([str(run), "--top", "0"], "must be at least 1"),
         ([str(tmp_path / "none")], "is no run folder"),
     ):
         assert main(["confirm", *arguments]) == 2
