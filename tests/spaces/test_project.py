@@ -240,6 +240,14 @@ def f(is_over):
     assert "made" not in sys.modules
 
 
+def test_an_import_of_a_thread_misses_no_place_when_a_step_ends(tmp_path: Path) -> None:
+    text = "import sys\ndef f():\n    return [iter(sys.path), iter(sys.meta_path)]\n"
+    f = called(tmp_path, text)
+    places = [{*sys.path}, {*map(id, sys.meta_path)}]
+    for walk, all_places, of in zip(f(), places, (str, id), strict=True):
+        assert all_places <= {of(place) for place in walk}  # the walk began before the step's end
+
+
 def test_threads_of_own_code_may_open_files_all_the_while(tmp_path: Path) -> None:
     opened = Opened(tmp_path)
     files = [str(tmp_path / f"{number}.txt") for number in range(MOST_FILES)]
