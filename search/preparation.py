@@ -22,8 +22,17 @@ def prepare(experiment: Experiment) -> Data | None:
     for params in [*tried, *experiment.search_space.samples(3, experiment.seed)]:
         config = resolve(experiment, params, seed=0)
         assert isinstance(config, TrainConfig)
-        try:
-            empty_model(config.model, data.input_shape, data.outputs, seed=0)
-        except ValueError as error:
-            raise InputError([Problem("model", str(error))]) from None
+        check_fits(config, data)
     return data
+
+
+def check_fits(config: TrainConfig, data: Data) -> None:
+    """See that a model takes the data; none is made.
+
+    Raises:
+        InputError: when it doesn't.
+    """
+    try:
+        empty_model(config.model, data.input_shape, data.outputs, seed=0)
+    except ValueError as error:
+        raise InputError([Problem("model", str(error))]) from None

@@ -7,6 +7,7 @@ import sys
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -29,7 +30,23 @@ MOST_LISTED = 100_000  # values of a range, for samplers that list them
 EXACT = 2**53  # whole numbers up to here survive Optuna, which holds every range in floats
 
 
+def plain_scalar(value: Any) -> Any:
+    """A scalar of NumPy's, or of a subclass such as an enum's, as Python's own; else the value.
+
+    What is read from a file or a journal is of Python's own types, too, and must be equal to it.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return value
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return str.__str__(value) if isinstance(value, str) else value
+
+
 def _check_scalar(value: Any) -> Scalar:
+    value = plain_scalar(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"must be a finite number, got {value}")
     if value is None or isinstance(value, str | bool | int | float):

@@ -23,15 +23,16 @@ import random
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spaces.imports import Reference, imported_files, module_file
+from spaces.interruptions import switched
 from spaces.opened import Opened, pythons_below
 
 PACKAGES = ("spaces", "trainables", "analysis", "search")
@@ -47,6 +48,16 @@ class Stage:
     def __init__(self, file: Path) -> None:
         self.argv = [str(file)]
         self.folder: str | None = None
+
+
+class _Outside(NamedTuple):
+    """What is put back when own code hands back: the modules under its names, and what it hid."""
+
+    names: set[str]
+    others: dict[str, ModuleType]
+    argv: list[str]
+    folder: str | None
+    noted: ExitStack
 
 
 class Project:
@@ -120,28 +131,35 @@ class Project:
         Args:
             stage: where it stands; keeps what it changes.
         """
+        with switched(lambda: self._enter(stage), lambda outside: self._leave(stage, outside)):
+            yield
+
+    def _enter(self, stage: Stage) -> _Outside:
         names = {"__main__", *(name for name in self._own if self._is_anothers(name))}
         others = _take_out(names)
         sys.modules.update(self._aside)
         sys.modules["__main__"] = ModuleType("__main__")
-        sys.meta_path.insert(0, self)
-        sys.path.insert(0, str(self.root))
+        # new lists: a thread of own code may be walking the old ones, for an import
+        sys.meta_path = [self, *sys.meta_path]
+        sys.path = [str(self.root), *sys.path]
         argv, sys.argv = sys.argv, stage.argv
-        folder = _change_folder(stage.folder)
-        try:
-            with self.opened.noted():
-                yield
-        finally:
-            stage.argv, sys.argv = sys.argv, argv
-            stage.folder = _change_folder(folder)
-            with suppress(ValueError):
-                sys.path.remove(str(self.root))
-            if str(self.root) not in sys.path:  # a thread of its own may go on to import
-                sys.path.append(str(self.root))
-            sys.meta_path.remove(self)
-            self._aside = _take_out(names)
-            self._aside.pop("__main__", None)
-            sys.modules.update(others)
+        noted = ExitStack()
+        noted.enter_context(self.opened.noted())
+        return _Outside(names, others, argv, _change_folder(stage.folder), noted)
+
+    def _leave(self, stage: Stage, outside: _Outside) -> None:
+        outside.noted.close()
+        stage.argv, sys.argv = sys.argv, outside.argv
+        stage.folder = _change_folder(outside.folder)
+        root, path = str(self.root), [*sys.path]
+        with suppress(ValueError):
+            path.remove(root)
+        # a thread of its own may go on to import
+        sys.path = path if root in path else [*path, root]
+        sys.meta_path = [finder for finder in sys.meta_path if finder is not self]
+        self._aside = _take_out(outside.names)
+        self._aside.pop("__main__", None)
+        sys.modules.update(outside.others)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -19,39 +19,12 @@ from optuna.distributions import (
 )
 from pydantic import PlainSerializer, PlainValidator
 
-from spaces.parameters import Params, Scalar, check_plain
+from spaces.parameters import Params, Scalar
 from spaces.problems import InputError, Problem, shown
+from spaces.returned import check_recordable, check_value
 from spaces.space import SearchSpace
 
 _KINDS = ("CategoricalDistribution", "FloatDistribution", "IntDistribution")
-
-
-def check_recordable(distributions: Mapping[str, BaseDistribution]) -> None:
-    """See that a journal can hold what a function draws from.
-
-    Raises:
-        ValueError: when a choice is no text, finite number, true, false or null.
-    """
-    for name, distribution in distributions.items():
-        if isinstance(distribution, CategoricalDistribution):
-            try:
-                for choice in distribution.choices:
-                    _check(choice)
-            except ValueError as error:
-                raise ValueError(f"the choices of {name}: {error}") from None
-
-
-def _check(value: Any) -> None:
-    """See that a value is one that journals hold and Optuna can compare.
-
-    Raises:
-        ValueError: when it is none.
-    """
-    check_plain(value, levels=1)
-    try:
-        float(value if isinstance(value, int) else 0)
-    except OverflowError:
-        raise ValueError(f"is too large a number: {shown(value)}") from None
 
 
 def _parse(value: Any) -> dict[str, BaseDistribution]:
@@ -74,14 +47,14 @@ def _distribution(held: Any) -> BaseDistribution:
     if not isinstance(parts, list):
         raise ValueError(f"must have a list of choices, got {shown(held)}")
     for part in parts:
-        _check(part)
+        check_value(part)
         if not is_choice and not isinstance(part, int | float | None):
             raise ValueError(f"must have numbers, got {shown(part)}")
     try:
         found = json_to_distribution(json.dumps(held))
         if not isinstance(found, CategoricalDistribution):
             assert isinstance(found, FloatDistribution | IntDistribution)
-            _check(float(found.high - found.low))
+            check_value(float(found.high - found.low))
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"is no distribution of Optuna: {error}") from None
     return found
@@ -130,7 +103,7 @@ class RecordedSpace(SearchSpace):
         for name, value in params.items():
             if distributions is None:
                 try:
-                    _check(value)
+                    check_value(value)
                 except ValueError as error:
                     raise InputError(f"{name} {error}") from None
             else:

@@ -11,6 +11,7 @@ from spaces.sections import Section, Size
 
 MOST_THREADS = 1024
 MOST_WORKERS = 1024
+LEAST_SHARE = 1e-4  # of a CPU or a GPU: Ray knows no smaller ones
 
 
 def _parse_gpus(value: Any) -> Literal["auto", "pack"] | float:
@@ -20,6 +21,8 @@ def _parse_gpus(value: Any) -> Literal["auto", "pack"] | float:
         raise ValueError(f"must be auto, pack or a number, 0 or more, got {shown(value)}")
     if value > 1 and value != int(value):
         raise ValueError(f"a trial has a share of one GPU, or whole ones, got {shown(value)}")
+    if 0 < value < LEAST_SHARE:
+        raise ValueError(f"must be 0, or at least {LEAST_SHARE:g}, got {shown(value)}")
     if value > MOST_WORKERS:
         raise ValueError(f"must be at most {MOST_WORKERS}, got {shown(value)}")
     return float(value)
@@ -34,7 +37,7 @@ class Resources(Section):
     on one node, or with ``spread`` on as many as possible. A process uses one thread per whole CPU.
     """
 
-    cpus: Annotated[float, Field(gt=0, le=MOST_THREADS)] = 1
+    cpus: Annotated[float, Field(ge=LEAST_SHARE, le=MOST_THREADS)] = 1
     gpus: Annotated[Literal["auto", "pack"] | float, PlainValidator(_parse_gpus)] = "auto"
     workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | None = None
     spread: bool = False

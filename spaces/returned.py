@@ -1,4 +1,4 @@
-"""What a space that is a function returns: settings, computed from what it drew."""
+"""What a space that is a function draws from, and returns: what a journal can hold."""
 
 from __future__ import annotations
 
@@ -7,10 +7,39 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from spaces.parameters import Params
+from spaces.parameters import Params, check_plain
 from spaces.problems import RunError, shown
 from spaces.text import MOST_LEVELS
+
+
+def check_recordable(distributions: Mapping[str, BaseDistribution]) -> None:
+    """See that a journal can hold what a function draws from.
+
+    Raises:
+        ValueError: when a choice is no text, finite number, true, false or null.
+    """
+    for name, distribution in distributions.items():
+        if isinstance(distribution, CategoricalDistribution):
+            try:
+                for choice in distribution.choices:
+                    check_value(choice)
+            except ValueError as error:
+                raise ValueError(f"the choices of {name}: {error}") from None
+
+
+def check_value(value: Any) -> None:
+    """See that a value is one that journals hold and Optuna can compare.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    check_plain(value, levels=1)
+    try:
+        float(value if isinstance(value, int) else 0)
+    except OverflowError:
+        raise ValueError(f"is too large a number: {shown(value)}") from None
 
 
 def returned_settings(returned: object, params: Params) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from spaces.parameters import Choice, Parameter, Params
-from spaces.problems import InputError, Problem, RunError, unknown_name
-from spaces.returned import returned_settings
+from spaces.problems import InputError, Problem, RunError, shown, unknown_name
+from spaces.returned import check_recordable, returned_settings
 
 _MOST_COUNTED = 100_000
 
@@ -45,9 +45,21 @@ class SearchSpace:
         """Draw one configuration, with what a function returns for it.
 
         Raises:
-            RunError: when that is no mapping of settings.
+            RunError: when that is no mapping of settings, or the function fails.
         """
+        try:
+            return self._drawn(trial)
+        except Exception as error:
+            if not self.is_function or isinstance(error, RunError | InputError):
+                raise
+            what = f"{type(error).__name__}: {error}"
+            drawn = f" (it had drawn {shown(dict(trial.params))})" if trial.params else ""
+            raise RunError(f"the function of the space failed: {what}{drawn}") from error
+
+    def _drawn(self, trial: optuna.Trial | optuna.trial.FixedTrial) -> Drawn:
         returned = self._define(trial)  # type: ignore[arg-type]
+        if self.is_function:
+            check_recordable(trial.distributions)
         params = dict(trial.params)
         return Drawn(params, returned_settings(returned, params))
 
@@ -124,7 +136,7 @@ class SearchSpace:
         try:
             with warnings.catch_warnings():  # create_trial tells what FixedTrial only warns of
                 warnings.simplefilter("ignore")
-                self.draw(fixed)
+                self._drawn(fixed)
             used = {name: params[name] for name in fixed.distributions}
             optuna.trial.create_trial(
                 value=0.0, params=used, distributions=dict(fixed.distributions)

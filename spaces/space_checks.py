@@ -14,7 +14,6 @@ from spaces.experiment import Experiment
 from spaces.overlaps import drawn_overlaps, overlap_problems
 from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
 from spaces.problems import InputError, Problem, RunError
-from spaces.recorded import check_recordable
 from spaces.sections import problems_of
 from spaces.space import condition_problems
 
@@ -137,7 +136,6 @@ def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
     """Draw configurations and see that each is valid as a whole; the first bad one is told."""
     try:
         drawn = experiment.search_space.drawn(50, seed=experiment.seed)
-        check_recordable(experiment.search_space.distributions)
     except RunError as error:
         yield Problem("space", str(error))
         return

@@ -134,7 +134,7 @@ def levels_of(
     distribution = axis.distribution
     if isinstance(distribution, IntDistribution):
         numbers = range(distribution.low, distribution.high + 1, distribution.step)
-        if len(numbers) <= MOST_BINS:
+        if (numbers.stop - numbers.start) // numbers.step < MOST_BINS:  # len() knows no 2**63
             return _choice_levels(axis, numbers, _numbered(axis, numbers, places), MOST_BINS)
     bins = min(max(round(high - low), 3), MOST_BINS) if axis.is_log else FEW_BINS
     bounds = _bounds(axis, np.linspace(low, high, bins + 1))

@@ -21,6 +21,7 @@ from analysis.bundle.bundle import (
 from analysis.bundle.writing import write_bundle
 from search.export.bundle import metrics_of, tell_left_out
 from search.export.weights import parts_of, tensors_in
+from search.preparation import check_fits
 from search.versions import versions
 from spaces.code import files_taken
 from spaces.files import load_experiment, set_path
@@ -196,13 +197,15 @@ def train_here(
             warning.
 
     Raises:
-        InputError: when the data is not there, or the code yields no such metric.
+        InputError: when the data is not there, the model does not fit, or the code yields no such
+            metric.
     """
     data = None
     if isinstance(config, TrainConfig):
         searched, data = data_of(config)
         if split is not None and split not in (searched.fingerprint, data.fingerprint):
             warnings.warn("the data here are not those that the bundle was made with", stacklevel=2)
+        check_fits(config, data)
     torch.set_num_threads(config.threads)
     has_gpu = config.device == "auto" and torch.cuda.is_available()
     device = torch.device("cuda" if has_gpu else "cpu")

@@ -16,7 +16,8 @@ from analysis.verdict.confirmation import Confirmation, ConfirmedRun, open_confi
 from search.export.weights import Kept, weights_of
 from search.provenance import trained_in
 from spaces.experiment import Experiment
-from spaces.problems import InputError
+from spaces.parameters import plain_scalar
+from spaces.problems import InputError, shown
 from spaces.sections import parse_section, problems_of
 from spaces.training_config import AnyConfig, TrainConfig, resolve
 from trainables.data.input_spec import InputSpec
@@ -91,9 +92,10 @@ def _asked(trials: Trials, number: int) -> Trial:
     Raises:
         InputError: when there is none of that number.
     """
-    if number not in trials.by_number:
+    number = plain_scalar(number)
+    if type(number) is not int or number not in trials.by_number:
         there = f"its trials are 0 to {len(trials) - 1}" if len(trials) else "it has none yet"
-        raise InputError(f"the run has no trial {number}; {there}", "--trial")
+        raise InputError(f"the run has no trial {shown(number)}; {there}", "--trial")
     return trials.by_number[number]
 
 

@@ -17,7 +17,7 @@ from search.library.host import at_work, library_host
 from search.library.words import pythons_words
 from spaces.experiment import Confirm, Engine, Experiment
 from spaces.given import Function
-from spaces.parameters import Params
+from spaces.parameters import Params, plain_scalar
 from spaces.problems import InputError
 from spaces.sections import parse_section
 from spaces.training_config import TrainConfig
@@ -145,7 +145,7 @@ class SearchResult:
         from search.rerun.confirm import confirm_run
 
         told = {"top": top, "seeds": seeds, "epochs": epochs, "prefer_small": prefer_small}
-        changes = {name: value for name, value in told.items() if value is not None}
+        changes = {name: plain_scalar(value) for name, value in told.items() if value is not None}
         base = self.experiment.confirm or Confirm()
         settings = parse_section(Confirm, base.model_dump() | changes)
         host = library_host(engine, address, self._show)

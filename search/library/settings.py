@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spaces.parameters import Choice, Float, Int, dump
+from spaces.parameters import Choice, Float, Int, dump, plain_scalar
 from spaces.problems import InputError, shown
 
 
@@ -17,18 +17,19 @@ def plain_setting(value: Any, place: str) -> Any:
     """A setting as plain data.
 
     Args:
-        value: texts, numbers, paths, parameters, and lists and mappings of these.
+        value: texts, numbers, paths, parameters, and lists, arrays and mappings of these.
         place: where it stands, ``space.lr``.
 
     Raises:
         InputError: when it holds anything else; or, as a parameter, a tuple of two numbers.
     """
+    value = plain_scalar(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Float | Int | Choice):
-        return dump(value)
-    if isinstance(value, np.generic):
-        return value.item()
+        return plain_setting(dump(value), place)
+    if isinstance(value, np.ndarray):
+        return plain_setting(value.tolist(), place)
     if isinstance(value, PathLike):
         return str(Path(fspath(value)))
     if isinstance(value, Mapping):

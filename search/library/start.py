@@ -27,6 +27,7 @@ from spaces.experiment import Engine, Experiment
 from spaces.files import load_experiment, read_experiment
 from spaces.given import Function, given
 from spaces.kept.snapshot import check_function
+from spaces.parameters import plain_scalar
 from spaces.problems import InputError, shown
 
 What: TypeAlias = str | Path | Experiment | Mapping[str, Any] | Function
@@ -86,7 +87,10 @@ def run(
         "scheduler.max_epochs": max_epochs,
         "engine": engine,
     }
-    changes = {place: value for place, value in told.items() if value is not None} | dict(set or {})
+    if set is not None and not isinstance(set, Mapping):
+        rule = 'must map places to values, such as {"train.batch_size": 32}'
+        raise InputError(f"{rule}, got {shown(set)}", "set")
+    changes = {place: value for place, value in told.items() if value is not None} | {**(set or {})}
     functions = {}
     if callable(what):
         functions["trainable"] = check_function(what, "what")
@@ -185,6 +189,7 @@ def resume(
     """
     run_folder = RunFolder(Path(folder))
     start_of(run_folder)
+    trials, hours = plain_scalar(trials), plain_scalar(hours)
     for name, more, kind in (("trials", trials, int), ("hours", hours, int | float)):
         if isinstance(more, bool) or not isinstance(more, kind) or not more >= 0:
             what = "a whole number" if kind is int else "a number"

@@ -118,10 +118,12 @@ def _variants(experiment: Experiment) -> list[dict[str, Any]]:
     """The networks that a named choice picks among, each with its number of parameters."""
     rows = []
     base = first_params(experiment)
-    for name, parameter in experiment.search_space.parameters.items():
+    space = experiment.search_space
+    for name, parameter in space.parameters.items():
         if isinstance(parameter, Choice) and parameter.settings is not None:
             for choice in parameter.choices:
-                network = _network(experiment, {**base, name: choice})
+                chosen = {**base, name: choice}  # other parameters may apply with it
+                network = _network(experiment, space.around(chosen, experiment.seed))
                 rows.append(
                     {
                         "parameter": name,

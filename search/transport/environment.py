@@ -46,5 +46,5 @@ def restored_environment() -> Iterator[None]:
         yield
     finally:
         for name in os.environ.keys() - before.keys():
-            del os.environ[name]
+            os.environ.pop(name, None)  # a thread of own code may have taken it away
         os.environ.update(before)

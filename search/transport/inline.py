@@ -11,6 +11,7 @@ from search.control.view import View
 from search.transport.environment import restored_environment
 from search.transport.processes import ProcessAddress
 from spaces.experiment import Experiment
+from spaces.interruptions import interrupt
 from spaces.problems import InputError, Problem
 from trainables.data.splits import Data
 from trainables.shoal.pool import ShoalError
@@ -103,7 +104,7 @@ class Inline:
         """Leave the epoch that is being trained; its trial goes on from its last checkpoint."""
         if self._is_training:
             self._is_interrupted = True
-            raise KeyboardInterrupt
+            interrupt()
 
     def processes(self) -> Sequence[ProcessAddress]:
         """None but this one."""

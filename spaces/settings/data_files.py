@@ -115,7 +115,10 @@ def read_arrays(file: str, names: Sequence[str]) -> dict[str, Array]:
     with _reading(file, (".npz",)), np.load(_checked_archive(file), allow_pickle=False) as held:
         if missing := [name for name in names if name not in held]:
             raise InputError(unknown_name("array", missing[0], held.files), file)
-        return {name: held[name] for name in names}
+        arrays = {name: held[name] for name in names}
+        if strange := [name for name in names if not isinstance(arrays[name], np.ndarray)]:
+            raise InputError(f"{shown(strange[0])} in it is no array, as np.savez writes it", file)
+        return arrays
 
 
 def _checked_archive(file: str) -> str:
@@ -157,7 +160,7 @@ def _reading(file: str, endings: Sequence[str], columns: Sequence[str] = ()) -> 
         yield
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError) as error:
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError) as error:
         raise InputError(f"can't be read: {_worded(error, columns)}", file) from None
     except (zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"can't be read: {error}", file) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,14 @@ def test_a_file_that_is_no_table_is_one_message(
         file.write_bytes(content)
     found = message({"name": "table", "file": str(file), "target": "y"})
     assert found.startswith(f"dataset.file: {file}: {told}")
+
+
+def test_a_member_of_an_npz_file_that_is_no_array_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((2, 2)))
+    with zipfile.ZipFile(tmp_path / "data.npz", "a") as archive:
+        archive.writestr("y.npy", b"no array")
+    told = message({"name": "arrays", "file": str(tmp_path / "data.npz")})
+    assert "'y' in it is no array, as np.savez writes it" in told
 
 
 def test_a_file_that_holds_python_objects_is_not_unpickled(tmp_path: Path) -> None:

@@ -240,6 +240,18 @@ def f(is_over):
     assert "made" not in sys.modules
 
 
+def test_an_import_of_a_thread_misses_no_place_when_a_step_ends(tmp_path: Path) -> None:
+    text = (
+        "import sys\ndef f():\n    walks = [iter(sys.path), iter(sys.meta_path)]\n"
+        "    return walks, [next(walk) for walk in walks]\n"
+    )
+    f = called(tmp_path, text)
+    places = [{*sys.path}, {*map(id, sys.meta_path)}]
+    walks, _ = f()  # each stands behind the first place, which is the code's own
+    for walk, all_places, of in zip(walks, places, (str, id), strict=True):
+        assert all_places - {str(tmp_path)} <= {of(place) for place in walk}
+
+
 def test_threads_of_own_code_may_open_files_all_the_while(tmp_path: Path) -> None:
     opened = Opened(tmp_path)
     files = [str(tmp_path / f"{number}.txt") for number in range(MOST_FILES)]

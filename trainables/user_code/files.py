@@ -56,7 +56,7 @@ class OwnFolder:
             ValueError: when one is not there, or not in this folder.
         """
         held: dict[str, bytes] = {}
-        for file in files:
+        for file in [files] if isinstance(files, str | os.PathLike) else files:
             folder = self.path().resolve()
             place = (folder / file).resolve()
             if not place.is_relative_to(folder):

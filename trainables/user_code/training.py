@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from spaces.code import load_function
+from spaces.interruptions import switched
 from spaces.problems import shown
 from spaces.training_config import CodeConfig
 from trainables.checkpoints.saved_state import with_arrays, without_arrays
@@ -88,15 +89,18 @@ class CodeTraining:
 
         So trainings that take turns in one process draw what each would draw alone.
         """
-        device = self._context.device
-        before = random_state(device)
-        if self._drawn is not None:
-            set_random_state(self._drawn, device)
-        try:
+        with switched(self._take_up_generators, self._put_back_generators):
             yield
-        finally:
-            self._drawn = random_state(device)
-            set_random_state(before, device)
+
+    def _take_up_generators(self) -> RandomState:
+        before = random_state(self._context.device)
+        if self._drawn is not None:
+            set_random_state(self._drawn, self._context.device)
+        return before
+
+    def _put_back_generators(self, before: RandomState) -> None:
+        self._drawn = random_state(self._context.device)
+        set_random_state(before, self._context.device)
 
     def _checked(self, given: Any) -> dict[str, float]:
         """The metrics of an epoch; what is wrong with them is raised where the code yields them.

@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO
 
+from spaces.interruptions import switched
+
 _OUT, _ERR = 1, 2
 
 
@@ -121,9 +123,10 @@ class _Tee(io.TextIOBase):
         return getattr(self.shown, "encoding", "utf-8")
 
     def write(self, text: str) -> int:
-        if self.log is not None:
-            with contextlib.suppress(OSError):  # the disk is full: a training is worth more
-                self.log.write(text)
+        log = self.log  # a thread of the code may print while its trial's log is closed
+        if log is not None:  # and where the disk is full, a training is worth more
+            with contextlib.suppress(OSError, ValueError):
+                log.write(text)
         return self.shown.write(text)
 
     def flush(self) -> None:
@@ -175,15 +178,18 @@ class Echo:
     @contextlib.contextmanager
     def capturing(self) -> Iterator[None]:
         """While the code runs: its prints go to both places."""
+        with switched(self._begin, lambda _: self._end()):
+            yield
+
+    def _begin(self) -> None:
         for stream in self._streams:
             stream.log = self._log
             stream.put()
-        try:
-            yield
-        finally:
-            for stream in self._streams:
-                stream.log = None
-                stream.take_away()
+
+    def _end(self) -> None:
+        for stream in self._streams:
+            stream.log = None
+            stream.take_away()
 
     def take(self) -> str:
         """Nothing: it is in the log."""

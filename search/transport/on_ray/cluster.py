@@ -148,7 +148,7 @@ def _probe(address: str) -> None:
         raise InputError(f"must be auto or host:port, got {address!r}", source="--address")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second: it can be no name
         raise InputError(f"nothing answers at {address}: {error}", source="--address") from None
 
 

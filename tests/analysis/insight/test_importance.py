@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from analysis.insight.axes import Axis, axes_of, levels_of
@@ -294,6 +294,11 @@ def test_the_rarest_of_many_choices_are_one_level() -> None:
     levels = levels_of(axis, [*rows, {}])
     assert levels.labels == (*map(str, range(11)), "others")
     assert np.bincount(levels.codes + 1).tolist() == [1, *range(20, 9, -1), sum(range(1, 10))]
+
+
+def test_a_range_may_have_more_numbers_than_python_counts() -> None:
+    levels = levels_of(Axis("seed", IntDistribution(0, 2**63 - 1)), [{"seed": 0}, {"seed": 2**62}])
+    assert len(levels.labels) > 1
 
 
 def test_log_ranges_are_cut_at_equal_ratios() -> None:

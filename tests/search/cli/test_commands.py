@@ -52,6 +52,25 @@ def test_show_counts_the_parameters_of_each_network_of_a_study(
     assert variants == {"small": 784 * 8 + 8 + 90, "conv": 20 + 2 * 784 * 10 + 10}
 
 
+def test_show_counts_networks_whose_parameters_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with the parameters that apply to it, whatever the baseline is."""
+    space = {
+        "network": {
+            "small": {"hidden": [8]},
+            "conv": {"family": "convnet", "hidden": [], "blocks": [{"channels": 2}]},
+        },
+        "block_dropout": {"low": 0.0, "high": 0.5, "when": {"network": ["conv"]}},
+        "dropconnect": {"low": 0.0, "high": 0.5, "when": {"network": ["small"]}},
+    }
+    baseline = {"network": "conv", "block_dropout": 0.1}
+    spec = file(tmp_path, space=space, baseline=baseline, dataset={"name": "mnist"})
+    assert main(["show", spec, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in shown["variants"]} == {"small", "conv"}
+
+
 def test_show_draws_training_images(tmp_path: Path) -> None:
     picture = tmp_path / "images.png"
     assert main(["show", "quickstart", "--json", "--images", str(picture)]) == 0
@@ -137,6 +156,10 @@ def test_every_mistake_of_a_file_is_told_in_one_go(
         (["tensorboard", "x", "--port", "70000"], "--port: must be at most 65535, got '70000'"),
         (["report", "x", "--format", "pdf"], "--format: 'pdf' is not one of 'html', 'md', "),
         (["serach"], "No such command"),
+        (["train", "linear", "--set", "model.family=convnet"], "error: model: "),
+        (["search", "linear", "--address", "10.0.0..5:6379"], "nothing answers at 10.0.0..5:6379"),
+        (["search", "quickstart", "--set", "resources.cpus=1e-320"], "must be at least 0.0001"),
+        (["search", "quickstart", "--set", "resources.gpus=1e-9"], "0, or at least 0.0001"),
     ],
 )
 def test_a_mistake_in_a_command_is_one_clear_message(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import io
 import os
 import signal
@@ -24,7 +25,7 @@ from search.library.result import BestTrial
 from search.signals import stoppable
 from search.transport.inline import Inline
 from spaces import Experiment, InputError
-from spaces.parameters import Float
+from spaces.parameters import Choice, Float
 from spaces.problems import RunError
 from tests.support import examples
 from tests.support.invariants import events_of
@@ -173,6 +174,54 @@ def test_a_file_with_what_is_said_beside_it(tmp_path: Path) -> None:
     assert found.experiment.name == "mine"
     assert found.trials["params.lr"][0] == 0.01
     assert len(found.trials) == 2
+
+
+class Kind(enum.StrEnum):
+    A = "a"
+    B = "b"
+
+
+def test_numbers_and_texts_of_numpy_s_and_of_enums_are_python_s_own(tmp_path: Path) -> None:
+    def train(config: dict[str, Any], context: Any) -> dict[str, float]:
+        kinds = [type(config[name]) for name in ("lr", "width", "kind", "act", "made")]
+        assert kinds == [float, int, str, str, float]
+        return {"val_loss": config["lr"] * config["made"]}
+
+    space = {
+        "lr": np.logspace(-4, -1, 4),
+        "width": list(np.array([8, 16])),
+        "kind": list(Kind),
+        "act": tuple(np.array(["relu", "tanh", "elu"])),
+        "made": Choice(choices=[*np.linspace(0, 1, 3)]),
+    }
+    baseline = {"lr": 1e-4, "width": 8, "kind": "a", "act": "relu", "made": np.float64(0.5)}
+    found = searched(tmp_path / "run", train, space=space, baseline=baseline, trials=np.int64(3))
+    assert len(resume(found.path, train, trials=np.int64(2), show=False).trials) == 5
+    assert found.confirm(top=np.int64(1), seeds=2) is not None
+    with pytest.raises(InputError, match="trial: the run has no trial True; its trials are 0 to 4"):
+        load(found.path).export(tmp_path / "bundle", trial=True)
+
+
+def test_settings_in_the_form_of_the_command_line_are_refused() -> None:
+    with pytest.raises(InputError, match="set: must map places to values, such as"):
+        run(DIGITS, set=["budget.trials=3"])  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_a_function_that_fails_for_few_draws_ends_the_search_with_a_message(
+    tmp_path: Path,
+) -> None:
+    def fails(trial: Any) -> None:
+        if trial.suggest_float("x", 0, 1) > 0.99:
+            raise IndexError("too far")
+
+    def draws_tuples(trial: Any) -> None:
+        if trial.suggest_float("x", 0, 1) > 0.99:
+            trial.suggest_categorical("sizes", [(64,), (128,)])
+
+    for space, told in ((fails, "IndexError: too far"), (draws_tuples, "the choices of sizes: ")):
+        with pytest.raises(RunError, match=r"the function of the space failed: .*" + told):
+            searched(tmp_path / space.__name__, space=space, trials=2000, max_epochs=1)
 
 
 def test_a_stop_returns_what_was_found_until_then(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def keeps_files(config, context):
         held = len(weights.read_bytes()) if weights.exists() else 0
         weights.write_bytes(bytes(epoch + 1))
         log.write_text(f"epoch {epoch + 1}")
-        context.save(files=["weights"])
+        context.save(files="weights")
         yield {"epoch_trained": epoch + 1, "held": held, "is_logged": log.exists()}
 
 def keeps_a_strange_file(config, context):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.source import ROOT
+from trainables.worker.output import Echo
 
 KEPT = """
 import ctypes, logging, os, subprocess, sys, threading
@@ -74,6 +75,20 @@ printing.close()
 def run(text: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", text, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+
+def test_a_thread_may_print_while_the_log_is_closed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    echo = Echo()
+    echo.open(str(tmp_path / "log"))
+    with echo.capturing():
+        held = sys.stdout
+        echo.close()  # as between the two steps of a print
+        print("still shown")
+    print("as ever", file=held)
+    assert capsys.readouterr().out == "still shown\nas ever\n"
+    assert (tmp_path / "log").read_text() == ""
 
 
 def test_whoever_prints_it_is_in_the_log_of_the_trial_that_runs(tmp_path: Path) -> None:

@@ -192,7 +192,9 @@ def fit_column(name: str, column: pa.ChunkedArray, is_category: bool) -> Column:
         texts = texts_of(column)
         if not is_category and (problem := decimal_comma_problem(texts.to_pylist())) is not None:
             raise InputError(problem)
-        return _fit_category(name, texts, marks_missing)
+        if texts.null_count == len(texts):  # NaN is missing, too
+            raise InputError(f"is all missing in the training split; {_leave_out(name)}")
+        return _fit_category(name, texts)
     if pa.types.is_boolean(kind):
         return BooleanColumn(name=name, marks_missing=marks_missing)
     if _holds_numbers(kind):
@@ -210,7 +212,7 @@ def fit_column(name: str, column: pa.ChunkedArray, is_category: bool) -> Column:
     raise InputError(f"holds {kind}, neither numbers nor texts nor booleans; {_leave_out(name)}")
 
 
-def _fit_category(name: str, texts: pa.ChunkedArray, marks_missing: bool) -> CategoryColumn:
+def _fit_category(name: str, texts: pa.ChunkedArray) -> CategoryColumn:
     values = sorted(text for text in pc.unique(texts).to_pylist() if text is not None)
     if len(values) > MOST_CATEGORIES:
         raise InputError(
@@ -222,7 +224,7 @@ def _fit_category(name: str, texts: pa.ChunkedArray, marks_missing: bool) -> Cat
             f"has a text of more than {LONGEST_CATEGORY} characters, which is no category; "
             f"{_leave_out(name)}"
         )
-    return CategoryColumn(name=name, marks_missing=marks_missing, categories=values)
+    return CategoryColumn(name=name, marks_missing=texts.null_count > 0, categories=values)
 
 
 def _leave_out(name: str) -> str:
@@ -292,7 +294,7 @@ def _holds_numbers(kind: pa.DataType) -> bool:
 
 def _cast(column: pa.ChunkedArray, kind: Any, what: str) -> pa.ChunkedArray:
     try:
-        return column.cast(kind, safe=False)
+        return column.cast(kind, safe=pa.types.is_string(kind))  # bytes need not be a text
     except pa.ArrowException as error:
         reason = " ".join(str(error).split())
         raise InputError(f"must hold {what}: {reason}") from None

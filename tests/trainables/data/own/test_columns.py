@@ -116,6 +116,24 @@ def test_a_column_that_can_not_be_used_is_said_by_name(values: list[Any], told: 
     assert str(caught.value).startswith(f"column 'a' {told}")
 
 
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pa.array([np.nan, np.nan], from_pandas=False), "is all missing in the training split"),
+        (pa.array([b"\xff\xfe", b"a"]), "must hold texts: Invalid UTF8"),
+    ],
+)
+def test_categories_that_are_none_are_said_by_name(column: Any, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        fit(("a",), a=column)
+    assert str(caught.value).startswith(f"column 'a' {told}")
+
+
+def test_a_category_that_is_nan_is_marked_as_missing() -> None:
+    column = pa.array([1.0, np.nan, 2.0], from_pandas=False)
+    assert features(fit(("a",), a=column), a=column) == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+
+
 def test_all_columns_that_can_not_be_used_are_said_at_once() -> None:
     with pytest.raises(InputError) as caught:
         fit(a=[None], b=[1.0], c=[datetime.datetime(2020, 1, 1)])
