@@ -15,6 +15,7 @@ from typing import Any
 from search.control.controller import Controller
 from search.transport.interface import Transport
 from search.transport.processes import watched
+from spaces.interruptions import interrupt
 from spaces.problems import printable
 
 STOP_SECONDS = 8.0  # how long stopping in good order may take
@@ -83,7 +84,7 @@ def stoppable(controller: Controller, transport: Transport, again: str) -> Itera
 
     def handle(number: int, frame: FrameType | None) -> None:
         if controller.is_interrupted:
-            raise KeyboardInterrupt
+            interrupt()
         controller.is_interrupted = True
         transport.interrupt()
 

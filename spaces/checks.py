@@ -12,7 +12,7 @@ from spaces.dataset_checks import dataset_problems, metric_names
 from spaces.depth import depends_on_length, place_in_file
 from spaces.experiment import Budget, Confirm, Experiment
 from spaces.locations import key_problem
-from spaces.problems import InputError, Problem, shown
+from spaces.problems import InputError, Problem, RunError, shown
 from spaces.scheduler import pairing_problems, scheduler_problems
 from spaces.sections import problems_of
 from spaces.space_checks import function_problems, space_problems
@@ -142,7 +142,7 @@ def _baseline_problems(
             experiment.settings(baseline, experiment.search_space.returned_for(baseline))
         except ValidationError as error:  # values that are valid alone, but not together
             yield from (Problem("baseline", str(problem)) for problem in problems_of(error))
-        except ValueError as error:
+        except (ValueError, RunError) as error:
             yield Problem("baseline", str(error))
 
 

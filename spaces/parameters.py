@@ -35,7 +35,7 @@ def plain_scalar(value: Any) -> Any:
 
     What is read from a file or a journal is of Python's own types, too, and must be equal to it.
     """
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # dates and durations
         value = value.item()
     if isinstance(value, bool):
         return value
@@ -46,7 +46,6 @@ def plain_scalar(value: Any) -> Any:
 
 
 def _check_scalar(value: Any) -> Scalar:
-    value = plain_scalar(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"must be a finite number, got {value}")
     if value is None or isinstance(value, str | bool | int | float):
@@ -57,7 +56,7 @@ def _check_scalar(value: Any) -> Scalar:
     )
 
 
-Value: TypeAlias = Annotated[Scalar, PlainValidator(_check_scalar)]
+Value: TypeAlias = Annotated[Scalar, PlainValidator(lambda held: _check_scalar(plain_scalar(held)))]
 
 
 def check_plain(value: Any, levels: int = MOST_LEVELS) -> None:

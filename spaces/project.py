@@ -17,29 +17,27 @@ where an experiment is read again, as in a notebook, and their files have change
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
-import random
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from spaces.imports import Reference, imported_files, module_file
-from spaces.interruptions import switched
+from spaces.imports import Reference, imported_files
+from spaces.interruptions import Switched
 from spaces.opened import Opened, pythons_below
+from spaces.own_modules import imported, is_always_pythons, name_of, names_in
 
 PACKAGES = ("spaces", "trainables", "analysis", "search")
 _OURS = Path(__file__).resolve().parents[1]
-_TORCH_SEED = 67280421310721  # what torch starts with
 _PROJECTS: dict[Path, Project] = {}  # what is imported belongs to the process
 _PATH: list[str] = []
+_GONE: Any = object()
 
 
 class Stage:
@@ -55,6 +53,8 @@ class _Outside(NamedTuple):
 
     names: set[str]
     others: dict[str, ModuleType]
+    path: list[str]
+    finders: list[Any]
     argv: list[str]
     folder: str | None
     noted: ExitStack
@@ -77,11 +77,13 @@ class Project:
         self._own: set[str] = set()  # those that mean the project's modules
         self._shared: set[str] = set()  # those of them that are another's, too
         self._aside: dict[str, ModuleType] = {}  # the project's, while its code does not run
+        self._path: list[str] = []  # what sys.path and sys.meta_path are while it does
+        self._finders: list[Any] = []
         self._imported_ns: int | None = None  # since when modules of it are imported
 
     def load(self, reference: Reference) -> ModuleType:
         """Import the module that a reference names, or take it as it was imported before."""
-        name = _name_of(reference)
+        name = name_of(reference)
         for modules in (self._aside, sys.modules):
             if name in modules and self._holds(modules[name]):
                 return modules[name]
@@ -90,15 +92,13 @@ class Project:
         folder = str(reference.file.parent)
         if folder not in sys.path:  # a file in a package may import its neighbours by name
             sys.path.append(folder)
-        with self.running(Stage(reference.file)), _same_draws():
-            if _is_odd(reference):
-                return _load_file(name, reference.file)
-            return importlib.import_module(name)
+        with self.running(Stage(reference.file)):
+            return imported(reference)
 
     def survey(self, reference: Reference) -> None:
         """See which names are the project's, and which of them are another's, too."""
         importlib.invalidate_caches()
-        self._names = {name for name in _names_in(self.root) if not _is_always_pythons(name)}
+        self._names = {name for name in names_in(self.root) if not is_always_pythons(name)}
         files = imported_files(reference)
         below = (f.relative_to(self.root) for f in files if f.is_relative_to(self.root))
         imported = {f.parts[0].removesuffix(".py") for f in below}
@@ -108,8 +108,8 @@ class Project:
     def forget(self, reference: Reference) -> None:
         """Import the module that a reference names afresh the next time."""
         for modules in (self._aside, sys.modules):
-            if self._holds(modules.get(_name_of(reference))):
-                del modules[_name_of(reference)]
+            if self._holds(modules.get(name_of(reference))):
+                del modules[name_of(reference)]
 
     def renew(self, reference: Reference) -> None:
         """Import all that a reference names afresh the next time, if a file of it has changed."""
@@ -124,39 +124,37 @@ class Project:
                     del modules[name]
         self._imported_ns = None
 
-    @contextmanager
-    def running(self, stage: Stage) -> Iterator[None]:
+    def running(self, stage: Stage) -> AbstractContextManager[None]:
         """The world of own code, while it runs.
 
         Args:
             stage: where it stands; keeps what it changes.
         """
-        with switched(lambda: self._enter(stage), lambda outside: self._leave(stage, outside)):
-            yield
+        return Switched(lambda: self._enter(stage), lambda outside: self._leave(stage, outside))
 
     def _enter(self, stage: Stage) -> _Outside:
         names = {"__main__", *(name for name in self._own if self._is_anothers(name))}
         others = _take_out(names)
         sys.modules.update(self._aside)
         sys.modules["__main__"] = ModuleType("__main__")
-        # new lists: a thread of own code may be walking the old ones, for an import
-        sys.meta_path = [self, *sys.meta_path]
-        sys.path = [str(self.root), *sys.path]
-        argv, sys.argv = sys.argv, stage.argv
+        # two lists each: a thread of own code may be walking one of them, for an import
+        path, finders, argv = sys.path, sys.meta_path, sys.argv
+        self._path[:], self._finders[:] = [str(self.root), *path], [self, *finders]
+        sys.path, sys.meta_path, sys.argv = self._path, self._finders, stage.argv
         noted = ExitStack()
         noted.enter_context(self.opened.noted())
-        return _Outside(names, others, argv, _change_folder(stage.folder), noted)
+        folder = _change_folder(stage.folder)
+        return _Outside(names, others, path, finders, argv, folder, noted)
 
     def _leave(self, stage: Stage, outside: _Outside) -> None:
         outside.noted.close()
         stage.argv, sys.argv = sys.argv, outside.argv
         stage.folder = _change_folder(outside.folder)
-        root, path = str(self.root), [*sys.path]
-        with suppress(ValueError):
-            path.remove(root)
-        # a thread of its own may go on to import
-        sys.path = path if root in path else [*path, root]
-        sys.meta_path = [finder for finder in sys.meta_path if finder is not self]
+        root = str(self.root)
+        sys.path = _without(sys.path, root, outside.path)
+        if root not in sys.path:  # a thread of its own may go on to import
+            sys.path.append(root)
+        sys.meta_path = _without(sys.meta_path, self, outside.finders)
         self._aside = _take_out(outside.names)
         self._aside.pop("__main__", None)
         sys.modules.update(outside.others)
@@ -221,22 +219,6 @@ def restore_path() -> None:
         sys.path[:] = _PATH
 
 
-def _names_in(root: Path) -> Iterator[str]:
-    """The names under which what lies in a folder can be imported."""
-    with suppress(OSError):
-        for entry in os.scandir(root):
-            name = entry.name.removesuffix(".py")
-            path = root / name
-            is_module = module_file(path) is not None or any(path.glob("*.py"))
-            if name.isidentifier() and is_module:
-                yield name
-
-
-def _is_always_pythons(name: str) -> bool:
-    """Whether a name is looked for in no folder."""
-    return BuiltinImporter.find_spec(name) is not None or FrozenImporter.find_spec(name) is not None
-
-
 def _take_out(names: Iterable[str]) -> dict[str, ModuleType]:
     """Take modules out of ``sys.modules``, with all that is in them."""
     found = [name for name in names if name in sys.modules]
@@ -244,7 +226,18 @@ def _take_out(names: Iterable[str]) -> dict[str, ModuleType]:
     if packages:  # all modules are looked through: this is done for every step of own code
         # a copy, for threads of own code may import meanwhile
         found += [key for key in [*sys.modules] if key.startswith(packages)]
-    return {key: held for key in found if (held := sys.modules.pop(key, None)) is not None}
+    popped = {key: sys.modules.pop(key, _GONE) for key in found}
+    return {key: held for key, held in popped.items() if held is not _GONE}
+
+
+def _without(inside: list[Any], own: Any, outside: list[Any]) -> list[Any]:
+    """The list of outside, with what own code has changed in its own."""
+    left = [*inside]
+    with suppress(ValueError):
+        left.remove(own)
+    if left != outside:
+        outside[:] = left
+    return outside
 
 
 def _change_folder(folder: str | None) -> str | None:
@@ -256,44 +249,3 @@ def _change_folder(folder: str | None) -> str | None:
         with suppress(OSError):
             os.chdir(folder)
     return before
-
-
-def _is_odd(reference: Reference) -> bool:
-    """Whether no import could name the file, such as ``train.v2.py``."""
-    return "." in reference.file.stem
-
-
-def _name_of(reference: Reference) -> str:
-    return reference.module.replace(".", "_") if _is_odd(reference) else reference.module
-
-
-def _load_file(name: str, file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextmanager
-def _same_draws() -> Iterator[None]:
-    """What own code draws at random while it is imported is the same in every process."""
-    python, numpy = random.getstate(), np.random.get_state()
-    torch = sys.modules.get("torch")
-    held = None if torch is None else torch.get_rng_state()
-    random.seed(0)
-    np.random.seed(0)
-    if torch is not None:
-        torch.manual_seed(_TORCH_SEED)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        if torch is not None:
-            torch.set_rng_state(held)

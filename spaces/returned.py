@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from spaces.parameters import Params, check_plain
+from spaces.parameters import Params, check_plain, plain_scalar
 from spaces.problems import RunError, shown
 from spaces.text import MOST_LEVELS
 
@@ -36,6 +36,8 @@ def check_value(value: Any) -> None:
         ValueError: when it is none.
     """
     check_plain(value, levels=1)
+    if type(value) is not type(plain_scalar(value)):  # which journals do not tell apart
+        raise ValueError(f"must be of Python's own types, got {shown(value)}")
     try:
         float(value if isinstance(value, int) else 0)
     except OverflowError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -48,18 +49,21 @@ class SearchSpace:
             RunError: when that is no mapping of settings, or the function fails.
         """
         try:
-            return self._drawn(trial)
+            returned = self._define(trial)  # type: ignore[arg-type]
         except Exception as error:
             if not self.is_function or isinstance(error, RunError | InputError):
                 raise
-            what = f"{type(error).__name__}: {error}"
             drawn = f" (it had drawn {shown(dict(trial.params))})" if trial.params else ""
-            raise RunError(f"the function of the space failed: {what}{drawn}") from error
+            failed = f"failed{_place_of(error)}: {type(error).__name__}: {error}{drawn}"
+            raise RunError(f"the function of the space {failed}") from error
+        return self._checked(trial, returned)
 
-    def _drawn(self, trial: optuna.Trial | optuna.trial.FixedTrial) -> Drawn:
-        returned = self._define(trial)  # type: ignore[arg-type]
+    def _checked(self, trial: optuna.Trial | optuna.trial.FixedTrial, returned: object) -> Drawn:
         if self.is_function:
-            check_recordable(trial.distributions)
+            try:
+                check_recordable(trial.distributions)
+            except ValueError as error:
+                raise RunError(f"the function of the space: {error}") from None
         params = dict(trial.params)
         return Drawn(params, returned_settings(returned, params))
 
@@ -70,6 +74,25 @@ class SearchSpace:
     @functools.cached_property
     def order(self) -> list[str]:
         return _by_condition(self.parameters)
+
+    def applying(self, params: Params) -> Params:
+        """Those of some values that apply together; of a space that is no function."""
+        kept: Params = {}
+        for name in self.order:
+            if name in params and is_active(self.parameters[name], kept):
+                kept[name] = params[name]
+        return kept
+
+    def enabling(self, name: str) -> Params:
+        """Values of the other parameters for which the conditions of one hold."""
+        params: Params = {}
+        waiting = [name]
+        while waiting:
+            for other, values in (self.parameters[waiting.pop()].when or {}).items():
+                if other in self.parameters and other not in params:
+                    params[other] = values[0]
+                    waiting.append(other)
+        return params
 
     def _suggest_each(self, trial: optuna.Trial) -> None:
         drawn: Params = {}
@@ -136,7 +159,7 @@ class SearchSpace:
         try:
             with warnings.catch_warnings():  # create_trial tells what FixedTrial only warns of
                 warnings.simplefilter("ignore")
-                self._drawn(fixed)
+                self._checked(fixed, self._define(fixed))  # type: ignore[arg-type]
             used = {name: params[name] for name in fixed.distributions}
             optuna.trial.create_trial(
                 value=0.0, params=used, distributions=dict(fixed.distributions)
@@ -185,7 +208,7 @@ class SearchSpace:
             return {name: self.parameters[name].distribution() for name in self.parameters}
         seen: dict[str, BaseDistribution] = {}
         for trial in self._random_trials(100, seed=0):
-            self._define(trial)
+            self.draw(trial)
             seen.update(trial.distributions)
         return seen
 
@@ -200,6 +223,13 @@ class SearchSpace:
         if isinstance(parameter, Choice) and parameter.settings is not None:
             return parameter.settings[str(value)]
         return {name: value}
+
+
+def _place_of(error: Exception) -> str:
+    """The last line of somebody's own on the way to an error; empty where there is none."""
+    lines = traceback.extract_tb(error.__traceback__)
+    own = [line for line in lines[1:] if "site-packages" not in line.filename]
+    return f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
 def grid_values(distribution: BaseDistribution) -> Sequence[Any] | None:

@@ -12,7 +12,7 @@ from spaces.code import load_function
 from spaces.depth import depth_problems, place_in_file
 from spaces.experiment import Experiment
 from spaces.overlaps import drawn_overlaps, overlap_problems
-from spaces.parameters import MOST_LISTED, Choice, Float, Parameter, Params
+from spaces.parameters import MOST_LISTED, Choice, Float, Parameter
 from spaces.problems import InputError, Problem, RunError
 from spaces.sections import problems_of
 from spaces.space import condition_problems
@@ -102,7 +102,7 @@ def _field_problems(
         values = [("low", parameter.low), ("high", parameter.high)]
     for key, value in values:
         try:
-            experiment.settings({**_enabling(space, name), name: value})
+            experiment.settings({**experiment.search_space.enabling(name), name: value})
         except ValidationError as error:
             for problem in problems_of(error):
                 yield Problem(f"{name}.{key}", _with_field(problem, name))
@@ -120,27 +120,13 @@ def _with_field(problem: Problem, name: str) -> str:
     return problem.message if is_named else f"{field}: {problem.message}"
 
 
-def _enabling(space: Mapping[str, Parameter], name: str) -> Params:
-    """Values of the other parameters for which the conditions of ``name`` hold."""
-    params: Params = {}
-    waiting = [name]
-    while waiting:
-        for other, values in (space[waiting.pop()].when or {}).items():
-            if other in space and other not in params:
-                params[other] = values[0]
-                waiting.append(other)
-    return params
-
-
 def _drawing_problems(experiment: Experiment) -> Iterator[Problem]:
     """Draw configurations and see that each is valid as a whole; the first bad one is told."""
     try:
         drawn = experiment.search_space.drawn(50, seed=experiment.seed)
+        _ = experiment.search_space.distributions  # for which a function draws more
     except RunError as error:
         yield Problem("space", str(error))
-        return
-    except Exception as error:
-        yield Problem("space", f"the function failed: {type(error).__name__}: {error}")
         return
     if experiment.trainable is not None:
         return

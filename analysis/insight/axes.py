@@ -134,7 +134,8 @@ def levels_of(
     distribution = axis.distribution
     if isinstance(distribution, IntDistribution):
         numbers = range(distribution.low, distribution.high + 1, distribution.step)
-        if (numbers.stop - numbers.start) // numbers.step < MOST_BINS:  # len() knows no 2**63
+        last = (distribution.high - distribution.low) // distribution.step  # there may be 2**63
+        if last < MOST_BINS:
             return _choice_levels(axis, numbers, _numbered(axis, numbers, places), MOST_BINS)
     bins = min(max(round(high - low), 3), MOST_BINS) if axis.is_log else FEW_BINS
     bounds = _bounds(axis, np.linspace(low, high, bins + 1))

@@ -18,7 +18,7 @@ from search.control.tpe_storage import History
 from search.surrogate.surrogate import Surrogate
 from spaces.experiment import Experiment
 from spaces.parameters import Params
-from spaces.problems import InputError
+from spaces.problems import InputError, RunError
 from spaces.seeds import derive_seed
 
 _MOST_SHOWN = 2000  # to TPE, whose time grows with every trial that it looks at
@@ -163,7 +163,7 @@ class Sampler:
         try:
             drawn_from = created.distributions or space.distributions_of(params)
             self._storage.begin(self._study_id, params, drawn_from)
-        except ValueError as error:  # Optuna takes no choice where there was a range before
+        except (ValueError, RunError) as error:  # Optuna takes no choice where there was a range
             raise InputError(f"trial {number}: {error}") from None
 
     def _optuna_state(self, state: State) -> TrialState:

@@ -28,12 +28,13 @@ def plain_setting(value: Any, place: str) -> Any:
         return value
     if isinstance(value, Float | Int | Choice):
         return plain_setting(dump(value), place)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "mM":  # dates and durations
         return plain_setting(value.tolist(), place)
     if isinstance(value, PathLike):
         return str(Path(fspath(value)))
     if isinstance(value, Mapping):
-        return {key: plain_setting(held, f"{place}.{key}") for key, held in value.items()}
+        plain = {plain_scalar(key): held for key, held in value.items()}
+        return {key: plain_setting(held, f"{place}.{key}") for key, held in plain.items()}
     if isinstance(value, tuple) and _may_be_range(value) and place.startswith("space."):
         low, high = value
         raise InputError(
@@ -47,4 +48,4 @@ def plain_setting(value: Any, place: str) -> Any:
 
 
 def _may_be_range(value: tuple[Any, ...]) -> bool:
-    return len(value) == 2 and all(type(end) in (int, float) for end in value)
+    return len(value) == 2 and all(type(plain_scalar(end)) in (int, float) for end in value)

@@ -122,8 +122,9 @@ def _variants(experiment: Experiment) -> list[dict[str, Any]]:
     for name, parameter in space.parameters.items():
         if isinstance(parameter, Choice) and parameter.settings is not None:
             for choice in parameter.choices:
-                chosen = {**base, name: choice}  # other parameters may apply with it
-                network = _network(experiment, space.around(chosen, experiment.seed))
+                enabling = {} if name in base else space.enabling(name)
+                chosen = space.applying({**base, **enabling, name: choice})
+                network = _network(experiment, chosen)
                 rows.append(
                     {
                         "parameter": name,

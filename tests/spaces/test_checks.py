@@ -212,7 +212,9 @@ def test_values_that_are_valid_alone_but_not_together_are_told() -> None:
 
 def test_a_space_function_that_fails_is_told() -> None:
     (message,) = mistakes(space=f"{OWN_CODE}:faulty_space")
-    assert message.startswith("space: the function of the space failed: ValueError: ")
+    place = Path(OWN_CODE).resolve()
+    assert message.startswith(f"space: the function of the space failed in {place}, line ")
+    assert ": ValueError: `low <= high` must hold" in message
 
 
 def test_a_function_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -22,7 +22,7 @@ from spaces import InputError, load_experiment
 from spaces.checks import parse_experiment
 from spaces.code import code_files, files_taken, load_function
 from spaces.opened import MOST_FILES, Opened, base_of, is_passed_over, pythons_below
-from spaces.project import Project
+from spaces.project import Project, Stage
 
 HERE = Path(__file__).parents[2]
 
@@ -250,6 +250,44 @@ def test_an_import_of_a_thread_misses_no_place_when_a_step_ends(tmp_path: Path) 
     walks, _ = f()  # each stands behind the first place, which is the code's own
     for walk, all_places, of in zip(walks, places, (str, id), strict=True):
         assert all_places - {str(tmp_path)} <= {of(place) for place in walk}
+
+
+def test_what_it_does_to_the_places_of_imports_stays(tmp_path: Path) -> None:
+    """Whoever holds ``sys.path`` sees it, too; and what Python blocks stays blocked."""
+    text = (
+        "import sys\nfrom sys import path\nimport rich\n"
+        "def f(place):\n    path.append(place)\n    return sys.path is path\n"
+    )
+    write(tmp_path, rich__in____init__="")
+    f = called(tmp_path, text)
+    held = sys.path
+    assert f("/one")
+    assert f("/two")
+    assert sys.path is held
+    assert held[-2:] == ["/one", "/two"]
+    held.remove("/one")
+    held.remove("/two")
+    sys.modules["rich.jupyter"] = None  # type: ignore[assignment]
+    try:
+        assert f("/one")
+        assert sys.modules["rich.jupyter"] is None
+    finally:
+        del sys.modules["rich.jupyter"]
+        held.remove("/one")
+
+
+def test_a_step_within_a_step_ends_only_itself(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    stage = Stage(tmp_path / "mine.py")
+    before = [*sys.path]
+    with project.running(stage):
+        with project.running(stage):
+            assert sys.path[0] == str(tmp_path)
+        assert sys.meta_path[0] is project
+        assert sys.path[0] == str(tmp_path)
+    assert project not in sys.meta_path
+    assert sys.path == [*before, str(tmp_path)]
+    sys.path.remove(str(tmp_path))
 
 
 def test_threads_of_own_code_may_open_files_all_the_while(tmp_path: Path) -> None:

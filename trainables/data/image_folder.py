@@ -59,8 +59,8 @@ def read_image_folder(settings: Dataset, part: str) -> tuple[Split, tuple[str, .
     try:
         images = np.empty((len(files), *first.shape), dtype=np.uint8)
     except MemoryError:
-        size, gigabytes = f"{first.shape[2]}x{first.shape[1]}", len(files) * first.size / 1e9
-        what = f"{len(files):,} images of {size} need {gigabytes:,.0f} GB of memory"
+        size, gigabytes = f"{first.shape[2]}x{first.shape[1]}", len(files) * first.size // 10**9
+        what = f"{len(files)} images of {size} need {gigabytes} GB of memory"
         raise InputError(f"dataset.root: {what}; a smaller dataset.image_size needs less") from None
     for row, file in enumerate(files):
         image = _read(file, settings.image_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 
 from spaces.logged import MOST_PER_EPOCH
 from trainables.checkpoints.saved_state import checked_state
-from trainables.user_code.files import OwnFolder
+from trainables.user_code.files import Files, OwnFolder
 from trainables.user_code.logged import checked_name, figure_bytes, image_bytes, text_bytes
 from trainables.user_code.metrics import checked_metrics
 from trainables.user_code.random_state import RandomState, set_random_state
@@ -85,14 +85,15 @@ class Context:
         """
         self._reports.hand_in(checked_metrics(metrics))
 
-    def save(self, state: Any = None, files: Iterable[str | Path] = ()) -> None:
+    def save(self, state: Any = None, files: Files = ()) -> None:
         """Keep a state to resume from; call it before the report of the epoch it belongs to.
 
         Args:
             state: tensors, NumPy arrays, numbers, texts, and lists and dicts of them; such as
                 state_dicts. It comes back as it was, but single numbers of NumPy's as Python's.
-            files: files and folders in ``folder`` that belong to the state, such as those that a
-                framework writes. A trial that resumes finds them there as they are now.
+            files: a file or folder in ``folder`` that belongs to the state, or several, such as
+                those that a framework writes. A trial that resumes finds them there as they are
+                now.
 
         Raises:
             TypeError: when the state holds anything else, with the place where that stands.

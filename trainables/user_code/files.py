@@ -9,10 +9,13 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from spaces.links import unlinked
 from spaces.problems import InputError, shown
 from trainables.checkpoints.checkpoints import StorageError
+
+Files: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class OwnFolder:
@@ -49,7 +52,7 @@ class OwnFolder:
             self._made = self._temporary() if self._run is None else self._make(self._run)
         return self._made
 
-    def read(self, files: Iterable[str | Path]) -> dict[str, bytes]:
+    def read(self, files: Files) -> dict[str, bytes]:
         """The contents of some files, those in folders too, by their paths below this folder.
 
         Raises:

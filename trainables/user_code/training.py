@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import torch
 
 from spaces.code import load_function
-from spaces.interruptions import switched
+from spaces.interruptions import Switched
 from spaces.problems import shown
 from spaces.training_config import CodeConfig
 from trainables.checkpoints.saved_state import with_arrays, without_arrays
@@ -83,14 +83,12 @@ class CodeTraining:
         logged, self._context._logged = self._context._logged, []
         return EpochReport(self.epoch, metrics, is_last=self._is_over, logged=logged)
 
-    @contextmanager
-    def _global_generators(self) -> Iterator[None]:
+    def _global_generators(self) -> AbstractContextManager[None]:
         """The global generators as this training left them; afterwards as they were before.
 
         So trainings that take turns in one process draw what each would draw alone.
         """
-        with switched(self._take_up_generators, self._put_back_generators):
-            yield
+        return Switched(self._take_up_generators, self._put_back_generators)
 
     def _take_up_generators(self) -> RandomState:
         before = random_state(self._context.device)

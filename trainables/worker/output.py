@@ -8,10 +8,10 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import BinaryIO, TextIO
 
-from spaces.interruptions import switched
+from spaces.interruptions import Switched
 
 _OUT, _ERR = 1, 2
 
@@ -144,7 +144,7 @@ class _Tee(io.TextIOBase):
     def put(self) -> None:
         """Stand in for the stream of the process, or put back the one that the code had put."""
         held = getattr(sys, self._name)
-        if held is not self:  # as when an interruption came before it was taken away
+        if held is not self:  # as when a second interruption came before it was taken away
             self.shown = held
         setattr(sys, self._name, self if self.of_code is None else self.of_code)
 
@@ -175,11 +175,9 @@ class Echo:
                 log_file, "a", encoding="utf-8", errors="backslashreplace", buffering=1
             )
 
-    @contextlib.contextmanager
-    def capturing(self) -> Iterator[None]:
+    def capturing(self) -> AbstractContextManager[None]:
         """While the code runs: its prints go to both places."""
-        with switched(self._begin, lambda _: self._end()):
-            yield
+        return Switched(self._begin, lambda _: self._end())
 
     def _begin(self) -> None:
         for stream in self._streams:

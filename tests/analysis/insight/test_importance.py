@@ -296,6 +296,14 @@ def test_the_rarest_of_many_choices_are_one_level() -> None:
     assert np.bincount(levels.codes + 1).tolist() == [1, *range(20, 9, -1), sum(range(1, 10))]
 
 
+@pytest.mark.parametrize(("high", "step", "levels"), [(6, 1, 6), (11, 2, 6), (7, 1, 5)])
+def test_a_short_range_of_whole_numbers_has_a_level_for_each(
+    high: int, step: int, levels: int
+) -> None:
+    axis = Axis("depth", IntDistribution(1, high, step=step))
+    assert len(levels_of(axis, [{"depth": 1}, {"depth": 3}]).labels) == levels
+
+
 def test_a_range_may_have_more_numbers_than_python_counts() -> None:
     levels = levels_of(Axis("seed", IntDistribution(0, 2**63 - 1)), [{"seed": 0}, {"seed": 2**62}])
     assert len(levels.labels) > 1

@@ -61,14 +61,27 @@ def test_show_counts_networks_whose_parameters_differ(
             "small": {"hidden": [8]},
             "conv": {"family": "convnet", "hidden": [], "blocks": [{"channels": 2}]},
         },
-        "block_dropout": {"low": 0.0, "high": 0.5, "when": {"network": ["conv"]}},
-        "dropconnect": {"low": 0.0, "high": 0.5, "when": {"network": ["small"]}},
+        "block_dropout": {"low": 0.0, "high": 0.5, "when": {"network": "conv"}},
+        "dropconnect": {"low": 0.0, "high": 0.5, "when": {"network": "small"}},
     }
     baseline = {"network": "conv", "block_dropout": 0.1}
     spec = file(tmp_path, space=space, baseline=baseline, dataset={"name": "mnist"})
     assert main(["show", spec, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert {row["name"] for row in shown["variants"]} == {"small", "conv"}
+    variants = {row["name"]: row["parameters"] for row in shown["variants"]}
+    assert variants == {"small": 784 * 8 + 8 + 90, "conv": 20 + 2 * 784 * 10 + 10}
+
+
+def test_show_counts_the_networks_of_a_choice_that_applies_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = {"small": {"hidden": [8]}, "large": {"hidden": [16]}, "when": {"norm": "batch"}}
+    space = {"norm": ["none", "batch"], "network": network}
+    assert main(["show", file(tmp_path, space=space, baseline={"norm": "none"}), "--json"]) == 0
+    variants = {
+        row["name"]: row["parameters"] for row in json.loads(capsys.readouterr().out)["variants"]
+    }
+    assert variants["large"] > 1.5 * variants["small"]
 
 
 def test_show_draws_training_images(tmp_path: Path) -> None:

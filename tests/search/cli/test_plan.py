@@ -85,7 +85,7 @@ def test_times_for_gpus_that_were_taken_on_a_cpu_come_with_a_warning(
         (["--price", "-1"], "--price: must be 0 or more, and finite, got -1"),
         (["--price", "inf"], "--price: must be 0 or more, and finite, got inf"),
         (["--workers", "2", "--gpus", "2"], "--workers and --gpus cannot be used together"),
-        (["--workers", "0"], "greater than or equal to 1"),
+        (["--workers", "0"], "must be at least 1"),
         ([*INLINE, "--workers", "2"], "--workers: engine: inline trains one trial at a time"),
         ([*INLINE, "--gpus", "2"], "--gpus: engine: inline trains one trial at a time"),
         (["--gpus", "1", "--set", "resources.gpus=2"], "a trial needs 2 GPUs (resources.gpus)"),

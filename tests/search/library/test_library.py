@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import enum
 import io
+import itertools
 import os
+import pkgutil
+import random
 import signal
 import subprocess
 import sys
@@ -219,8 +222,10 @@ def test_a_function_that_fails_for_few_draws_ends_the_search_with_a_message(
         if trial.suggest_float("x", 0, 1) > 0.99:
             trial.suggest_categorical("sizes", [(64,), (128,)])
 
-    for space, told in ((fails, "IndexError: too far"), (draws_tuples, "the choices of sizes: ")):
-        with pytest.raises(RunError, match=r"the function of the space failed: .*" + told):
+    failed = rf"the function of the space failed in {__file__}, line \d+: IndexError: too far"
+    choices = "the function of the space: the choices of sizes: "
+    for space, told in ((fails, failed), (draws_tuples, choices)):
+        with pytest.raises(RunError, match=told):
             searched(tmp_path / space.__name__, space=space, trials=2000, max_epochs=1)
 
 
@@ -242,6 +247,43 @@ def test_a_stop_returns_what_was_found_until_then(tmp_path: Path) -> None:
     assert 0 < len(found.trials) < 6
     whole = resume(found.path, train, show=False)
     assert (whole.state, len(whole.trials)) == ("finished", 6)
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 8])
+@pytest.mark.parametrize(
+    "switch",
+    [
+        "spaces.project._take_out",
+        "trainables.user_code.training.random_state",
+        "trainables.worker.output._Tee.put",
+    ],
+)
+def test_a_stop_leaves_the_process_in_no_world_between_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str, count: int
+) -> None:
+    """A signal comes amid a switch to own code, or back from it."""
+    (tmp_path / "analysis.py").write_text("SCORE = 1")
+    code = "import analysis\ndef f(config, context):\n    for epoch in range(30):\n"
+    (tmp_path / "mine.py").write_text(f"{code}        yield {{'score': analysis.SCORE}}\n")
+    before = (sys.modules["__main__"], sys.modules["analysis"], [*sys.meta_path], [*sys.argv])
+    drawn = random.getstate()
+    real, calls = pkgutil.resolve_name(switch), itertools.count(1)
+
+    def interrupted(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if next(calls) == count:
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(switch, interrupted)
+    own = {"name": "own", "trainable": f"{tmp_path}/mine.py:f", "metric": {"name": "score"}}
+    with nothing_stays():
+        found = run(own, trials=3, engine="inline", folder=tmp_path / "run", show=False)
+    assert found.state == "interrupted"
+    assert (sys.modules["__main__"], sys.modules["analysis"]) == before[:2]
+    assert (sys.meta_path, sys.argv) == before[2:]
+    assert random.getstate() == drawn
+    assert resume(found.path, show=False).state == "finished"
 
 
 @pytest.mark.parametrize("ending", ["returns", "raises", "reports"])
