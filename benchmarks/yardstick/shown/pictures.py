@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,11 +46,19 @@ def _draw_race(axis: Axes, job: str, rows: Sequence[Row]) -> None:
     for place, name in enumerate(reversed(names)):
         seconds = figures_of(rows, name, "seconds")
         color = "C0" if name.startswith("shoal") else "C7"
-        axis.barh(place, sorted(seconds)[len(seconds) // 2], color=color, alpha=0.6)
+        median = statistics.median(seconds)
+        axis.barh(place, median, color=color, alpha=0.6)
         axis.plot(seconds, [place] * len(seconds), "k.", markersize=4)
+        axis.annotate(
+            f"{median:.3g}",
+            (max(seconds), place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+        )
     axis.set_yticks(range(len(names)), [CONTENDERS[name].title for name in reversed(names)])
     axis.set(title=job, xlabel="seconds, from the command to its end")
-    _plain(axis.xaxis)
+    axis.margins(x=0.2)  # room for the longest one's number
 
 
 def _plain(*axes: Axis) -> None:
