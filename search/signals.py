@@ -85,6 +85,7 @@ def stoppable(controller: Controller, transport: Transport, again: str) -> Itera
     def handle(number: int, frame: FrameType | None) -> None:
         if controller.is_interrupted:
             interrupt()
+            return
         controller.is_interrupted = True
         transport.interrupt()
 

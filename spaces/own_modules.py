@@ -1,4 +1,4 @@
-"""How a file of own code is imported: its module's name, and what it draws at random meanwhile."""
+"""How a file of own code is imported: under which name, and what it draws at random meanwhile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def name_of(reference: Reference) -> str:
     return reference.module.replace(".", "_") if _is_odd(reference) else reference.module
 
 
-def imported(reference: Reference) -> ModuleType:
+def import_own(reference: Reference) -> ModuleType:
     """Import the module of a reference. What it draws is the same in every process."""
     with _same_draws():
         if _is_odd(reference):

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 from spaces.imports import Reference, imported_files
 from spaces.interruptions import Switched
 from spaces.opened import Opened, pythons_below
-from spaces.own_modules import imported, is_always_pythons, name_of, names_in
+from spaces.own_modules import import_own, is_always_pythons, name_of, names_in
 
 PACKAGES = ("spaces", "trainables", "analysis", "search")
 _OURS = Path(__file__).resolve().parents[1]
@@ -93,7 +93,7 @@ class Project:
         if folder not in sys.path:  # a file in a package may import its neighbours by name
             sys.path.append(folder)
         with self.running(Stage(reference.file)):
-            return imported(reference)
+            return import_own(reference)
 
     def survey(self, reference: Reference) -> None:
         """See which names are the project's, and which of them are another's, too."""

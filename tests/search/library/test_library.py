@@ -28,6 +28,7 @@ from search.library.result import BestTrial
 from search.signals import stoppable
 from search.transport.inline import Inline
 from spaces import Experiment, InputError
+from spaces.interruptions import Switched
 from spaces.parameters import Choice, Float
 from spaces.problems import RunError
 from tests.support import examples
@@ -340,6 +341,22 @@ def test_a_second_stop_is_an_exception(tmp_path: Path) -> None:
         assert controller.is_interrupted
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_second_stop_waits_for_a_switch_to_end(tmp_path: Path) -> None:
+    transport, done = Inline(), []
+    transport._is_training = True  # as while it takes a step
+
+    def leave(_: None) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append("left")
+
+    with stoppable(examples.coordinator(tmp_path), transport, "again"):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt), Switched(lambda: None, leave):
+            pass
+    assert done == ["left"]
 
 
 def test_a_search_runs_in_a_thread_of_a_program(tmp_path: Path) -> None:
